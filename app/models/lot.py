@@ -1,0 +1,31 @@
+"""One credit with its bucket, remaining amount, expiry and source; debits draw on lots."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+from app.models.wallet import Wallet
+
+
+class Lot(Model):
+    """`remaining_minor` is free to be drawn, `held_minor` is reserved by holds; both in minor units.
+
+    `sequence` is that of the transaction that opened the lot, so the oldest lot has the lowest.
+    A lot with nothing remaining and nothing held is closed, and is never loaded again by the writer unless a
+    command gives value back to it.
+    """
+
+    id = fields.UUIDField(primary_key=True)
+    wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
+        "coffer.Wallet", related_name="lots", on_delete=fields.RESTRICT
+    )
+    bucket = fields.CharField(max_length=16)
+    sequence = fields.BigIntField()
+    original_minor = fields.BigIntField()
+    remaining_minor = fields.BigIntField()
+    held_minor = fields.BigIntField(default=0)
+    expires_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "lots"
+        unique_together = (("wallet", "sequence"),)

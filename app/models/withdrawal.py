@@ -1,0 +1,39 @@
+"""The customer's request to be paid out."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+from app.models.hold import Hold
+from app.models.transaction import Transaction
+from app.models.wallet import Wallet
+
+
+class Withdrawal(Model):
+    """A request holds its amount at once; it ends paid, rejected or cancelled."""
+
+    id = fields.UUIDField(primary_key=True)
+    wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
+        "coffer.Wallet", related_name="withdrawals", on_delete=fields.RESTRICT
+    )
+    hold: fields.OneToOneRelation[Hold] = fields.OneToOneField(
+        "coffer.Hold", related_name="withdrawal", on_delete=fields.RESTRICT
+    )
+    transaction: fields.OneToOneNullableRelation[Transaction] = fields.OneToOneField(
+        "coffer.Transaction", related_name="withdrawal", null=True, on_delete=fields.RESTRICT
+    )
+    reference = fields.CharField(max_length=32, unique=True)
+    status = fields.CharField(max_length=16)
+    amount_minor = fields.BigIntField()
+    currency = fields.CharField(max_length=3)
+    note = fields.CharField(max_length=1000, default="")
+    payout_reference = fields.CharField(max_length=128, null=True)
+    requested_by_kind = fields.CharField(max_length=16)
+    requested_by_id = fields.CharField(max_length=128)
+    decided_by_kind = fields.CharField(max_length=16, null=True)
+    decided_by_id = fields.CharField(max_length=128, null=True)
+    decision_note = fields.CharField(max_length=1000, null=True)
+    created_at = fields.DatetimeField()
+    decided_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "withdrawals"
