@@ -1,0 +1,134 @@
+"""Who asks, and what they may do.
+
+A *capability* is one right; a *role* is a named set of them; a *principal* is whoever a credential proved to
+be. Fields of the schema name capabilities, never roles, so a store can cut its roles as it likes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Capability(StrEnum):
+    """One right of staff or of a service. Customers need none for their own wallet."""
+
+    WALLETS_READ = "WALLETS_READ"
+    """See every wallet, its balance and its transactions."""
+    WALLETS_ADJUST = "WALLETS_ADJUST"
+    """Credit or debit a wallet by an adjustment."""
+    WALLETS_FREEZE = "WALLETS_FREEZE"
+    """Freeze and unfreeze a wallet."""
+    CUSTOMERS_READ = "CUSTOMERS_READ"
+    """See every customer's name and e-mail."""
+    CUSTOMERS_WRITE = "CUSTOMERS_WRITE"
+    """Register customers and change their name and e-mail."""
+    WITHDRAWALS_REQUEST = "WITHDRAWALS_REQUEST"
+    """Request or cancel a withdrawal on behalf of a customer."""
+    WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
+    """Reject a withdrawal or mark it as paid."""
+    SETTINGS_READ = "SETTINGS_READ"
+    """See the store's settings."""
+    SETTINGS_WRITE = "SETTINGS_WRITE"
+    """Change the store's settings."""
+
+
+class PrincipalKind(StrEnum):
+    """What sort of caller a credential proved."""
+
+    ANONYMOUS = "ANONYMOUS"
+    """Nobody signed in."""
+    CUSTOMER = "CUSTOMER"
+    """A customer of the store, who reaches their own wallet only."""
+    STAFF = "STAFF"
+    """A person who works for the store."""
+    SERVICE = "SERVICE"
+    """A program of the store: its back end, an importer."""
+
+
+class ActorKind(StrEnum):
+    """Who is written down as having done something."""
+
+    CUSTOMER = "CUSTOMER"
+    """The customer themself."""
+    STAFF = "STAFF"
+    """A person who works for the store."""
+    SERVICE = "SERVICE"
+    """A program of the store."""
+    SYSTEM = "SYSTEM"
+    """Coffer itself: the clock, a migration, the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it, as it is kept with every movement: the kind and the store's own id."""
+
+    kind: ActorKind
+    id: str
+
+
+ROLES: dict[str, frozenset[Capability]] = {
+    "administrator": frozenset(Capability),
+    "shop_manager": frozenset(Capability) - {Capability.SETTINGS_WRITE},
+    "finance": frozenset(
+        {
+            Capability.WALLETS_READ,
+            Capability.CUSTOMERS_READ,
+            Capability.WITHDRAWALS_REVIEW,
+            Capability.SETTINGS_READ,
+        }
+    ),
+    "support": frozenset(
+        {Capability.WALLETS_READ, Capability.CUSTOMERS_READ, Capability.WITHDRAWALS_REQUEST}
+    ),
+    "service": frozenset(
+        {
+            Capability.WALLETS_READ,
+            Capability.CUSTOMERS_READ,
+            Capability.CUSTOMERS_WRITE,
+            Capability.WALLETS_ADJUST,
+            Capability.WITHDRAWALS_REQUEST,
+        }
+    ),
+    "customer": frozenset(),
+}
+"""The presets: they mirror the roles that a store's software knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of one request, as its credential proved it.
+
+    `subject` is the store's own id of the person or the name of the program. A person of the store who is
+    also its customer has the same id in both places: that is how nobody adjusts their own wallet.
+    `expires_at` is when the credential ends; live connections end with it.
+    """
+
+    kind: PrincipalKind
+    subject: str
+    roles: tuple[str, ...] = ()
+    capabilities: frozenset[Capability] = frozenset()
+    expires_at: datetime | None = None
+    customer_external_id: str | None = None
+    """The store's customer id that this principal owns the wallet of, if any."""
+
+    def may(self, capability: Capability) -> bool:
+        """Tell whether the principal holds the capability."""
+        return capability in self.capabilities
+
+    def owns(self, customer_external_id: str) -> bool:
+        """Tell whether the wallet of this customer is the principal's own."""
+        return self.customer_external_id is not None and self.customer_external_id == customer_external_id
+
+    @property
+    def actor(self) -> Actor:
+        """How the principal is written down beside what it did."""
+        return Actor(ActorKind(self.kind.value), self.subject)
+
+
+ANONYMOUS = Principal(PrincipalKind.ANONYMOUS, "")
+"""The caller who showed no credential."""
+
+
+def capabilities_of(roles: tuple[str, ...]) -> frozenset[Capability]:
+    """Return the union of the roles' capabilities; an unknown role grants nothing."""
+    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))
