@@ -242,9 +242,15 @@ def _reachable(programs: Path, root: Path, identity: _Identity) -> Path:
     try:
         _run([programs / "postgres", "--version"], root, identity)
     except PostgresUnavailableError:
-        copy = root / "programs"
-        shutil.copytree(programs.parent, copy, ignore=shutil.ignore_patterns("include"))
-        for path in [copy, *copy.rglob("*")]:
+        # The wheel keeps its shared libraries beside the package, and the programs look for them there.
+        installation = programs.parent
+        package = installation.parent
+        copy = root / "programs" / package.name / installation.name
+        shutil.copytree(installation, copy, ignore=shutil.ignore_patterns("include"))
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, root / "programs" / libraries.name)
+        for path in [root / "programs", *(root / "programs").rglob("*")]:
             os.chown(path, identity["user"], identity["group"])
         return copy / "bin"
     return programs

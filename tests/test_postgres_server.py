@@ -1,6 +1,7 @@
 """The server that other tests stand on: it starts, copies databases, and never outlives whoever started it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from tests.postgres import EXTERNAL_URL_VARIABLE, PostgresServer, PostgresUnavailableError
+from tests.postgres import EXTERNAL_URL_VARIABLE, PostgresServer, PostgresUnavailableError, _programs
 
 pytestmark = pytest.mark.postgres
 
@@ -71,6 +72,25 @@ async def test_a_bench_gets_a_server_that_keeps_its_promises(monkeypatch: pytest
     assert kept == ["on", "on"]
     with pytest.raises(PostgresUnavailableError, match="not running"):
         server.url()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down to another user")
+def test_it_copies_programs_that_the_other_user_may_not_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(EXTERNAL_URL_VARIABLE, raising=False)
+    package = _programs().parent.parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(
+                folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("include", "pginstall")
+            )
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr("tests.postgres._programs", lambda: tmp_path / package.name / "pginstall18" / "bin")
+
+    with PostgresServer() as server:
+        server.create_database("shop")
 
 
 @pytest.mark.slow
