@@ -14,17 +14,18 @@ GOOD_NOTE = "Parcel of order 1042 arrived broken, customer keeps it, refunded ha
 """The example that refusals show."""
 
 _BARE_WORDS = frozenset(
-    """
-    a about account add added adding adjust adjusted adjusting adjustment adjustments again amount an and as at
-    back balance bonus bonuses by cash cashback change changed charge charged compensate compensation correct
-    corrected correction credit credited credits customer customers debit debited debits deduct deducted
-    discount do done extra fee fix fixed for free from funds general gift give given giving goodwill in into
-    is it making manual manually me misc miscellaneous money more na no none note of on or other our out paid
-    payment per please point points promo promotion promotional reason refund refunded refunding refunds
-    reimburse reimbursement remove removed request requested return returned reward store take taken test the
-    their them this to top topup transaction update updated us user users via voucher wallet was we with
-    withdraw withdrawal xx xxx your
-    """.split()
+    (
+        "a about account add added adding adjust adjusted adjusting adjustment adjustments again amount an "
+        "and as at back balance bonus bonuses by cash cashback change changed charge charged compensate "
+        "compensation correct corrected correction credit credited credits customer customers debit debited "
+        "debits deduct deducted discount do done extra fee fix fixed for free from funds general gift give "
+        "given giving goodwill in into is it making manual manually me misc miscellaneous money more na no "
+        "none note of on or other our out paid payment per please point points promo promotion promotional "
+        "reason refund refunded refunding refunds reimburse reimbursement remove removed request requested "
+        "return returned reward store take taken test the their them this to top topup transaction update "
+        "updated us user users via voucher wallet was we with withdraw withdrawal xx xxx your"
+    ).split()
+)
 )
 _DIRECTION_OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)

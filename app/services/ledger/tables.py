@@ -45,7 +45,9 @@ class Table:
         cls, model: type[Model], columns: str, row: Callable[..., tuple[Any, ...]], *, changing: str = ""
     ) -> "Table":
         """Lay a model's table out; `changing` are the columns that an update may write."""
-        by_column = {column: model._meta.fields_map[name] for name, column in model._meta.fields_db_projection.items()}
+        by_column = {
+            column: model._meta.fields_map[name] for name, column in model._meta.fields_db_projection.items()
+        }
         names = tuple(columns.split())
         if set(names) != set(by_column):
             raise TypeError(f"{model.__name__} has other columns: {set(names) ^ set(by_column)}")
@@ -191,7 +193,9 @@ TRANSACTIONS = Table.of(
     "actor_kind actor_id corrects_id hold_id hash created_at",
     _transaction,
 )
-ALLOCATIONS = Table.of(transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is)
+ALLOCATIONS = Table.of(
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+)
 HOLDS = Table.of(
     hold.Hold,
     "id wallet_id purpose status amount_minor captured_minor released_minor expires_at created_at updated_at",
