@@ -47,7 +47,7 @@ _MEDIA_TYPES: Final = {
 
 # GraphiQL's dialogs lock the scrolling of the page with one <style> element whose text never varies here, since the
 # page itself has no scrollbar. Its hash is cheaper than 'unsafe-inline', which would allow every other style as well.
-_SCROLL_LOCK_STYLE: Final = "'sha256-TODO'"
+_SCROLL_LOCK_STYLE: Final = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 
 _POLICY: Final = "; ".join(
     (

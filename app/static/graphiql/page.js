@@ -29,6 +29,10 @@
   const CONFIG = "graphiql:coffer-config";
   const ownKeys = (store) => Object.keys(store).filter((key) => key.startsWith("graphiql:") && key !== CONFIG);
   const forgetTabs = () => ownKeys(sessionStorage).forEach((key) => sessionStorage.removeItem(key));
+  const activeTab = (tabState) => {
+    const { tabs, activeTabIndex } = JSON.parse(tabState ?? "{}");
+    return tabs?.[activeTabIndex];
+  };
   const storage = {
     getItem: (key) => (key === THEME ? localStorage : sessionStorage).getItem(key),
     setItem: (key, value) => (key === THEME ? localStorage : sessionStorage).setItem(key, value),
@@ -43,16 +47,18 @@
   };
 
   // A server that was started anew hands out new tokens: what an older page left behind would only be refused.
-  const [first] = config.tabs;
   if (sessionStorage.getItem(CONFIG) !== configText) {
     forgetTabs();
     sessionStorage.setItem(CONFIG, configText);
-    // GraphiQL fills the editors of the first tab from its storage, not from the list of default tabs.
-    if (first) {
-      for (const part of ["query", "variables", "headers"]) {
-        if (first[part]) sessionStorage.setItem(`graphiql:${part}`, first[part]);
-      }
-    }
+  }
+
+  // GraphiQL fills its editors from these three keys, and adds a tab if they match none; it writes them late and not all
+  // of them, so a first visit would show the first tab without its token, and a quick reload would grow a tab.
+  const [first] = config.tabs;
+  const active = activeTab(sessionStorage.getItem("graphiql:tabState")) ?? first;
+  for (const part of ["query", "variables", "headers"]) {
+    if (active?.[part]) storage.setItem(`graphiql:${part}`, active[part]);
+    else storage.removeItem(`graphiql:${part}`);
   }
 
   const logo = React.createElement(
