@@ -1,13 +1,13 @@
 """GraphiQL, the page that a browser gets at ``/graphql``, served from the package's own files.
 
-Nothing on the page comes from anywhere else: the scripts and styles lie in ``app/static/graphiql`` (see ``VENDORED.json``
-there), and the Content-Security-Policy forbids the browser to ask another origin, to run a script that is written into
-the page, or to show the page in a frame.
+Nothing on the page comes from anywhere else: the scripts and styles lie in ``app/static/graphiql`` (see
+``VENDORED.json`` there), and the Content-Security-Policy forbids the browser to ask another origin, to run a
+script that is written into the page, or to show the page in a frame.
 
 Example operations lie in ``app/static/examples``, a file a tab, in the order of their names::
 
-    20-freeze-a-wallet.graphql            the operation; GraphiQL takes the tab's title from the operation's name
-    20-freeze-a-wallet.variables.json     its variables, if it has any
+    20-freeze-a-wallet.graphql          the operation, whose name GraphiQL shows as the tab's title
+    20-freeze-a-wallet.variables.json   its variables, if it has any
 
 A first line ``# as: staff`` says whose bearer token the tab carries.
 """
@@ -37,16 +37,16 @@ _EXAMPLES: Final = _STATIC / "examples"
 
 _CALLER: Final = re.compile(r"\A#\s*as:\s*(?P<caller>[\w-]+)\s*\n")
 
-# The system's own table of media types may say text/plain for a script (Windows' registry often does), and with
-# "nosniff" the browser would then refuse to run it.
+# The system's own table of media types may say text/plain for a script (Windows' registry often does), and
+# with "nosniff" the browser would then refuse to run it.
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 
-# GraphiQL's dialogs lock the scrolling of the page with one <style> element whose text never varies here, since the
-# page itself has no scrollbar. Its hash is cheaper than 'unsafe-inline', which would allow every other style as well.
+# GraphiQL's dialogs lock the scrolling of the page with one <style> element, whose text never varies here
+# since the page has no scrollbar. Its hash allows just that; 'unsafe-inline' would allow any other style too.
 _SCROLL_LOCK_STYLE: Final = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 
 _POLICY: Final = "; ".join(
@@ -68,7 +68,7 @@ _POLICY: Final = "; ".join(
 class ExampleTab:
     """One tab of the page: an operation, what it is called with, and by whom.
 
-    GraphiQL titles a tab with the name of its operation; ``name`` is what the example is called in code and in tests.
+    GraphiQL titles a tab with its operation's name; ``name`` is what code and tests call the example.
     """
 
     name: str
@@ -77,7 +77,9 @@ class ExampleTab:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_examples(tokens: Mapping[str, str] | None = None, *, folder: Path = _EXAMPLES) -> tuple[ExampleTab, ...]:
+def load_examples(
+    tokens: Mapping[str, str] | None = None, *, folder: Path = _EXAMPLES
+) -> tuple[ExampleTab, ...]:
     """Read the example operations; a tab whose caller is in ``tokens`` carries that bearer token.
 
     Whoever can open the page can read these tokens: pass them for the demo only, never in production.
@@ -107,12 +109,13 @@ def wants_graphiql(request: Request) -> bool:
 def graphiql_routes(*, path: str = "/graphql", enabled: bool = True) -> list[BaseRoute]:
     """The route of the page's scripts and styles, below ``path``; the page itself is answered at ``path``.
 
-    The route belongs before the route of ``path``. It names the content's digest, so browsers may keep the files for ever
-    and still never mix two releases.
+    The address names the content's digest, so browsers may keep the files for ever without mixing releases.
     """
     if not enabled:
         return []
-    return [Mount(f"{path}/assets/{_assets_version()}", app=_Assets(directory=_ASSETS), name="graphiql-assets")]
+    return [
+        Mount(f"{path}/assets/{_assets_version()}", app=_Assets(directory=_ASSETS), name="graphiql-assets")
+    ]
 
 
 def render_graphiql(
@@ -122,8 +125,8 @@ def render_graphiql(
     subscription_path: str | None = None,
     title: str = "Coffer",
 ) -> Response:
-    """The page, for a browser at ``path``; subscriptions go to ``subscription_path`` (default: ``path`` too)."""
-    # Relative addresses survive a proxy that serves everything below a prefix that this process never hears of.
+    """The page, for a browser at ``path``; subscriptions go to ``subscription_path`` (default: ``path``)."""
+    # Relative addresses survive a proxy that serves all this below a prefix that this process never hears of.
     here = posixpath.dirname(path)
     endpoint = posixpath.relpath(path, here)
     assets = f"{endpoint}/assets/{_assets_version()}"
@@ -136,7 +139,9 @@ def render_graphiql(
     }
     # Inside <script> only "<" can end the element, whatever the data says.
     config_json = json.dumps(config).replace("<", "\\u003c")
-    page = _page_template().substitute(title=html.escape(title), assets=html.escape(assets), config=config_json)
+    page = _page_template().substitute(
+        title=html.escape(title), assets=html.escape(assets), config=config_json
+    )
     return HTMLResponse(
         page,
         headers={

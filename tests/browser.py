@@ -1,7 +1,8 @@
 """A real Chromium for tests, and a real server for it to visit.
 
-``unavailable()`` says why there is no browser on this machine. A test that needs one calls ``require_browser()``: it skips
-with that reason on a developer's machine, and fails where ``CI`` is set, so that nobody mistakes a missing browser for a pass.
+``unavailable()`` says why there is no browser on this machine. A test that needs one calls
+``require_browser()``. It skips with that reason on a developer's machine and fails where ``CI`` is set, so that
+nobody mistakes a missing browser for a pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
-# Playwright is only imported where a browser is really started: this module must load on a machine without it.
+# Playwright is imported only where a browser is really started: this module must load on machines without it.
 if TYPE_CHECKING:
     from playwright.async_api import Page
     from starlette.types import ASGIApp
@@ -49,8 +50,13 @@ class Visit:
     problems: list[str] = field(default_factory=list)
     """Console errors and warnings, uncaught exceptions and refusals by the Content-Security-Policy."""
 
+    def hear(self, kind: str, text: str) -> None:
+        """Keep a line of the console if it is a complaint."""
+        if kind in {"error", "warning"}:
+            self.problems.append(f"{kind}: {text}")
+
     def requests_beyond(self, origin: str) -> list[str]:
-        """What was asked of anybody but ``origin``; what a page holds in itself (``data:``, ``blob:``) asks nobody."""
+        """What was asked of anybody but ``origin``; ``data:`` and ``blob:`` ask nobody."""
         host = urlsplit(origin).netloc
         asked = (urlsplit(url) for url in self.requests)
         return [url.geturl() for url in asked if url.scheme not in {"data", "blob"} and url.netloc != host]
@@ -105,12 +111,7 @@ def _record(visit: Visit) -> None:
     page.context.on("request", lambda request: visit.requests.append(request.url))
     page.on("websocket", lambda websocket: visit.requests.append(websocket.url))
     page.on("pageerror", lambda error: visit.problems.append(f"uncaught: {error}"))
-    page.on(
-        "console",
-        lambda message: (
-            visit.problems.append(f"{message.type}: {message.text}") if message.type in {"error", "warning"} else None
-        ),
-    )
+    page.on("console", lambda message: visit.hear(message.type, message.text))
 
 
 @asynccontextmanager

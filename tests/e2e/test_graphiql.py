@@ -25,7 +25,9 @@ pytestmark = pytest.mark.browser
 TOKENS = {"customer": "token-of-a-customer", "staff": "token-of-staff"}
 
 EXAMPLES = {
-    "01-who-am-i.graphql": '# as: customer\nquery WhoAmI($greeting: String!) {\n  whoAmI(greeting: $greeting)\n}\n',
+    "01-who-am-i.graphql": (
+        "# as: customer\nquery WhoAmI($greeting: String!) {\n  whoAmI(greeting: $greeting)\n}\n"
+    ),
     "01-who-am-i.variables.json": '{"greeting": "Good morning </script>"}',
     "02-count.graphql": "# as: staff\nsubscription Count {\n  count\n}\n",
     "03-anonymous.graphql": 'query Anonymous {\n  whoAmI(greeting: "Hello")\n}\n',
@@ -83,7 +85,7 @@ async def open_page(folder: Path, *, color_scheme: str = "light") -> AsyncIterat
 
 
 async def until_ready(visit: Visit) -> None:
-    """Wait for the editors, which GraphiQL fills one after the other; without the last one, the play button does nothing."""
+    """Wait for the editors, which appear one by one; before the last, the play button does nothing."""
     for editor in ("query-editor", "editor-tool .graphiql-editor", "response"):
         await visit.page.locator(f".graphiql-{editor} .CodeMirror").first.wait_for(state="attached")
 
@@ -108,7 +110,7 @@ async def run_tab(visit: Visit, *, showing: str) -> dict[str, Any]:
 
 
 async def until(visit: Visit, condition: str) -> None:
-    """Wait for a condition in the page; Playwright's own wait_for_function needs eval, which the page's policy forbids."""
+    """Wait for a condition in the page: Playwright's own way needs eval, which the page's policy forbids."""
     async with asyncio.timeout(10):
         while not await visit.page.evaluate(condition):
             await asyncio.sleep(0.05)
