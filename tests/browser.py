@@ -1,8 +1,8 @@
 """A real Chromium for tests, and a real server for it to visit.
 
 ``unavailable()`` says why there is no browser on this machine. A test that needs one calls
-``require_browser()``. It skips with that reason on a developer's machine and fails where ``CI`` is set, so that
-nobody mistakes a missing browser for a pass.
+``require_browser()``. It skips with that reason on a developer's machine and fails where ``CI`` is set, so
+that nobody mistakes a missing browser for a pass.
 """
 
 from __future__ import annotations
