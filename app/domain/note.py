@@ -26,7 +26,6 @@ _BARE_WORDS = frozenset(
         "updated us user users via voucher wallet was we with withdraw withdrawal xx xxx your"
     ).split()
 )
-)
 _DIRECTION_OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
