@@ -49,15 +49,15 @@ class DatabaseError(Exception):
     """The database can't be used as it is. The message says what to do."""
 
 
-class DatabaseUnreachable(DatabaseError):
+class DatabaseUnreachableError(DatabaseError):
     """Nothing answers at the address, or it refuses us."""
 
 
-class DatabaseBehind(DatabaseError):
+class DatabaseBehindError(DatabaseError):
     """The database has not seen all migrations of this program."""
 
 
-class DatabaseAhead(DatabaseError):
+class DatabaseAheadError(DatabaseError):
     """The database has seen migrations that this program does not know: the program is the older one."""
 
 
@@ -174,7 +174,9 @@ def _sqlite_path(database_url: str) -> str:
     if query:
         raise _bad_url(f"SQLite takes no options; leave out ?{query}")
     if path in {"", ":memory:"}:
-        raise _bad_url("the ledger needs a file, because its two connections share it; write sqlite:///coffer.sqlite3")
+        raise _bad_url(
+            "the ledger needs a file, because its two connections share it; write sqlite:///coffer.sqlite3"
+        )
     return unquote(path)
 
 
@@ -183,7 +185,9 @@ def _postgres_dsn(database_url: str) -> str:
         parts = urlsplit(database_url)
         port_is_fine = parts.port != 0
     except ValueError as error:
-        raise _bad_url(f"it can't be read ({error}); percent-encode special characters in the password") from None
+        raise _bad_url(
+            f"it can't be read ({error}); percent-encode special characters in the password"
+        ) from None
     if not port_is_fine or not parts.path.strip("/"):
         raise _bad_url("PostgreSQL needs the database's name too: postgresql://user@host:5432/name")
     return database_url
@@ -225,7 +229,7 @@ async def _connect(connection: BaseDBAsyncClient) -> None:
     try:
         await connection.create_connection(with_db=True)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException, sqlite3.Error) as error:
-        raise DatabaseUnreachable(
+        raise DatabaseUnreachableError(
             f"The database can't be opened: {error}. Check {environment_variable('database_url')}."
         ) from error
 
@@ -233,7 +237,9 @@ async def _connect(connection: BaseDBAsyncClient) -> None:
 def _require_directory(path: str) -> None:
     directory = Path(path).parent
     if not directory.is_dir():
-        raise DatabaseUnreachable(f"There is no directory {directory}. Create it, or choose another file.")
+        raise DatabaseUnreachableError(
+            f"There is no directory {directory}. Create it, or choose another file."
+        )
 
 
 # --- Migrations --------------------------------------------------------------------------------------------
@@ -247,6 +253,10 @@ async def migrate(settings: Settings, on_step: Callable[[str], None] | None = No
     """
     done = []
     async with open_database(settings):
+        if dialect(settings.database_url) == "sqlite":
+            # A migration may have to make a table anew; nothing may then follow its references. It takes
+            # effect outside transactions only, and holds for this connection only.
+            await get_connection(WRITER).execute_query("PRAGMA foreign_keys=OFF")
         while (name := await _apply_next()) is not None:
             done.append(name)
             if on_step is not None:
@@ -257,7 +267,7 @@ async def migrate(settings: Settings, on_step: Callable[[str], None] | None = No
 async def pending_migrations() -> list[str]:
     """The migrations that the open database has not seen, in order.
 
-    Raises `DatabaseAhead` when it has seen others than this program knows.
+    Raises `DatabaseAheadError` when it has seen others than this program knows.
     """
     return await _pending(get_connection(READER))
 
@@ -266,7 +276,7 @@ async def require_migrated() -> None:
     """Refuse to go on with an open database whose tables are not those that this program expects."""
     pending = await pending_migrations()
     if pending:
-        raise DatabaseBehind(
+        raise DatabaseBehindError(
             f"The database is {len(pending)} migration(s) behind ({', '.join(pending)}). "
             "Run: python -m app migrate"
         )
@@ -283,9 +293,19 @@ async def _apply_next() -> str | None:
             return None
         executor = _executor(connection)
         # Tortoise reads its table before it makes it, and a failed read ends a PostgreSQL transaction.
-        await executor.recorder.ensure_schema(executor._schema_editor())
+        await executor.recorder.ensure_schema(executor._schema_editor())  # noqa: SLF001 - no public way
         await executor.migrate([MigrationTarget(APP_LABEL, pending[0])])
+        if connection.capabilities.dialect == "sqlite":
+            await _require_references(connection, pending[0])
         return pending[0]
+
+
+async def _require_references(connection: BaseDBAsyncClient, migration: str) -> None:
+    broken = await connection.execute_query_dict("PRAGMA foreign_key_check")
+    if broken:
+        raise DatabaseError(
+            f"Migration {migration} was undone: it would leave {len(broken)} broken references."
+        )
 
 
 async def _pending(connection: BaseDBAsyncClient) -> list[str]:
@@ -296,7 +316,7 @@ async def _pending(connection: BaseDBAsyncClient) -> list[str]:
     applied = await _applied(connection)
     unknown = sorted(applied - set(known))
     if unknown:
-        raise DatabaseAhead(
+        raise DatabaseAheadError(
             f"The database has migrations that this program does not know ({', '.join(unknown)}): "
             "it was used by a newer version. Install that version."
         )

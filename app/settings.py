@@ -50,7 +50,10 @@ class Settings(BaseSettings):
     )
     currency: str = Field("USD", description="The store's currency, by its ISO 4217 code.")
     store_name: str = Field(
-        "My store", min_length=1, max_length=100, description="The store's name, as customers read it in e-mails."
+        "My store",
+        min_length=1,
+        max_length=100,
+        description="The store's name, as customers read it in e-mails.",
     )
 
     jwt_secret: SecretStr | None = Field(
@@ -77,9 +80,7 @@ class Settings(BaseSettings):
         1_048_576, ge=1024, le=104_857_600, description="The largest request body that is read."
     )
 
-    graphiql: bool | None = Field(
-        None, description="Serve the GraphiQL page. Unset: in development only."
-    )
+    graphiql: bool | None = Field(None, description="Serve the GraphiQL page. Unset: in development only.")
     introspection: bool | None = Field(
         None, description="Answer introspection and suggest field names. Unset: in development only."
     )
@@ -94,10 +95,16 @@ class Settings(BaseSettings):
         512, ge=1, le=10_000, description="Commands that the writer takes into one database transaction."
     )
     batch_queue_max: int = Field(
-        10_000, ge=1, le=1_000_000, description="Commands that may wait for the writer before it refuses more."
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Commands that may wait for the writer before it refuses more.",
     )
     live_queue_max: int = Field(
-        256, ge=1, le=100_000, description="Updates that may wait for one slow subscriber before it is cut off."
+        256,
+        ge=1,
+        le=100_000,
+        description="Updates that may wait for one slow subscriber before it is cut off.",
     )
     live_poll_interval_s: float = Field(
         0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
@@ -115,7 +122,9 @@ class Settings(BaseSettings):
         try:
             exponent = iso4217.Currency(code).exponent
         except ValueError:
-            raise ValueError(f"{value} is no ISO 4217 currency code; write one like USD, EUR or JPY") from None
+            raise ValueError(
+                f"{value} is no ISO 4217 currency code; write one like USD, EUR or JPY"
+            ) from None
         if exponent not in CURRENCY_EXPONENTS:
             raise ValueError(f"{code} is not supported: its amounts do not have 0, 2 or 3 decimal places")
         return code

@@ -5,7 +5,6 @@ however long they may wait, and it leaks its lock when a task is cancelled at th
 later query hangs. Both are put right here; everything else is Tortoise's.
 """
 
-import asyncio
 import sqlite3
 from typing import Any
 
@@ -26,6 +25,9 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
 
 from app.backends.transaction import uninterrupted
+
+# Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
+_NOT_PRAGMAS = frozenset({"connection_name", "fetch_inserted"})
 
 
 class SafeSqliteClient(SqliteClient):
@@ -71,10 +73,6 @@ class SafeSqliteClient(SqliteClient):
             await transaction.execute_many(query, values)
 
 
-# Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
-_NOT_PRAGMAS = frozenset({"connection_name", "fetch_inserted"})
-
-
 class _Held(ConnectionWrapper[aiosqlite.Connection]):
     """The connection for one statement. Gives the lock back when connecting fails or is cancelled."""
 
@@ -87,7 +85,7 @@ class _Held(ConnectionWrapper[aiosqlite.Connection]):
         except BaseException:
             self._lock.release()
             raise
-        connection: aiosqlite.Connection = self.client._connection  # type: ignore[attr-defined]
+        connection: aiosqlite.Connection = self.client._connection
         return connection
 
 
@@ -97,7 +95,7 @@ class _SafeTransaction(SqliteTransactionWrapper):
     _parent: SafeSqliteClient
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(_SafeTransaction(self))  # type: ignore[no-untyped-call]
+        return NestedTransactionContext(_SafeTransaction(self))
 
     async def begin(self) -> None:
         """Open the transaction; what an earlier one may have left open is undone, never committed."""

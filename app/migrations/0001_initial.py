@@ -1,10 +1,9 @@
 """The ledger's first tables: customers, wallets, lots, transactions, holds, withdrawals and their keepers."""
 
 from tortoise import fields, migrations
-from tortoise.fields import RESTRICT
 from tortoise.migrations import operations as ops
 
-from app.migrations._operations import CreateTable, Refuse, one_of
+from app.migrations._operations import CreateTable, Refuse, one_of, one_to_one, reference
 
 # --- Closed sets: a later migration widens one by ReplaceCheck ----------------------------------------------
 
@@ -101,10 +100,7 @@ TABLES = [
         "wallets",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            (
-                "customer",
-                fields.OneToOneField("coffer.Customer", related_name="wallet", on_delete=RESTRICT),
-            ),
+            ("customer", one_to_one("Customer", "customer_id", related_name="wallet")),
             ("currency", fields.CharField(max_length=3)),
             ("status", fields.CharField(max_length=16)),
             ("posted_minor", fields.BigIntField(default=0)),
@@ -130,12 +126,7 @@ TABLES = [
         "audit_entries",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            (
-                "wallet",
-                fields.ForeignKeyField(
-                    "coffer.Wallet", related_name="audit_entries", null=True, on_delete=RESTRICT
-                ),
-            ),
+            ("wallet", reference("Wallet", "wallet_id", related_name="audit_entries", null=True)),
             ("action", fields.CharField(max_length=48)),
             ("actor_kind", fields.CharField(max_length=16)),
             ("actor_id", fields.CharField(max_length=128)),
@@ -150,7 +141,7 @@ TABLES = [
         "holds",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            ("wallet", fields.ForeignKeyField("coffer.Wallet", related_name="holds", on_delete=RESTRICT)),
+            ("wallet", reference("Wallet", "wallet_id", related_name="holds")),
             ("purpose", fields.CharField(max_length=16)),
             ("status", fields.CharField(max_length=16)),
             ("amount_minor", fields.BigIntField()),
@@ -171,7 +162,7 @@ TABLES = [
         "lots",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            ("wallet", fields.ForeignKeyField("coffer.Wallet", related_name="lots", on_delete=RESTRICT)),
+            ("wallet", reference("Wallet", "wallet_id", related_name="lots")),
             ("bucket", fields.CharField(max_length=16)),
             ("sequence", fields.BigIntField()),
             ("original_minor", fields.BigIntField()),
@@ -195,8 +186,8 @@ TABLES = [
         "reservations",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            ("hold", fields.ForeignKeyField("coffer.Hold", related_name="reservations", on_delete=RESTRICT)),
-            ("lot", fields.ForeignKeyField("coffer.Lot", related_name="reservations", on_delete=RESTRICT)),
+            ("hold", reference("Hold", "hold_id", related_name="reservations")),
+            ("lot", reference("Lot", "lot_id", related_name="reservations")),
             ("position", fields.IntField()),
             ("amount_minor", fields.BigIntField()),
             ("captured_minor", fields.BigIntField(default=0)),
@@ -210,10 +201,7 @@ TABLES = [
         "transactions",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            (
-                "wallet",
-                fields.ForeignKeyField("coffer.Wallet", related_name="transactions", on_delete=RESTRICT),
-            ),
+            ("wallet", reference("Wallet", "wallet_id", related_name="transactions")),
             ("sequence", fields.BigIntField()),
             ("reference", fields.CharField(max_length=32, unique=True)),
             ("kind", fields.CharField(max_length=24)),
@@ -225,18 +213,8 @@ TABLES = [
             ("note", fields.CharField(max_length=1000, default="")),
             ("actor_kind", fields.CharField(max_length=16)),
             ("actor_id", fields.CharField(max_length=128)),
-            (
-                "corrects",
-                fields.ForeignKeyField(
-                    "coffer.Transaction", related_name="corrected_by", null=True, on_delete=RESTRICT
-                ),
-            ),
-            (
-                "hold",
-                fields.ForeignKeyField(
-                    "coffer.Hold", related_name="transactions", null=True, on_delete=RESTRICT
-                ),
-            ),
+            ("corrects", reference("Transaction", "corrects_id", related_name="corrected_by", null=True)),
+            ("hold", reference("Hold", "hold_id", related_name="transactions", null=True)),
             ("hash", fields.BinaryField()),
             ("created_at", fields.DatetimeField()),
         ],
@@ -255,14 +233,8 @@ TABLES = [
         "allocations",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            (
-                "transaction",
-                fields.ForeignKeyField("coffer.Transaction", related_name="allocations", on_delete=RESTRICT),
-            ),
-            (
-                "lot",
-                fields.ForeignKeyField("coffer.Lot", related_name="allocations", null=True, on_delete=RESTRICT),
-            ),
+            ("transaction", reference("Transaction", "transaction_id", related_name="allocations")),
+            ("lot", reference("Lot", "lot_id", related_name="allocations", null=True)),
             ("position", fields.IntField()),
             ("bucket", fields.CharField(max_length=16)),
             ("amount_minor", fields.BigIntField()),
@@ -279,16 +251,11 @@ TABLES = [
         "withdrawals",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            (
-                "wallet",
-                fields.ForeignKeyField("coffer.Wallet", related_name="withdrawals", on_delete=RESTRICT),
-            ),
-            ("hold", fields.OneToOneField("coffer.Hold", related_name="withdrawal", on_delete=RESTRICT)),
+            ("wallet", reference("Wallet", "wallet_id", related_name="withdrawals")),
+            ("hold", one_to_one("Hold", "hold_id", related_name="withdrawal")),
             (
                 "transaction",
-                fields.OneToOneField(
-                    "coffer.Transaction", related_name="withdrawal", null=True, on_delete=RESTRICT
-                ),
+                one_to_one("Transaction", "transaction_id", related_name="withdrawal", null=True),
             ),
             ("reference", fields.CharField(max_length=32, unique=True)),
             ("status", fields.CharField(max_length=16)),

@@ -15,6 +15,7 @@ Applied migrations import this module: what an operation does must never change.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from tortoise import fields
 from tortoise.fields import BigIntField, IntField
 from tortoise.migrations.operations import CreateModel, TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
@@ -25,6 +26,30 @@ from tortoise.models import Model
 def one_of(column: str, values: Sequence[str]) -> str:
     """A check for a closed set."""
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def reference(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
+    """A foreign key, written as Tortoise sees the models' own, so that it finds no difference to them."""
+    return fields.ForeignKeyField(
+        f"coffer.{model}",
+        source_field=column,
+        to_field="id",
+        related_name=related_name,
+        null=null,
+        on_delete=fields.RESTRICT,
+    )
+
+
+def one_to_one(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
+    """A foreign key that no two rows share."""
+    return fields.OneToOneField(
+        f"coffer.{model}",
+        source_field=column,
+        to_field="id",
+        related_name=related_name,
+        null=null,
+        on_delete=fields.RESTRICT,
+    )
 
 
 class CreateTable(CreateModel):
@@ -104,20 +129,17 @@ class Refuse(TortoiseOperation):
             return []
         changed = " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in self.columns)
         when = f" WHEN {changed}" if changed else ""
-        return [
-            f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH ROW{when} '
-            f"BEGIN SELECT RAISE(ABORT, '{self.message}'); END;"
-        ]
+        trigger = f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH ROW{when}'
+        return [f"{trigger} BEGIN SELECT RAISE(ABORT, '{self.message}'); END;"]
 
     def _postgres(self) -> list[str]:
         changed = " OR ".join(f'OLD."{column}" IS DISTINCT FROM NEW."{column}"' for column in self.columns)
         when = f" WHEN ({changed})" if changed else ""
         each = "STATEMENT" if self.event == "TRUNCATE" else "ROW"
-        return [
-            _POSTGRES_REFUSE,
-            f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH {each}{when} '
-            f"EXECUTE FUNCTION coffer_refuse('{self.message}')",
-        ]
+        trigger = (
+            f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH {each}{when}'
+        )
+        return [_POSTGRES_REFUSE, f"{trigger} EXECUTE FUNCTION coffer_refuse('{self.message}')"]
 
     def _name(self) -> str:
         return f"{self.table}_refuse_{self.event.lower()}"
