@@ -45,14 +45,18 @@ class Table:
         cls, model: type[Model], columns: str, row: Callable[..., tuple[Any, ...]], *, changing: str = ""
     ) -> "Table":
         """Lay a model's table out; `changing` are the columns that an update may write."""
+        meta = model._meta
         by_column = {
-            column: model._meta.fields_map[name] for name, column in model._meta.fields_db_projection.items()
+            column: POSTGRES_TYPES[type(meta.fields_map[name])]
+            for name, column in meta.fields_db_projection.items()
         }
+        # Tortoise names the column of a relation only once it is initialised; every id here is a UUID.
+        by_column |= {f"{name}_id": "uuid" for name in meta.fk_fields | meta.o2o_fields}
         names = tuple(columns.split())
         if set(names) != set(by_column):
             raise TypeError(f"{model.__name__} has other columns: {set(names) ^ set(by_column)}")
-        types = tuple(POSTGRES_TYPES[type(by_column[name])] for name in names)
-        return cls(str(model._meta.db_table), names, types, tuple(changing.split()), row)
+        types = tuple(by_column[name] for name in names)
+        return cls(str(meta.db_table), names, types, tuple(changing.split()), row)
 
 
 def _json(value: Any) -> str:
