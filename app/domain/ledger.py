@@ -213,6 +213,14 @@ class Transaction:
     hash: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class WalletChange:
+    """What one batch did to one wallet, for those who listen: told after the commit, in order."""
+
+    wallet: Wallet
+    transactions: tuple[Transaction, ...] = ()
+
+
 def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     """Return the SHA-256 over the hash before, the transaction's content and its allocations.
 

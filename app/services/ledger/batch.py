@@ -11,7 +11,7 @@ import orjson
 
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
-from app.domain.ledger import Desk, Draft, Mint, Row, WalletState
+from app.domain.ledger import Desk, Draft, Mint, Row, WalletChange, WalletState
 from app.domain.settings import SettingsChange, StoreSettings
 from app.services.ledger import records, tables
 from app.services.ledger.command import (
@@ -20,7 +20,6 @@ from app.services.ledger.command import (
     IdempotencyClaim,
     Outcome,
     Stored,
-    WalletChange,
     WalletRef,
     Writes,
 )

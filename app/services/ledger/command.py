@@ -85,14 +85,6 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class WalletChange:
-    """What one batch did to one wallet, for those who listen: told after the commit, in order."""
-
-    wallet: Wallet
-    transactions: tuple[Transaction, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """A claim that is already in the database."""
 

@@ -26,9 +26,9 @@ from tortoise.exceptions import (
 )
 from tortoise.transactions import in_transaction
 
-from app.domain.ledger import Mint
+from app.domain.ledger import Mint, WalletChange
 from app.services.ledger.batch import Answer, Batch, Known
-from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletChange
+from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
 from app.services.ledger.store import WRITER, session_over
 
 log = structlog.get_logger("coffer.ledger")
