@@ -1,0 +1,109 @@
+# make demo    try it: http://localhost:8000      make check   the fast loop, under a minute
+# make test    everything                         make help    all targets
+
+PORT   ?= 8000
+PYTHON ?= python3
+# The first of these that is 3.11 or newer makes the virtual environment.
+CANDIDATES = $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
+
+VENV     := .venv
+PY       := $(VENV)/bin/python
+RUNTIME  := $(VENV)/.runtime
+DEV      := $(VENV)/.dev
+NODE_DIR := tests/clients
+CLIENTS  := $(NODE_DIR)/node_modules/.installed
+PIP       = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
+COMPILE   = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+            --custom-compile-command 'make lock' pyproject.toml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo check format lint types contracts schema-check tests-fast test bench lock schema fix clients clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+# --- run ----------------------------------------------------------------------------------------------------
+
+demo: $(RUNTIME) ## a server with made-up customers on PORT (8000)
+	$(PY) -m app demo --port $(PORT)
+
+# --- the fast loop ------------------------------------------------------------------------------------------
+
+check: format lint types contracts schema-check tests-fast ## what to run before each commit
+
+format: $(DEV)
+	$(PY) -m ruff format --check --quiet .
+
+lint: $(DEV)
+	$(PY) -m ruff check --quiet .
+
+types: $(DEV)
+	$(PY) -m mypy --no-error-summary
+
+contracts: $(DEV)
+	@$(VENV)/bin/lint-imports > $(VENV)/contracts.txt || { cat $(VENV)/contracts.txt; exit 1; }
+
+schema-check: $(DEV)
+	@$(PY) -m app schema > $(VENV)/schema.graphql
+	@diff -u schema.graphql $(VENV)/schema.graphql || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
+
+tests-fast: $(DEV)
+	$(PY) -m pytest --quiet --no-postgres --no-node --no-browser -m 'not slow'
+
+fix: $(DEV) ## format, and repair what ruff can repair
+	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+# --- everything ---------------------------------------------------------------------------------------------
+
+test: format lint types contracts schema-check clients ## all tests: both databases, Node clients, browser
+	$(PY) -m pytest
+
+bench: $(DEV) ## measure; the figures of the README
+	$(PY) -m bench
+
+# --- files that are made ------------------------------------------------------------------------------------
+
+schema: $(DEV) ## write schema.graphql anew
+	@$(PY) -m app schema > $(VENV)/schema.graphql
+	@mv $(VENV)/schema.graphql schema.graphql
+
+lock: $(PY) ## resolve pyproject.toml into the two lock files (make lock UPGRADE=--upgrade for newer versions)
+	@uv=$$(command -v $(VENV)/bin/uv || command -v uv) || { echo "no uv: run 'make $(DEV)' first, or install uv" >&2; exit 1; }; \
+	$(COMPILE) $(UPGRADE) -o requirements.lock && \
+	$(COMPILE) $(UPGRADE) --group dev -c requirements.lock -o requirements-dev.lock
+
+# --- set-up: a stamp file for each step, older than its lock file when the step must be done again -------------
+
+$(PY):
+	@for python in $(CANDIDATES); do \
+	  if command -v "$$python" >/dev/null && "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Coffer needs Python 3.11 or newer; none of these is: $(CANDIDATES). Name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; \
+	fi; \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); echo "$$found cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUNTIME): requirements.lock | $(PY)
+	$(PIP) requirements.lock
+	@touch $@
+
+# The development lock is resolved under the runtime lock, so one environment serves both.
+$(DEV): requirements-dev.lock | $(PY)
+	$(PIP) requirements-dev.lock
+	@touch $@
+
+clients: $(if $(shell command -v npm),$(CLIENTS),no-npm)
+
+$(CLIENTS): $(NODE_DIR)/package-lock.json $(NODE_DIR)/package.json
+	cd $(NODE_DIR) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: no-npm
+no-npm:
+	@echo "*** npm is not installed: the tests that play real Node clients will NOT run ***" >&2
+	@test -z "$(CI)"
+
+clean: ## remove what was made here, environments too
+	rm -rf $(VENV) $(NODE_DIR)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .var dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,89 @@
+"""What all tests share: which parts of the machine they may count on.
+
+A test that needs PostgreSQL, Node.js or a browser either carries the marker or asks for the fixture of that part; asking
+is enough, the marker follows. A parameter of a fixture carries it itself: `pytest.param("postgres", marks=pytest.mark.postgres)`.
+
+Without the part a test is skipped and says so, on somebody's own machine. Where `CI` is set it fails: a check that
+quietly stopped checking is worse than none.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.postgres import PostgresServer, PostgresUnavailableError
+
+PARTS = ("postgres", "node", "browser")
+MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
+CLIENTS = Path(__file__).parent / "clients"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+# --- parts of the machine ---------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("coffer")
+    for part in PARTS:
+        group.addoption(f"--no-{part}", action="store_true", help=f"leave out the tests marked {part}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if marker := MARKER_OF_FIXTURE.get(fixture):
+                item.add_marker(marker)
+    left_out = {part for part in PARTS if config.getoption(f"--no-{part}")}
+    dropped = [item for item in items if any(mark.name in left_out for mark in item.iter_markers())]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+def require(part: str, reason: str) -> NoReturn:
+    """The part is missing: skip here, fail where CI is set."""
+    message = f"{part} is missing: {reason}"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests; each makes its own databases and drops them."""
+    server = PostgresServer()
+    try:
+        server.start()
+    except PostgresUnavailableError as error:
+        require("postgres", str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node.js, with the packages of tests/clients installed (`make clients`)."""
+    path = shutil.which("node")
+    if path is None:
+        require("node", "no `node` on PATH")
+    if not (CLIENTS / "node_modules").is_dir():
+        require("node", "tests/clients/node_modules is not installed: run `make clients`")
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium, for playwright's `executable_path`. As root it also needs the argument --no-sandbox."""
+    for name in CHROMIUM_NAMES:
+        if path := shutil.which(name):
+            return path
+    require("browser", f"none of {', '.join(CHROMIUM_NAMES)} on PATH")
+
+
+# --- the app: databases, callers, statement counter, servers ------------------------------------------------
+# (Fixtures that know Coffer go below this line.)
