@@ -1,0 +1,27 @@
+"""A person of the store, known by the store's own id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What is known of a customer; name and e-mail may be empty until the store tells them."""
+
+    id: UUID
+    external_id: str
+    name: str
+    email: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def search_text(self) -> str:
+        """The case-folded text that searches look into."""
+        return fold(f"{self.name}\n{self.email}\n{self.external_id}")
+
+
+def fold(text: str) -> str:
+    """Fold a text for comparison without regard to case."""
+    return text.casefold()

@@ -1,0 +1,262 @@
+"""Everything that the domain refuses, and why.
+
+The whole tree::
+
+    DomainError
+    ├── InvalidInput                    what was sent can't be meant
+    │   ├── AmountNotPositive
+    │   ├── AmountTooLarge
+    │   ├── AmountTooPrecise
+    │   ├── CurrencyMismatch
+    │   ├── ExpiryInPast
+    │   ├── ExpiryOnDebit
+    │   ├── FieldInvalid
+    │   ├── NoteTooShort
+    │   ├── NoteTooLong
+    │   ├── NoteNotMeaningful
+    │   └── TextNotAllowed
+    ├── NotFound                        nothing of that name, or not the caller's
+    ├── InvalidState                    the thing is there but not in a state for this
+    │   ├── WalletFrozen
+    │   ├── WalletNotFrozen
+    │   ├── WithdrawalNotOpen
+    │   ├── HoldNotOpen
+    │   └── CorrectionNotPossible
+    ├── NotAllowed                      somebody else may, this caller may not
+    │   └── OwnWallet
+    ├── InsufficientFunds               the money isn't there
+    ├── BalanceTooLarge                 the sum would leave what a balance can hold
+    └── IdempotencyKeyReused            the key stands for another request
+
+A refusal is a fact with a code that programs read, a sentence that tells staff what to do next, and the path
+of the input field it is about. It is an answer, not an incident.
+"""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The closed list of refusals that a caller can meet."""
+
+    AMOUNT_NOT_POSITIVE = "AMOUNT_NOT_POSITIVE"
+    """The amount is zero or negative; a direction says which way money goes."""
+    AMOUNT_TOO_LARGE = "AMOUNT_TOO_LARGE"
+    """The amount is more than one movement may carry."""
+    AMOUNT_TOO_PRECISE = "AMOUNT_TOO_PRECISE"
+    """The amount has more decimals than its currency."""
+    BALANCE_TOO_LARGE = "BALANCE_TOO_LARGE"
+    """The wallet would hold more than a balance can hold."""
+    CORRECTION_NOT_POSSIBLE = "CORRECTION_NOT_POSSIBLE"
+    """The transaction to correct is of another wallet, or can't be corrected this way."""
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    """The wallet is in another currency."""
+    EXPIRY_IN_PAST = "EXPIRY_IN_PAST"
+    """The expiry is not in the future."""
+    EXPIRY_ON_DEBIT = "EXPIRY_ON_DEBIT"
+    """Only credits can expire."""
+    FIELD_INVALID = "FIELD_INVALID"
+    """A field's value can't be used; the message says why."""
+    HOLD_NOT_OPEN = "HOLD_NOT_OPEN"
+    """The hold was captured, released or has expired."""
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    """The idempotency key already stands for a request with other input."""
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    """The wallet has less than that available."""
+    NOTE_NOT_MEANINGFUL = "NOTE_NOT_MEANINGFUL"
+    """The note says nothing that would help in a review."""
+    NOTE_TOO_LONG = "NOTE_TOO_LONG"
+    """The note is longer than what can be kept."""
+    NOTE_TOO_SHORT = "NOTE_TOO_SHORT"
+    """The note is too short to explain anything."""
+    NOT_FOUND = "NOT_FOUND"
+    """Nothing of that name exists, or it is not the caller's."""
+    OWN_WALLET = "OWN_WALLET"
+    """Nobody adjusts or decides about their own wallet."""
+    TEXT_NOT_ALLOWED = "TEXT_NOT_ALLOWED"
+    """The text has control characters or broken Unicode."""
+    WALLET_FROZEN = "WALLET_FROZEN"
+    """Staff have frozen the wallet."""
+    WALLET_NOT_FROZEN = "WALLET_NOT_FROZEN"
+    """The wallet is not frozen."""
+    WITHDRAWAL_NOT_OPEN = "WITHDRAWAL_NOT_OPEN"
+    """The withdrawal was already paid, rejected or cancelled."""
+
+
+class DomainError(Exception):
+    """A refusal: `code` for programs, `message` for people, `field` the path of the input that it is about."""
+
+    code: ErrorCode
+
+    def __init__(self, message: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidInput(DomainError):
+    """What was sent can't be meant."""
+
+
+class FieldInvalid(InvalidInput):
+    code = ErrorCode.FIELD_INVALID
+
+
+class AmountNotPositive(InvalidInput):
+    code = ErrorCode.AMOUNT_NOT_POSITIVE
+
+    def __init__(self, *, field: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(
+            "The amount must be more than zero. Say by the direction whether it is a credit or a debit.",
+            field=field,
+        )
+
+
+class AmountTooLarge(InvalidInput):
+    code = ErrorCode.AMOUNT_TOO_LARGE
+
+    def __init__(self, *, largest: str, field: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(f"The amount is too large: at most {largest} can move at once.", field=field)
+
+
+class AmountTooPrecise(InvalidInput):
+    code = ErrorCode.AMOUNT_TOO_PRECISE
+
+    def __init__(self, *, currency: str, exponent: int, field: tuple[str, ...] = ("amount",)) -> None:
+        decimals = "no decimals" if exponent == 0 else f"at most {exponent} decimals"
+        super().__init__(f"Amounts in {currency} have {decimals}. Round the amount and try again.", field=field)
+
+
+class CurrencyMismatch(InvalidInput):
+    code = ErrorCode.CURRENCY_MISMATCH
+
+    def __init__(self, *, given: str, wallet: str, field: tuple[str, ...] = ("amount", "currency")) -> None:
+        super().__init__(f"This wallet is in {wallet}, not in {given}. Give the amount in {wallet}.", field=field)
+
+
+class ExpiryInPast(InvalidInput):
+    code = ErrorCode.EXPIRY_IN_PAST
+
+    def __init__(self) -> None:
+        super().__init__("The expiry must be in the future. Choose a later date or leave it out.", field=("expiresAt",))
+
+
+class ExpiryOnDebit(InvalidInput):
+    code = ErrorCode.EXPIRY_ON_DEBIT
+
+    def __init__(self) -> None:
+        super().__init__("Only a credit can expire. Leave the expiry out of a debit.", field=("expiresAt",))
+
+
+class NoteTooShort(InvalidInput):
+    code = ErrorCode.NOTE_TOO_SHORT
+
+
+class NoteTooLong(InvalidInput):
+    code = ErrorCode.NOTE_TOO_LONG
+
+
+class NoteNotMeaningful(InvalidInput):
+    code = ErrorCode.NOTE_NOT_MEANINGFUL
+
+
+class TextNotAllowed(InvalidInput):
+    code = ErrorCode.TEXT_NOT_ALLOWED
+
+
+class NotFound(DomainError):
+    """Nothing of that name, or not the caller's: both get the same words."""
+
+    code = ErrorCode.NOT_FOUND
+
+    def __init__(self, what: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(f"There is no such {what}. Check the id and try again.", field=field)
+
+
+class InvalidState(DomainError):
+    """The thing is there but not in a state for this."""
+
+
+class WalletFrozen(InvalidState):
+    code = ErrorCode.WALLET_FROZEN
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This wallet is frozen, so nothing can be paid out of it. Ask the store's staff to review and unfreeze it.",
+            field=("wallet",),
+        )
+
+
+class WalletNotFrozen(InvalidState):
+    code = ErrorCode.WALLET_NOT_FROZEN
+
+    def __init__(self) -> None:
+        super().__init__("This wallet is not frozen, so there is nothing to undo.", field=("wallet",))
+
+
+class WithdrawalNotOpen(InvalidState):
+    code = ErrorCode.WITHDRAWAL_NOT_OPEN
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This withdrawal is already {status.lower()}, so it can't be changed any more. Reload it to see who decided.",
+            field=("withdrawal",),
+        )
+
+
+class HoldNotOpen(InvalidState):
+    code = ErrorCode.HOLD_NOT_OPEN
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"This hold is already {status.lower()}.", field=("hold",))
+
+
+class CorrectionNotPossible(InvalidState):
+    code = ErrorCode.CORRECTION_NOT_POSSIBLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("corrects",))
+
+
+class NotAllowed(DomainError):
+    """Somebody else may, this caller may not."""
+
+
+class OwnWallet(NotAllowed):
+    code = ErrorCode.OWN_WALLET
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is your own wallet. Ask a colleague to do this for you.",
+            field=("wallet",),
+        )
+
+
+class InsufficientFunds(DomainError):
+    """The money isn't there; `available_minor` says what is."""
+
+    code = ErrorCode.INSUFFICIENT_FUNDS
+
+    def __init__(self, *, available_minor: int, available: str, withdrawable: bool = False) -> None:
+        verb = "can be withdrawn" if withdrawable else "is available"
+        super().__init__(f"Only {available} {verb}. Choose an amount up to that.", field=("amount",))
+        self.available_minor = available_minor
+
+
+class BalanceTooLarge(DomainError):
+    code = ErrorCode.BALANCE_TOO_LARGE
+
+    def __init__(self, *, largest: str) -> None:
+        super().__init__(f"The wallet would hold more than {largest}. Choose a smaller amount.", field=("amount",))
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key stands for another request."""
+
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency key was already used for a request with other input. "
+            "Repeat that request unchanged, or choose a new key for a new one.",
+            field=("idempotencyKey",),
+        )

@@ -1,0 +1,615 @@
+"""The ledger: wallets, lots, transactions, and the only operations that change them.
+
+A `WalletState` is what was loaded of one wallet. A `Draft` works out, on top of a state, what one command
+would do to it: it refuses by raising a `DomainError`, and then it is simply dropped, so a refused command
+leaves no trace. An accepted draft is folded into its state, which the next command of the batch sees.
+
+Which lot is spent first: soonest expiry, then bucket (`PROMO`, `GIFT_CARD`, `CASH`), then oldest.
+
+What a debit takes beyond the lots (only when the store enabled negative balances) is the *overdraft*. It is
+written as an allocation to no lot; the next credit settles it before it opens a lot.
+"""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from heapq import merge
+from typing import Protocol
+from uuid import UUID
+
+from app.domain.access import Actor, ActorKind
+from app.domain.customer import Customer
+from app.domain.errors import BalanceTooLarge, InsufficientFunds
+from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
+from app.domain.money import BALANCE_MAX_MINOR, Currency, currency_of
+from app.domain.settings import StoreSettings
+
+GENESIS_HASH = bytes(32)
+"""The hash that a wallet's first transaction covers as that of the one before."""
+
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Bucket(StrEnum):
+    """The kind of value in a wallet."""
+
+    CASH = "CASH"
+    """The customer's own money: it can be spent and withdrawn."""
+    PROMO = "PROMO"
+    """Bonus money: it can be spent and never withdrawn."""
+    GIFT_CARD = "GIFT_CARD"
+    """Value from gift cards: it can be spent and never withdrawn."""
+
+
+OVERDRAFT = "OVERDRAFT"
+"""What stands in an allocation's bucket when it belongs to no lot."""
+
+WITHDRAWABLE: frozenset[Bucket] = frozenset({Bucket.CASH})
+"""The buckets that a customer may be paid out from."""
+
+_BUCKET_RANK = {Bucket.PROMO: 0, Bucket.GIFT_CARD: 1, Bucket.CASH: 2}
+
+
+class WalletStatus(StrEnum):
+    """Whether a wallet can be used."""
+
+    ACTIVE = "ACTIVE"
+    """The wallet works as usual."""
+    FROZEN = "FROZEN"
+    """Staff have stopped the wallet: nothing is spent or withdrawn. Credits and staff adjustments still post."""
+
+
+class CounterAccount(StrEnum):
+    """The ledger account on the other side of a transaction."""
+
+    SALES = "SALES"
+    """Orders paid with the wallet, and their refunds."""
+    FUNDING = "FUNDING"
+    """Money that the customer paid in."""
+    PAYOUTS = "PAYOUTS"
+    """Money that was sent to the customer."""
+    MARKETING = "MARKETING"
+    """Cashback and promotions: what the store gives."""
+    ADJUSTMENTS = "ADJUSTMENTS"
+    """Adjustments by staff."""
+    GIFT_CARDS = "GIFT_CARDS"
+    """Anonymous gift cards."""
+    BREAKAGE = "BREAKAGE"
+    """Value that expired."""
+    FEES = "FEES"
+    """Fees that the store keeps."""
+
+
+class TransactionKind(StrEnum):
+    """Why money moved."""
+
+    ADJUSTMENT = "ADJUSTMENT"
+    """Staff changed the balance, with a note that says why."""
+    PURCHASE = "PURCHASE"
+    """The customer paid an order with the wallet."""
+    REFUND = "REFUND"
+    """The store gave money of an order back."""
+    TOP_UP = "TOP_UP"
+    """The customer paid money in."""
+    CASHBACK = "CASHBACK"
+    """The store gave cashback for an order or a milestone."""
+    PROMOTION = "PROMOTION"
+    """The store gave bonus money by a coupon or a campaign."""
+    GIFT_CARD = "GIFT_CARD"
+    """A gift card was redeemed into the wallet."""
+    WITHDRAWAL = "WITHDRAWAL"
+    """Money was paid out to the customer."""
+    EXPIRY = "EXPIRY"
+    """Value reached its expiry and was taken out."""
+    CLAWBACK = "CLAWBACK"
+    """Cashback was taken back because its order was refunded."""
+    FEE = "FEE"
+    """The store took a fee."""
+    OPENING = "OPENING"
+    """The balance that was brought along from another system."""
+
+
+COUNTER_ACCOUNTS: dict[TransactionKind, CounterAccount] = {
+    TransactionKind.ADJUSTMENT: CounterAccount.ADJUSTMENTS,
+    TransactionKind.PURCHASE: CounterAccount.SALES,
+    TransactionKind.REFUND: CounterAccount.SALES,
+    TransactionKind.TOP_UP: CounterAccount.FUNDING,
+    TransactionKind.CASHBACK: CounterAccount.MARKETING,
+    TransactionKind.PROMOTION: CounterAccount.MARKETING,
+    TransactionKind.GIFT_CARD: CounterAccount.GIFT_CARDS,
+    TransactionKind.WITHDRAWAL: CounterAccount.PAYOUTS,
+    TransactionKind.EXPIRY: CounterAccount.BREAKAGE,
+    TransactionKind.CLAWBACK: CounterAccount.MARKETING,
+    TransactionKind.FEE: CounterAccount.FEES,
+    TransactionKind.OPENING: CounterAccount.FUNDING,
+}
+"""The other side of each kind of transaction: double entry holds by construction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """The totals of a wallet, in minor units; see `models.wallet` for what each means."""
+
+    id: UUID
+    customer_id: UUID
+    currency: str
+    status: WalletStatus
+    posted_minor: int
+    held_minor: int
+    overdraft_minor: int
+    sequence: int
+    version: int
+    head_hash: bytes
+    created_at: datetime
+    updated_at: datetime
+    last_activity_at: datetime
+
+    def available_minor(self, credit_limit_minor: int = 0) -> int:
+        """Return what can be drawn now: posted − held, plus the credit limit where the caller may use it."""
+        return self.posted_minor - self.held_minor + credit_limit_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """One credit that debits draw on, in minor units; `remaining` is free, `held` is reserved by holds."""
+
+    id: UUID
+    wallet_id: UUID
+    bucket: Bucket
+    sequence: int
+    original_minor: int
+    remaining_minor: int
+    held_minor: int
+    expires_at: datetime | None
+    created_at: datetime
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time has run out."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any value is left in it."""
+        return self.remaining_minor > 0 or self.held_minor > 0
+
+
+def drawing_order(lot: Lot) -> tuple[datetime, int, int]:
+    """Sort key: soonest expiry, then bucket (promo, gift card, cash), then oldest."""
+    return (lot.expires_at or _FOREVER, _BUCKET_RANK[lot.bucket], lot.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What a transaction put into (positive) or took out of (negative) a lot; no lot is the overdraft."""
+
+    lot_id: UUID | None
+    bucket: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One posted movement; `amount_minor` is signed, `hash` chains it to the one before."""
+
+    id: UUID
+    wallet_id: UUID
+    sequence: int
+    reference: str
+    kind: TransactionKind
+    counter_account: CounterAccount
+    amount_minor: int
+    balance_after_minor: int
+    currency: str
+    reason: str | None
+    note: str
+    actor: Actor
+    corrects_id: UUID | None
+    hold_id: UUID | None
+    created_at: datetime
+    allocations: tuple[Allocation, ...]
+    hash: bytes = b""
+
+
+def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
+    """Return the SHA-256 over the hash before, the transaction's content and its allocations.
+
+    Every field is written as a netstring (its length, a colon, its UTF-8 bytes, a comma), so that no two
+    contents share one encoding.
+    """
+    t = transaction
+    parts = [
+        str(t.wallet_id),
+        str(t.sequence),
+        str(t.id),
+        t.reference,
+        t.kind,
+        t.counter_account,
+        str(t.amount_minor),
+        str(t.balance_after_minor),
+        t.currency,
+        t.reason or "",
+        t.note,
+        t.actor.kind,
+        t.actor.id,
+        str(t.corrects_id or ""),
+        str(t.hold_id or ""),
+        t.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+    ]
+    for allocation in t.allocations:
+        parts += (str(allocation.lot_id or ""), allocation.bucket, str(allocation.amount_minor))
+    digest = sha256(previous_hash)
+    for part in parts:
+        content = part.encode()
+        digest.update(b"%d:%b," % (len(content), content))
+    return digest.digest()
+
+
+class Mint(Protocol):
+    """Where new ids and reference numbers come from: the domain has no randomness of its own."""
+
+    def id(self) -> UUID:
+        """Return a new id; later ids sort after earlier ones."""
+
+    def reference(self, prefix: str) -> str:
+        """Return a new reference number that people can read out, such as `TX-7K3M-92QD-XA4P`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is written down beside a movement so that it explains itself."""
+
+    kind: TransactionKind
+    actor: Actor
+    note: str = ""
+    reason: str | None = None
+    corrects_id: UUID | None = None
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, "clock")
+"""Who posts what time alone brings about."""
+
+
+class WalletState:
+    """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named."""
+
+    __slots__ = ("customer", "holds", "is_new", "lots", "reservations", "wallet")
+
+    def __init__(
+        self,
+        wallet: Wallet,
+        customer: Customer,
+        *,
+        lots: Iterable[Lot] = (),
+        is_new: bool = False,
+    ) -> None:
+        self.wallet = wallet
+        self.customer = customer
+        self.lots = sorted(lots, key=drawing_order)
+        self.is_new = is_new
+        self.holds: dict[UUID, Hold] = {}
+        self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
+
+    @classmethod
+    def opened(cls, wallet_id: UUID, customer: Customer, currency: str, now: datetime) -> "WalletState":
+        """Return a wallet at zero that is not stored yet."""
+        wallet = Wallet(
+            wallet_id, customer.id, currency, WalletStatus.ACTIVE, 0, 0, 0, 0, 0, GENESIS_HASH, now, now, now
+        )
+        return cls(wallet, customer, is_new=True)
+
+    def fault(self) -> str | None:
+        """Tell what is wrong between the totals and the open lots, or `None`. A faulty wallet posts nothing."""
+        wallet = self.wallet
+        in_lots = sum(lot.remaining_minor + lot.held_minor for lot in self.lots)
+        held = sum(lot.held_minor for lot in self.lots)
+        if in_lots - wallet.overdraft_minor != wallet.posted_minor:
+            return f"lots hold {in_lots}, overdraft {wallet.overdraft_minor}, but {wallet.posted_minor} is posted"
+        if held != wallet.held_minor:
+            return f"lots hold back {held}, but the wallet {wallet.held_minor}"
+        return None
+
+    def fold(self, draft: "Draft") -> None:
+        """Make an accepted draft part of the state."""
+        self.wallet = draft.wallet
+        self.customer = draft.customer
+        self.holds.update(draft.holds)
+        self.reservations.update(draft.reservations)
+        for lot in draft.lots.values():
+            # A lot's place in the drawing order never changes, so it is found without a walk.
+            place = bisect_left(self.lots, drawing_order(lot), key=drawing_order)
+            known = place < len(self.lots) and self.lots[place].id == lot.id
+            if lot.is_open:
+                self.lots[place : place + known] = [lot]
+            elif known:
+                del self.lots[place]
+
+
+class Draft:
+    """What one command would do to one wallet, worked out without touching anything.
+
+    `wallet` and `customer` are the values after the draft so far; `transactions`, `lots`, `holds`,
+    `reservations` and `rows` are what is new or changed. Every amount is in minor units and positive.
+    """
+
+    __slots__ = (
+        "_opened",
+        "_state",
+        "customer",
+        "holds",
+        "lots",
+        "mint",
+        "now",
+        "reservations",
+        "rows",
+        "settings",
+        "transactions",
+        "wallet",
+    )
+
+    def __init__(self, state: WalletState, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
+        self._state = state
+        self._opened: list[Lot] = []
+        self.now = now
+        self.mint = mint
+        self.settings = settings
+        self.wallet = state.wallet
+        self.customer = state.customer
+        self.transactions: list[Transaction] = []
+        self.lots: dict[UUID, Lot] = {}
+        self.holds: dict[UUID, Hold] = {}
+        self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
+        self.rows: list[object] = []
+
+    @property
+    def currency(self) -> Currency:
+        """The wallet's currency."""
+        return currency_of(self.wallet.currency)
+
+    def drawable(self, buckets: Collection[Bucket]) -> Iterator[Lot]:
+        """Yield the lots of the buckets that have free value, not expired, in the order in which they are drawn."""
+        lots: Iterable[Lot] = self._state.lots
+        if self._opened:
+            lots = merge(lots, self._opened, key=drawing_order)
+        for lot in lots:
+            current = self.lots.get(lot.id, lot)
+            if current.remaining_minor and current.bucket in buckets and not current.expired(self.now):
+                yield current
+
+    def hold(self, hold_id: UUID) -> Hold:
+        """Return a hold that the command named, as the draft leaves it."""
+        return self.holds.get(hold_id) or self._state.holds[hold_id]
+
+    def withdrawable_minor(self) -> int:
+        """Return what can be withdrawn now: free value of withdrawable lots, never more than is available."""
+        return max(0, min(self._free_minor(WITHDRAWABLE), self.wallet.available_minor()))
+
+    def _free_minor(self, buckets: Collection[Bucket]) -> int:
+        return sum(lot.remaining_minor for lot in self.drawable(buckets))
+
+    def credit(
+        self,
+        amount_minor: int,
+        explanation: Explanation,
+        *,
+        bucket: Bucket = Bucket.CASH,
+        expires_at: datetime | None = None,
+    ) -> Transaction:
+        """Post a credit: it settles the overdraft first, the rest opens a lot."""
+        if self.wallet.posted_minor + amount_minor > BALANCE_MAX_MINOR:
+            raise BalanceTooLarge(largest=self.currency.display(BALANCE_MAX_MINOR))
+        settled = min(self.wallet.overdraft_minor, amount_minor)
+        allocations = [Allocation(None, OVERDRAFT, settled)] if settled else []
+        if amount_minor > settled:
+            lot = Lot(
+                id=self.mint.id(),
+                wallet_id=self.wallet.id,
+                bucket=bucket,
+                sequence=self.wallet.sequence + 1,
+                original_minor=amount_minor - settled,
+                remaining_minor=amount_minor - settled,
+                held_minor=0,
+                expires_at=expires_at,
+                created_at=self.now,
+            )
+            self.lots[lot.id] = lot
+            self._opened.append(lot)
+            allocations.append(Allocation(lot.id, bucket, lot.original_minor))
+        return self._post(amount_minor, explanation, allocations, overdraft_delta=-settled)
+
+    def debit(
+        self,
+        amount_minor: int,
+        explanation: Explanation,
+        *,
+        buckets: Collection[Bucket] = frozenset(Bucket),
+        credit_limit_minor: int = 0,
+    ) -> Transaction:
+        """Post a debit from the lots in drawing order, then, within the credit limit, from the overdraft.
+
+        Raises `InsufficientFunds` when less than that is available; nothing is ever clamped.
+        """
+        drawn, left = self._draw(amount_minor, buckets)
+        overdraft_room = max(0, credit_limit_minor - self.wallet.overdraft_minor)
+        if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
+            free = self._free_minor(buckets) + overdraft_room
+            available = max(0, min(free, self.wallet.available_minor(credit_limit_minor)))
+            raise InsufficientFunds(available_minor=available, available=self.currency.display(available))
+        allocations = []
+        for lot, taken in drawn:
+            self.lots[lot.id] = replace(lot, remaining_minor=lot.remaining_minor - taken)
+            allocations.append(Allocation(lot.id, lot.bucket, -taken))
+        if left:
+            allocations.append(Allocation(None, OVERDRAFT, -left))
+        return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
+
+    def _draw(self, amount_minor: int, buckets: Collection[Bucket]) -> tuple[list[tuple[Lot, int]], int]:
+        """Return which lots give how much, in drawing order, and what is left uncovered."""
+        drawn, left = [], amount_minor
+        for lot in self.drawable(buckets):
+            taken = min(lot.remaining_minor, left)
+            drawn.append((lot, taken))
+            left -= taken
+            if not left:
+                break
+        return drawn, left
+
+    def reserve(
+        self,
+        amount_minor: int,
+        purpose: HoldPurpose,
+        *,
+        buckets: Collection[Bucket] = frozenset(Bucket),
+        expires_at: datetime | None = None,
+    ) -> Hold:
+        """Hold an amount lot by lot, in drawing order; it counts against available at once.
+
+        A hold never draws on the credit limit: a customer spends only what is there.
+        """
+        drawn, left = self._draw(amount_minor, buckets)
+        if left or amount_minor > self.wallet.available_minor():
+            available = max(0, min(self._free_minor(buckets), self.wallet.available_minor()))
+            raise InsufficientFunds(
+                available_minor=available,
+                available=self.currency.display(available),
+                withdrawable=purpose is HoldPurpose.WITHDRAWAL,
+            )
+        hold = Hold.opened(self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at, self.now)
+        reservations = []
+        for lot, taken in drawn:
+            self.lots[lot.id] = replace(
+                lot, remaining_minor=lot.remaining_minor - taken, held_minor=lot.held_minor + taken
+            )
+            reservations.append(Reservation(self.mint.id(), hold.id, lot.id, taken, 0, 0))
+        self.holds[hold.id] = hold
+        self.reservations[hold.id] = tuple(reservations)
+        self._touch(held_delta=amount_minor)
+        return hold
+
+    def capture(self, hold_id: UUID, amount_minor: int, explanation: Explanation) -> Transaction:
+        """Spend held value, from the hold's lots in the order in which they were reserved.
+
+        The caller checks that the hold is open and has that much; what is left stays held.
+        """
+        hold, allocations, left = self.hold(hold_id), [], amount_minor
+        reservations = []
+        for reservation in self._reservations(hold_id):
+            taken = min(reservation.held_minor, left)
+            left -= taken
+            if taken:
+                lot = self._lot(reservation.lot_id)
+                self.lots[lot.id] = replace(lot, held_minor=lot.held_minor - taken)
+                allocations.append(Allocation(lot.id, lot.bucket, -taken))
+            reservations.append(replace(reservation, captured_minor=reservation.captured_minor + taken))
+        if left:
+            raise AssertionError(f"hold {hold_id} holds {amount_minor - left} of {amount_minor}")
+        self.holds[hold_id] = hold.captured(amount_minor, self.now)
+        self.reservations[hold_id] = tuple(reservations)
+        return self._post(-amount_minor, explanation, allocations, hold_id=hold_id, held_delta=-amount_minor)
+
+    def release(self, hold_id: UUID, status: HoldStatus = HoldStatus.RELEASED) -> Hold:
+        """Give what a hold still holds back to the very lots that it came from."""
+        hold, reservations, given = self.hold(hold_id), [], 0
+        for reservation in self._reservations(hold_id):
+            back = reservation.held_minor
+            if back:
+                lot = self._lot(reservation.lot_id)
+                self.lots[lot.id] = replace(
+                    lot, held_minor=lot.held_minor - back, remaining_minor=lot.remaining_minor + back
+                )
+            given += back
+            reservations.append(replace(reservation, released_minor=reservation.released_minor + back))
+        self.holds[hold_id] = hold.released(given, status, self.now)
+        self.reservations[hold_id] = tuple(reservations)
+        self._touch(held_delta=-given)
+        return self.holds[hold_id]
+
+    def expire_due(self) -> list[Transaction]:
+        """Post what reached its expiry: one transaction a lot, against breakage. Held value waits for its hold."""
+        posted = []
+        for lot in self._state.lots:
+            if not lot.expired(self.now):
+                # Soonest expiry stands first, so nothing behind this lot is due.
+                break
+            if not lot.remaining_minor or lot.id in self.lots:
+                continue
+            amount = lot.remaining_minor
+            self.lots[lot.id] = replace(lot, remaining_minor=0)
+            note = f"{lot.bucket.replace('_', ' ').capitalize()} credit of transaction {lot.sequence} expired"
+            explanation = Explanation(TransactionKind.EXPIRY, SYSTEM, note)
+            posted.append(self._post(-amount, explanation, [Allocation(lot.id, lot.bucket, -amount)]))
+        return posted
+
+    def set_status(self, status: WalletStatus) -> None:
+        """Freeze or unfreeze the wallet."""
+        self.wallet = replace(self.wallet, status=status)
+        self._touch()
+
+    def set_customer(self, customer: Customer) -> None:
+        """Change what is known of the customer."""
+        self.customer = customer
+
+    def add(self, row: object) -> None:
+        """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
+        self.rows.append(row)
+
+    def _lot(self, lot_id: UUID) -> Lot:
+        found = self.lots.get(lot_id)
+        return found or next(lot for lot in self._state.lots if lot.id == lot_id)
+
+    def _reservations(self, hold_id: UUID) -> tuple[Reservation, ...]:
+        return self.reservations.get(hold_id) or self._state.reservations[hold_id]
+
+    def _touch(self, *, held_delta: int = 0) -> None:
+        wallet = self.wallet
+        self.wallet = replace(
+            wallet, held_minor=wallet.held_minor + held_delta, version=wallet.version + 1, updated_at=self.now
+        )
+
+    def _post(
+        self,
+        signed_minor: int,
+        explanation: Explanation,
+        allocations: list[Allocation],
+        *,
+        hold_id: UUID | None = None,
+        held_delta: int = 0,
+        overdraft_delta: int = 0,
+    ) -> Transaction:
+        if sum(allocation.amount_minor for allocation in allocations) != signed_minor:
+            raise AssertionError(f"allocations {allocations} do not add up to {signed_minor}")
+        wallet = self.wallet
+        transaction = Transaction(
+            id=self.mint.id(),
+            wallet_id=wallet.id,
+            sequence=wallet.sequence + 1,
+            reference=self.mint.reference("TX"),
+            kind=explanation.kind,
+            counter_account=COUNTER_ACCOUNTS[explanation.kind],
+            amount_minor=signed_minor,
+            balance_after_minor=wallet.posted_minor + signed_minor,
+            currency=wallet.currency,
+            reason=explanation.reason,
+            note=explanation.note,
+            actor=explanation.actor,
+            corrects_id=explanation.corrects_id,
+            hold_id=hold_id,
+            created_at=self.now,
+            allocations=tuple(allocations),
+        )
+        transaction = replace(transaction, hash=transaction_hash(wallet.head_hash, transaction))
+        self.transactions.append(transaction)
+        self.wallet = replace(
+            wallet,
+            posted_minor=transaction.balance_after_minor,
+            held_minor=wallet.held_minor + held_delta,
+            overdraft_minor=wallet.overdraft_minor + overdraft_delta,
+            sequence=transaction.sequence,
+            version=wallet.version + 1,
+            head_hash=transaction.hash,
+            updated_at=self.now,
+            last_activity_at=self.now,
+        )
+        return transaction
