@@ -2,9 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 
 import httpx
 import pytest
@@ -19,7 +18,7 @@ async def serving(shop: Shop) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(shop.app, log_config=None, lifespan="off", ws="websockets-sansio")
     server = uvicorn.Server(config)
-    server.capture_signals = no_signals  # type: ignore[method-assign]
+    server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.005)
@@ -29,13 +28,6 @@ async def serving(shop: Shop) -> AsyncIterator[str]:
         await shop.endpoint.drain()
         server.should_exit = True
         await task
-
-
-def no_signals() -> Any:
-    """Leave the signals to pytest."""
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 @pytest.fixture
@@ -51,9 +43,6 @@ async def address(shop: Shop) -> AsyncIterator[str]:
         yield address
 
 
-Post = Callable[..., Awaitable[httpx.Response]]
-
-
 @asynccontextmanager
 async def client_of(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the application without a network."""
@@ -67,3 +56,10 @@ async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the shop."""
     async with client_of(shop) as client:
         yield client
+
+
+async def until(condition: Callable[[], bool], within_s: float = 3.0) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from app.execution.limits import Limits
-from tests.execution.conftest import serving
+from tests.execution.conftest import serving, until
 from tests.execution.shop import Shop
 
 INIT = {"type": "connection_init"}
@@ -339,10 +339,3 @@ async def test_a_mutation_ends_whatever_its_caller_does(shop: Shop, address: str
         await socket.acknowledged()
         await socket.subscribe("{ later }")
         assert await socket.receive() == next_({"later": "later"})
-
-
-async def until(condition: Any, within_s: float = 3.0) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.005)
