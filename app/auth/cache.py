@@ -56,4 +56,5 @@ class VerifiedTokens:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # A token from a JSON payload may hold half of a surrogate pair; it is refused later, and must not raise here.
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -18,13 +18,14 @@ ROLES_MAX = 256
 _SEGMENT = re.compile(r'"([^"]+)"|([^."]+)')
 
 
-def claim_path(value: str | Sequence[str]) -> ClaimPath:
+def claim_path(value: str | Sequence[object]) -> ClaimPath:
     """Read a claim path as settings write it.
 
     `data.user.id` is nested; `resource_access."my.client".roles` quotes a key that holds dots; a list of keys is
     taken as it is; and a whole URL such as `https://store.example/roles` is one key, since nothing else would
     make sense.
     """
+    keys: tuple[object, ...]
     if not isinstance(value, str):
         keys = tuple(value)
     elif "://" in value and '"' not in value:
@@ -32,11 +33,14 @@ def claim_path(value: str | Sequence[str]) -> ClaimPath:
     else:
         matches = list(_SEGMENT.finditer(value))
         if ".".join(match.group(0) for match in matches) != value:
-            raise ConfigurationError(f"{value!r} is not a claim path: write keys with dots, or a list of keys.")
+            raise ConfigurationError(
+                f"{value!r} is not a claim path: write keys with dots, or a list of keys."
+            )
         keys = tuple(match.group(1) or match.group(2) for match in matches)
-    if not keys or not all(isinstance(key, str) and key for key in keys):
-        raise ConfigurationError(f"{value!r} is not a claim path: a key is empty.")
-    return keys
+    named = tuple(key for key in keys if isinstance(key, str) and key)
+    if not named or len(named) != len(keys):
+        raise ConfigurationError(f"{value!r} is not a claim path: each key must be text, and not empty.")
+    return named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,9 @@ def _claim_map(preset: ClaimMap, data: Mapping[str, object]) -> ClaimMap:
     """Lay the issuer's own claim paths and roles over the preset's."""
     own = _mapping(data, "claims")
     _refuse_unknown(own, _CLAIM_WORDS, "claims")
-    required = {claim_path(path): frozenset(_words(values)) for path, values in _mapping(own, "required").items()}
+    required = {
+        claim_path(path): frozenset(_words(values)) for path, values in _mapping(own, "required").items()
+    }
     return replace(
         preset,
         subject=_paths(own, "subject") or preset.subject,
@@ -175,7 +177,9 @@ def _public_keys(data: Mapping[str, object]) -> tuple[str | Mapping[str, object]
 def _refuse_unknown(data: Mapping[str, object], known: Iterable[str], where: str) -> None:
     unknown = sorted(set(data) - set(known))
     if unknown:
-        raise ConfigurationError(f"{', '.join(unknown)} means nothing in {where}; known: {', '.join(sorted(known))}.")
+        raise ConfigurationError(
+            f"{', '.join(unknown)} means nothing in {where}; known: {', '.join(sorted(known))}."
+        )
 
 
 def _text(data: Mapping[str, object], word: str) -> str | None:

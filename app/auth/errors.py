@@ -1,8 +1,8 @@
 """What can be wrong with a credential, or with the configuration that judges it.
 
-    Exception
-    ├── AuthenticationError    the caller showed a credential that proves nothing
-    └── ConfigurationError     the operator's sign-in settings cannot work; raised at start, never per request
+Exception
+├── AuthenticationError    the caller showed a credential that proves nothing
+└── ConfigurationError     the operator's sign-in settings cannot work; raised at start, never per request
 """
 
 from enum import StrEnum

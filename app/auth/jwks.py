@@ -18,7 +18,7 @@ import httpx
 import structlog
 
 from app.auth.errors import AuthenticationError, ConfigurationError, Failure
-from app.auth.keys import Key, fitting, jwk_key, narrowed
+from app.auth.keys import PUBLIC_ALGORITHMS, Key, check_algorithms, fitting, jwk_key, narrowed
 
 _log = structlog.get_logger(__name__)
 _KEYS_MAX = 100
@@ -57,19 +57,23 @@ class PublishedKeys:
         self._url = url
         self._discover = discover
         self._algorithms = algorithms
+        self._possible = algorithms or PUBLIC_ALGORITHMS
         self._keys: tuple[Key, ...] = ()
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._fetch: asyncio.Task[None] | None = None
         self.fetches = 0
         """How many fetches were begun, for metrics and tests."""
+        check_algorithms(algorithms)
+        if not self._possible <= PUBLIC_ALGORITHMS:
+            raise ConfigurationError("Published keys are public keys: HS256, HS384 and HS512 need a secret.")
         _require_safe(url or discover or "")
 
     async def keys(self, algorithm: str, kid: str | None) -> Sequence[Key]:
         """Return the keys that fit, fetching first if what is known is too old or does not hold the key."""
         if self._age_s() >= self._limits.max_age_s:
             await self._refresh()
-        elif not any(key.fits(algorithm, kid) for key in self._keys):
+        elif algorithm in self._possible and not any(key.fits(algorithm, kid) for key in self._keys):
             # The issuer may have rotated its keys since, so this is worth one look, but not one per token.
             await self._refresh()
         if not self._keys or self._age_s() >= self._limits.stale_max_s:
@@ -91,7 +95,9 @@ class PublishedKeys:
         if self._fetch is None:
             wait_s = self._limits.cooldown_s if self._keys else self._limits.retry_s
             now = self._now()
-            if self._tried_at is not None and timedelta(0) <= now - self._tried_at < timedelta(seconds=wait_s):
+            if self._tried_at is not None and timedelta(0) <= now - self._tried_at < timedelta(
+                seconds=wait_s
+            ):
                 return
             self._tried_at = now
             self.fetches += 1
@@ -105,7 +111,9 @@ class PublishedKeys:
             async with asyncio.timeout(self._limits.timeout_s):
                 keys = await self._published()
         except (FetchError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            _log.warning("issuer_keys_not_fetched", source=self._url or self._discover, error=str(error)[:200])
+            _log.warning(
+                "issuer_keys_not_fetched", source=self._url or self._discover, error=str(error)[:200]
+            )
         else:
             self._keys = keys
             self._fetched_at = self._now()

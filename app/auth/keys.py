@@ -26,7 +26,8 @@ _HMAC_BYTES_MIN = {"HS256": 32, "HS384": 48, "HS512": 64}
 _RSA_BITS_MIN = 2048
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _EC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-ALGORITHMS = frozenset({*_HMAC_BYTES_MIN, *_RSA, *_EC.values(), "EdDSA"})
+PUBLIC_ALGORITHMS = frozenset({*_RSA, *_EC.values(), "EdDSA"})
+ALGORITHMS = PUBLIC_ALGORITHMS | frozenset(_HMAC_BYTES_MIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ def _secret_key(secret: str, algorithms: frozenset[str]) -> Key:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(material)
     except PyJWTError:
         # A public key as a shared secret would let everybody who can read it sign tokens.
-        raise ConfigurationError("The secret is a public or private key: put it into public_keys instead.") from None
+        raise ConfigurationError(
+            "The secret is a public or private key: put it into public_keys instead."
+        ) from None
     return Key(material, _narrowed(allowed, algorithms, "the secret"))
 
 
@@ -171,7 +174,9 @@ def _narrowed(allowed: Iterable[str], algorithms: frozenset[str], what: str) -> 
     check_algorithms(algorithms)
     left = frozenset(allowed) & algorithms if algorithms else frozenset(allowed)
     if not left:
-        raise ConfigurationError(f"The algorithms in the settings do not fit {what}; it allows {sorted(allowed)}.")
+        raise ConfigurationError(
+            f"The algorithms in the settings do not fit {what}; it allows {sorted(allowed)}."
+        )
     return left
 
 
@@ -179,4 +184,6 @@ def check_algorithms(algorithms: frozenset[str]) -> None:
     """Refuse algorithms that do not exist here, `none` first of all."""
     unknown = sorted(algorithms - ALGORITHMS)
     if unknown:
-        raise ConfigurationError(f"No such algorithm: {', '.join(unknown)}; there are {', '.join(sorted(ALGORITHMS))}.")
+        raise ConfigurationError(
+            f"No such algorithm: {', '.join(unknown)}; there are {', '.join(sorted(ALGORITHMS))}."
+        )
