@@ -1,7 +1,6 @@
 """One JSON Web Token: taken apart without trusting it, verified, and made."""
 
 import json
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ _JWS = PyJWS(algorithms=sorted(ALGORITHMS), options={"verify_signature": True})
 """Verifies signatures and nothing else: `none` is not among its algorithms. The claims are checked here, because
 PyJWT reads the wall clock, and Coffer's clock is handed in."""
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
-_EPOCH_S_MAX = 253_402_300_799
-"""The last second that a datetime can hold; beyond it are milliseconds taken for seconds."""
+_EPOCH_S_MAX = 250_000_000_000
+"""In the year 9892: shortly before datetimes end, with room for the leeway. Beyond are milliseconds, mistaken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,10 @@ def _time(claims: Mapping[str, object], name: str) -> datetime | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _bad_claim(name, "a number of seconds since 1970")
-    if not 0 <= value <= _EPOCH_S_MAX - 86_400:
+    # Written so that a NaN, which is not between anything, and a number too long for a float are refused too.
+    if not 0 <= value <= _EPOCH_S_MAX:
         raise _bad_claim(name, "seconds, not milliseconds, since 1970")
     return datetime.fromtimestamp(value, UTC)
 
