@@ -84,9 +84,8 @@ class CreateTable(CreateModel):
         if state_editor is None:
             return
         model = new_state.apps.get_model(f"{app_label}.{self.name}")
-        checks = dict(self.checks)
-        if state_editor.DIALECT == "sqlite":
-            checks |= _integer_checks(model)
+        checks = _integer_checks(model) if state_editor.DIALECT == "sqlite" else {}
+        checks |= self.checks
         head, end, rest = state_editor._get_model_sql_data(model).table_sql.rpartition("\n)")
         lines = [f'CONSTRAINT "{self.table}_{name}" CHECK ({check})' for name, check in checks.items()]
         await _run(state_editor, [",\n    ".join([head, *lines]) + end + rest])
