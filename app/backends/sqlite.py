@@ -22,7 +22,7 @@ from tortoise.backends.sqlite.client import (
     translate_exceptions,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+from tortoise.exceptions import IntegrityError, OperationalError
 
 from app.backends.transaction import uninterrupted
 
@@ -104,7 +104,7 @@ class _SafeTransaction(SqliteTransactionWrapper):
                 await self._connection.rollback()
             await self._connection.execute_fetchall(self._parent.begin_statement)
         except sqlite3.OperationalError as error:
-            raise TransactionManagementError(error) from error
+            raise OperationalError(error) from error
 
     async def commit(self) -> None:
         """Commit; a commit that fails leaves no transaction open."""
