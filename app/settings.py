@@ -141,6 +141,14 @@ class Settings(BaseSettings):
             return value
         return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _whole_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not origin.startswith(("http://", "https://")):
+                raise ValueError(f"{origin} is no origin; write one like https://shop.example")
+        return value
+
     @field_validator("jwt_secret")
     @classmethod
     def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:

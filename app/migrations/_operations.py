@@ -30,26 +30,22 @@ def one_of(column: str, values: Sequence[str]) -> str:
 
 def reference(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
     """A foreign key, written as Tortoise sees the models' own, so that it finds no difference to them."""
-    return fields.ForeignKeyField(
-        f"coffer.{model}",
-        source_field=column,
-        to_field="id",
-        related_name=related_name,
-        null=null,
-        on_delete=fields.RESTRICT,
-    )
+    return fields.ForeignKeyField(f"coffer.{model}", **_reference(column, related_name, null))
 
 
 def one_to_one(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
     """A foreign key that no two rows share."""
-    return fields.OneToOneField(
-        f"coffer.{model}",
-        source_field=column,
-        to_field="id",
-        related_name=related_name,
-        null=null,
-        on_delete=fields.RESTRICT,
-    )
+    return fields.OneToOneField(f"coffer.{model}", **_reference(column, related_name, null))
+
+
+def _reference(column: str, related_name: str, null: bool) -> dict[str, Any]:
+    return {
+        "source_field": column,
+        "to_field": "id",
+        "related_name": related_name,
+        "null": null,
+        "on_delete": fields.RESTRICT,
+    }
 
 
 class CreateTable(CreateModel):
