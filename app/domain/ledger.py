@@ -148,7 +148,7 @@ class Wallet:
     last_activity_at: datetime
 
     def available_minor(self, credit_limit_minor: int = 0) -> int:
-        """Return what can be drawn now: posted − held, plus the credit limit where the caller may use it."""
+        """Return what can be drawn now: posted minus held, plus the credit limit where the caller may use it."""
         return self.posted_minor - self.held_minor + credit_limit_minor
 
 
@@ -211,6 +211,14 @@ class Transaction:
     created_at: datetime
     allocations: tuple[Allocation, ...]
     hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletChange:
+    """What one batch did to one wallet, for those who listen: told after the commit, in order."""
+
+    wallet: Wallet
+    transactions: tuple[Transaction, ...] = ()
 
 
 def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
@@ -322,6 +330,13 @@ class WalletState:
         if held != wallet.held_minor:
             return f"lots hold back {held}, but the wallet {wallet.held_minor}"
         return None
+
+    def settle(self) -> None:
+        """Forget what only one batch needed; called once the state is committed."""
+        self.is_new = False
+        self.holds.clear()
+        self.reservations.clear()
+        self.rows.clear()
 
     def fold(self, draft: "Draft") -> None:
         """Make an accepted draft part of the state."""
@@ -505,7 +520,9 @@ class Draft(Desk):
                 available=self.currency.display(available),
                 withdrawable=purpose is HoldPurpose.WITHDRAWAL,
             )
-        hold = Hold.opened(self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at, self.now)
+        hold = Hold.opened(
+            self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at=expires_at, now=self.now
+        )
         reservations = []
         for lot, taken in drawn:
             self.lots[lot.id] = replace(

@@ -25,7 +25,9 @@ class StoreSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
-            raise FieldInvalid("The limit of negative balances can't be negative.", field=("negativeBalanceLimit",))
+            raise FieldInvalid(
+                "The limit of negative balances can't be negative.", field=("negativeBalanceLimit",)
+            )
         if not 1 <= self.inactive_after_months <= 120:
             raise FieldInvalid("Choose from 1 to 120 months.", field=("inactiveAfterMonths",))
         if not 0 < self.high_balance_minor <= AMOUNT_MAX_MINOR:

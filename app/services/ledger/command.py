@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -86,14 +85,6 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class WalletChange:
-    """What one batch did to one wallet, for those who listen: told after the commit, in order."""
-
-    wallet: Wallet
-    transactions: tuple[Transaction, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """A claim that is already in the database."""
 
@@ -105,7 +96,6 @@ class Stored:
 class Writes:
     """All that a batch writes, gathered over its accepted commands; the last value of a row wins."""
 
-    now: datetime
     customers: dict[UUID, Customer] = field(default_factory=dict)
     new_customers: dict[UUID, Customer] = field(default_factory=dict)
     wallets: dict[UUID, Wallet] = field(default_factory=dict)

@@ -26,9 +26,7 @@ def read_uuid(value: Any) -> UUID:
 
 def read_time(value: Any) -> datetime:
     """Return a time in UTC, which SQLite keeps as text."""
-    if not isinstance(value, str):
-        return value
-    time = datetime.fromisoformat(value)
+    time: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -45,12 +45,18 @@ class Table:
         cls, model: type[Model], columns: str, row: Callable[..., tuple[Any, ...]], *, changing: str = ""
     ) -> "Table":
         """Lay a model's table out; `changing` are the columns that an update may write."""
-        by_column = {column: model._meta.fields_map[name] for name, column in model._meta.fields_db_projection.items()}
+        meta = model._meta
+        by_column = {
+            column: POSTGRES_TYPES[type(meta.fields_map[name])]
+            for name, column in meta.fields_db_projection.items()
+        }
+        # Tortoise names the column of a relation only once it is initialised; every id here is a UUID.
+        by_column |= {f"{name}_id": "uuid" for name in meta.fk_fields | meta.o2o_fields}
         names = tuple(columns.split())
         if set(names) != set(by_column):
             raise TypeError(f"{model.__name__} has other columns: {set(names) ^ set(by_column)}")
-        types = tuple(POSTGRES_TYPES[type(by_column[name])] for name in names)
-        return cls(str(model._meta.db_table), names, types, tuple(changing.split()), row)
+        types = tuple(by_column[name] for name in names)
+        return cls(str(meta.db_table), names, types, tuple(changing.split()), row)
 
 
 def _json(value: Any) -> str:
@@ -191,7 +197,9 @@ TRANSACTIONS = Table.of(
     "actor_kind actor_id corrects_id hold_id hash created_at",
     _transaction,
 )
-ALLOCATIONS = Table.of(transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is)
+ALLOCATIONS = Table.of(
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+)
 HOLDS = Table.of(
     hold.Hold,
     "id wallet_id purpose status amount_minor captured_minor released_minor expires_at created_at updated_at",
