@@ -20,8 +20,7 @@ async def serving(shop: Shop) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await until(lambda: server.started)
     try:
         yield f"127.0.0.1:{listener.getsockname()[1]}/graphql"
     finally:
@@ -61,5 +60,5 @@ async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
 async def until(condition: Callable[[], bool], within_s: float = 3.0) -> None:
     """Wait until it is so."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event to give
             await asyncio.sleep(0.005)
