@@ -57,8 +57,8 @@ async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def until(condition: Callable[[], bool], within_s: float = 3.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 3.0, step_s: float = 0.005) -> None:
     """Wait until it is so."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event to give
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(step_s)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -239,6 +240,9 @@ async def test_a_refusal_keeps_its_code_and_extra(client: httpx.AsyncClient) -> 
             + " ".join(f"fragment F{n} on Item {{ ...F{n - 1} ...F{n - 1} }}" for n in range(1, 12)),
             "number of fields",
         ),
+        ("{ item { " + "item { name } " * 21 + "} }", "repeats"),
+        ("{ item { " + ("item { " + "item { name } " * 5 + "} ") * 5 + "} }", "repeats"),
+        ("{ item { ...A } } fragment A on Item { a: item { ...A } b: item { ...A } }", "repeats"),
         ("{ __schema { types { " + "ofType { " * 20 + "name" + " }" * 23, "introspection depth"),
     ],
 )
@@ -327,6 +331,18 @@ async def test_a_stream_ends_without_complete_when_it_must(shop: Shop, address: 
                 await shop.endpoint.drain()
     assert text.endswith('data: {"data":{"count":1}}\n\n')
     assert shop.counters.sources_open == 0
+
+
+async def test_a_mutation_told_by_events_ends_though_its_reader_left(shop: Shop, address: str) -> None:
+    body = {"query": "mutation { pay(pauseS: 0.01) }"}
+    async with httpx.AsyncClient() as client:
+        for number in range(1, 31):
+            async with client.stream(
+                "POST", f"http://{address}", json=body, headers={"accept": "text/event-stream"}
+            ):
+                await until(partial(shop.has_begun, number), step_s=0.001)
+    await until(lambda: shop.endpoint.engine.running == 0 and len(shop.endpoint.streams) == 0)
+    assert (shop.counters.mutations_begun, shop.counters.mutations_ended) == (30, 30)
 
 
 async def test_there_are_only_so_many_streams() -> None:
