@@ -74,7 +74,11 @@ def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
             "The transaction to correct belongs to another wallet. Adjust the wallet that it belongs to."
         )
     explanation = Explanation(
-        TransactionKind.ADJUSTMENT, adjustment.actor, adjustment.note, adjustment.reason, adjustment.corrects_id
+        TransactionKind.ADJUSTMENT,
+        adjustment.actor,
+        adjustment.note,
+        adjustment.reason,
+        adjustment.corrects_id,
     )
     if adjustment.direction is Direction.CREDIT:
         if adjustment.expires_at is not None and adjustment.expires_at <= draft.now:

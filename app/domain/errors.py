@@ -123,21 +123,27 @@ class AmountTooPrecise(InvalidInput):
 
     def __init__(self, *, currency: str, exponent: int, field: tuple[str, ...] = ("amount",)) -> None:
         decimals = "no decimals" if exponent == 0 else f"at most {exponent} decimals"
-        super().__init__(f"Amounts in {currency} have {decimals}. Round the amount and try again.", field=field)
+        super().__init__(
+            f"Amounts in {currency} have {decimals}. Round the amount and try again.", field=field
+        )
 
 
 class CurrencyMismatch(InvalidInput):
     code = ErrorCode.CURRENCY_MISMATCH
 
     def __init__(self, *, given: str, wallet: str, field: tuple[str, ...] = ("amount", "currency")) -> None:
-        super().__init__(f"This wallet is in {wallet}, not in {given}. Give the amount in {wallet}.", field=field)
+        super().__init__(
+            f"This wallet is in {wallet}, not in {given}. Give the amount in {wallet}.", field=field
+        )
 
 
 class ExpiryInPast(InvalidInput):
     code = ErrorCode.EXPIRY_IN_PAST
 
     def __init__(self) -> None:
-        super().__init__("The expiry must be in the future. Choose a later date or leave it out.", field=("expiresAt",))
+        super().__init__(
+            "The expiry must be in the future. Choose a later date or leave it out.", field=("expiresAt",)
+        )
 
 
 class ExpiryOnDebit(InvalidInput):
@@ -246,7 +252,9 @@ class BalanceTooLarge(DomainError):
     code = ErrorCode.BALANCE_TOO_LARGE
 
     def __init__(self, *, largest: str) -> None:
-        super().__init__(f"The wallet would hold more than {largest}. Choose a smaller amount.", field=("amount",))
+        super().__init__(
+            f"The wallet would hold more than {largest}. Choose a smaller amount.", field=("amount",)
+        )
 
 
 class IdempotencyKeyReused(DomainError):

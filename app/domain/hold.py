@@ -52,6 +52,7 @@ class Hold:
         wallet_id: UUID,
         purpose: HoldPurpose,
         amount_minor: int,
+        *,
         expires_at: datetime | None,
         now: datetime,
     ) -> "Hold":

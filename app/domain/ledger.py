@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from heapq import merge
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
@@ -148,7 +148,7 @@ class Wallet:
     last_activity_at: datetime
 
     def available_minor(self, credit_limit_minor: int = 0) -> int:
-        """Return what can be drawn now: posted − held, plus the credit limit where the caller may use it."""
+        """Return what can be drawn now: posted minus held, plus the credit limit where the caller may use it."""
         return self.posted_minor - self.held_minor + credit_limit_minor
 
 
@@ -213,6 +213,14 @@ class Transaction:
     hash: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class WalletChange:
+    """What one batch did to one wallet, for those who listen: told after the commit, in order."""
+
+    wallet: Wallet
+    transactions: tuple[Transaction, ...] = ()
+
+
 def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     """Return the SHA-256 over the hash before, the transaction's content and its allocations.
 
@@ -247,6 +255,17 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     return digest.digest()
 
 
+class Row(Protocol):
+    """A record that is kept beside the ledger and known by its id."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+
+R = TypeVar("R", bound=Row)
+
+
 class Mint(Protocol):
     """Where new ids and reference numbers come from: the domain has no randomness of its own."""
 
@@ -275,7 +294,7 @@ SYSTEM = Actor(ActorKind.SYSTEM, "clock")
 class WalletState:
     """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named."""
 
-    __slots__ = ("customer", "holds", "is_new", "lots", "reservations", "wallet")
+    __slots__ = ("customer", "holds", "is_new", "lots", "reservations", "rows", "wallet")
 
     def __init__(
         self,
@@ -291,6 +310,7 @@ class WalletState:
         self.is_new = is_new
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
+        self.rows: dict[UUID, Row] = {}
 
     @classmethod
     def opened(cls, wallet_id: UUID, customer: Customer, currency: str, now: datetime) -> "WalletState":
@@ -311,12 +331,20 @@ class WalletState:
             return f"lots hold back {held}, but the wallet {wallet.held_minor}"
         return None
 
+    def settle(self) -> None:
+        """Forget what only one batch needed; called once the state is committed."""
+        self.is_new = False
+        self.holds.clear()
+        self.reservations.clear()
+        self.rows.clear()
+
     def fold(self, draft: "Draft") -> None:
         """Make an accepted draft part of the state."""
         self.wallet = draft.wallet
         self.customer = draft.customer
         self.holds.update(draft.holds)
         self.reservations.update(draft.reservations)
+        self.rows.update((row.id, row) for row in draft.rows)
         for lot in draft.lots.values():
             # A lot's place in the drawing order never changes, so it is found without a walk.
             place = bisect_left(self.lots, drawing_order(lot), key=drawing_order)
@@ -327,7 +355,23 @@ class WalletState:
                 del self.lots[place]
 
 
-class Draft:
+class Desk:
+    """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write."""
+
+    __slots__ = ("mint", "now", "rows", "settings")
+
+    def __init__(self, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
+        self.now = now
+        self.mint = mint
+        self.settings = settings
+        self.rows: list[Row] = []
+
+    def add(self, row: "Row") -> None:
+        """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
+        self.rows.append(row)
+
+
+class Draft(Desk):
     """What one command would do to one wallet, worked out without touching anything.
 
     `wallet` and `customer` are the values after the draft so far; `transactions`, `lots`, `holds`,
@@ -340,28 +384,21 @@ class Draft:
         "customer",
         "holds",
         "lots",
-        "mint",
-        "now",
         "reservations",
-        "rows",
-        "settings",
         "transactions",
         "wallet",
     )
 
     def __init__(self, state: WalletState, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
+        super().__init__(now=now, mint=mint, settings=settings)
         self._state = state
         self._opened: list[Lot] = []
-        self.now = now
-        self.mint = mint
-        self.settings = settings
         self.wallet = state.wallet
         self.customer = state.customer
         self.transactions: list[Transaction] = []
         self.lots: dict[UUID, Lot] = {}
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
-        self.rows: list[object] = []
 
     @property
     def currency(self) -> Currency:
@@ -372,7 +409,7 @@ class Draft:
         """Yield the lots of the buckets that have free value, not expired, in the order in which they are drawn."""
         lots: Iterable[Lot] = self._state.lots
         if self._opened:
-            lots = merge(lots, self._opened, key=drawing_order)
+            lots = merge(lots, sorted(self._opened, key=drawing_order), key=drawing_order)
         for lot in lots:
             current = self.lots.get(lot.id, lot)
             if current.remaining_minor and current.bucket in buckets and not current.expired(self.now):
@@ -381,6 +418,13 @@ class Draft:
     def hold(self, hold_id: UUID) -> Hold:
         """Return a hold that the command named, as the draft leaves it."""
         return self.holds.get(hold_id) or self._state.holds[hold_id]
+
+    def row(self, kind: type[R], row_id: UUID) -> R:
+        """Return a row beside the ledger that the command named, as it was loaded."""
+        found = self._state.rows[row_id]
+        if not isinstance(found, kind):
+            raise TypeError(f"{row_id} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
 
     def withdrawable_minor(self) -> int:
         """Return what can be withdrawn now: free value of withdrawable lots, never more than is available."""
@@ -476,7 +520,9 @@ class Draft:
                 available=self.currency.display(available),
                 withdrawable=purpose is HoldPurpose.WITHDRAWAL,
             )
-        hold = Hold.opened(self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at, self.now)
+        hold = Hold.opened(
+            self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at=expires_at, now=self.now
+        )
         reservations = []
         for lot, taken in drawn:
             self.lots[lot.id] = replace(
@@ -550,10 +596,7 @@ class Draft:
     def set_customer(self, customer: Customer) -> None:
         """Change what is known of the customer."""
         self.customer = customer
-
-    def add(self, row: object) -> None:
-        """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
-        self.rows.append(row)
+        self._touch()
 
     def _lot(self, lot_id: UUID) -> Lot:
         found = self.lots.get(lot_id)

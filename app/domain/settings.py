@@ -1,8 +1,11 @@
 """What the store itself decides, as opposed to what the machine is told by its environment."""
 
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from app.domain.access import Actor
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 
@@ -22,7 +25,9 @@ class StoreSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
-            raise FieldInvalid("The limit of negative balances can't be negative.", field=("negativeBalanceLimit",))
+            raise FieldInvalid(
+                "The limit of negative balances can't be negative.", field=("negativeBalanceLimit",)
+            )
         if not 1 <= self.inactive_after_months <= 120:
             raise FieldInvalid("Choose from 1 to 120 months.", field=("inactiveAfterMonths",))
         if not 0 < self.high_balance_minor <= AMOUNT_MAX_MINOR:
@@ -47,3 +52,14 @@ class StoreSettings:
         """Read stored settings; fields that a newer program added get their defaults."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in data.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """A new version of the settings: who made it, when and why."""
+
+    id: UUID
+    settings: StoreSettings
+    actor: Actor
+    note: str
+    created_at: datetime

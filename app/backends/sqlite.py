@@ -1,0 +1,181 @@
+"""SQLite as Tortoise speaks it, made safe for a ledger.
+
+Tortoise's own client begins transactions deferred, so that two processes fail with "database is locked"
+however long they may wait, and it leaks its lock when a task is cancelled at the wrong `await`, so that every
+later query hangs. Both are put right here; everything else is Tortoise's.
+"""
+
+import sqlite3
+from typing import Any
+
+import aiosqlite
+from tortoise.backends.base.client import (
+    ConnectionWrapper,
+    NestedTransactionContext,
+    TransactionalDBClient,
+    TransactionContext,
+)
+from tortoise.backends.sqlite.client import (
+    SqliteClient,
+    SqliteTransactionContext,
+    SqliteTransactionWrapper,
+    translate_exceptions,
+)
+from tortoise.connection import get_connections
+from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+
+from app.backends.transaction import uninterrupted
+
+# Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
+_NOT_PRAGMAS = frozenset({"connection_name", "fetch_inserted"})
+
+
+class SafeSqliteClient(SqliteClient):
+    """One connection to the file; `begin` is the statement that opens its transactions.
+
+    `BEGIN IMMEDIATE` takes the write lock at once, so a second process waits (busy_timeout) instead of failing
+    in the middle. A read-only connection begins plainly: its transactions never want that lock.
+    """
+
+    def __init__(self, file_path: str, *, begin: str = "BEGIN IMMEDIATE", **pragmas: Any) -> None:
+        super().__init__(file_path, **pragmas)
+        self.begin_statement = begin
+        # The order counts: busy_timeout must be in force before journal_mode asks for a lock, and nothing can
+        # be set up any more once query_only is on. Tortoise's own additions (journal_size_limit is one: 16 kB,
+        # which would truncate the log after nearly every batch) come from its constructor and are dropped.
+        self.pragmas = {name: value for name, value in pragmas.items() if name not in _NOT_PRAGMAS}
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Connect and set the pragmas, or leave nothing behind."""
+        if self._connection:
+            return
+        connection = await aiosqlite.connect(self.filename, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            for name, value in self.pragmas.items():
+                await connection.execute_fetchall(f"PRAGMA {name}={value}")
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        await self._post_connect()
+
+    def acquire_connection(self) -> ConnectionWrapper[aiosqlite.Connection]:
+        """Hold the connection for one statement."""
+        return _Held(self._lock, self)
+
+    def _in_transaction(self) -> TransactionContext:
+        return _SafeTransactionContext(_SafeTransaction(self), self._lock)
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        """Run the statement for each row in one transaction; a cancelled one is rolled back."""
+        async with self._in_transaction() as transaction:
+            await transaction.execute_many(query, values)
+
+
+class _Held(ConnectionWrapper[aiosqlite.Connection]):
+    """The connection for one statement. Gives the lock back when connecting fails or is cancelled."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> aiosqlite.Connection:
+        await self._lock.acquire()
+        try:
+            await uninterrupted(self.client.create_connection(with_db=True))
+        except BaseException:
+            self._lock.release()
+            raise
+        connection: aiosqlite.Connection = self.client._connection
+        return connection
+
+
+class _SafeTransaction(SqliteTransactionWrapper):
+    """The connection inside a transaction."""
+
+    _parent: SafeSqliteClient
+
+    def _in_transaction(self) -> TransactionContext:
+        return NestedTransactionContext(_SafeTransaction(self))
+
+    async def begin(self) -> None:
+        """Open the transaction; what an earlier one may have left open is undone, never committed."""
+        try:
+            if self._connection.in_transaction:
+                await self._connection.rollback()
+            await self._connection.execute_fetchall(self._parent.begin_statement)
+        except sqlite3.OperationalError as error:
+            raise TransactionManagementError(error) from error
+
+    async def commit(self) -> None:
+        """Commit; a commit that fails leaves no transaction open."""
+        try:
+            await super().commit()
+        except sqlite3.Error as error:
+            await self._connection.rollback()
+            kind = IntegrityError if isinstance(error, sqlite3.IntegrityError) else OperationalError
+            raise kind(error) from error
+
+    @translate_exceptions
+    async def execute_script(self, query: str) -> None:
+        """Run the statements one by one, because sqlite3's executescript commits before it begins."""
+        async with self.acquire_connection() as connection:
+            for statement in split_statements(query):
+                await connection.execute_fetchall(statement)
+
+
+class _SafeTransactionContext(SqliteTransactionContext):
+    """Holds the client's lock from BEGIN to the end, whatever happens to the task in between."""
+
+    __slots__ = ()
+
+    connection: _SafeTransaction
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        await self._trxlock.acquire()
+        try:
+            await uninterrupted(self._begin())
+        except BaseException:
+            await self._end(self._abandon())
+            raise
+        self.token = get_connections().set(self.connection_name, self.connection)
+        return self.connection
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        get_connections().reset(self.token)
+        if self.connection._finalized:
+            self._trxlock.release()
+        elif exc_type is None:
+            await self._end(self.connection.commit())
+        else:
+            await self._end(self.connection.rollback())
+
+    async def _begin(self) -> None:
+        await self.connection._parent.create_connection(with_db=True)
+        connection = self.connection._parent._connection
+        assert connection is not None  # noqa: S101 - create_connection has just made it
+        self.connection._connection = connection
+        await self.connection.begin()
+
+    async def _abandon(self) -> None:
+        if self.connection._parent._connection is not None:
+            await self.connection._parent._connection.rollback()
+
+    async def _end(self, work: Any) -> None:
+        try:
+            await uninterrupted(work)
+        finally:
+            self._trxlock.release()
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script, as SQLite itself tells where one ends (a trigger holds semicolons)."""
+    statements, current = [], ""
+    for part in script.split(";"):
+        current += part + ";"
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    return [statement for statement in statements if statement != ";"]
+
+
+client_class = SafeSqliteClient

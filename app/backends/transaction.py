@@ -1,0 +1,26 @@
+"""What both databases need to survive a cancelled task."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end, also when the waiting task is cancelled meanwhile; the cancellation follows then.
+
+    A lock or a connection that is taken half way, or a COMMIT whose outcome nobody waits for, would outlive
+    the task that began it.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    failure = None if task.cancelled() else task.exception()
+    raise cancelled from failure

@@ -1,0 +1,342 @@
+"""The database: its two connections, how they are opened, and how its tables are brought up to date.
+
+`default` is for reading and belongs to all models; `writer` is for the group-commit writer and for migrations
+(docs/adr/0003-two-connections.md).
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import BaseORMException
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
+
+from app.settings import Settings, SettingsError, environment_variable
+
+Dialect = Literal["sqlite", "postgres"]
+
+READER: Final = "default"
+WRITER: Final = "writer"
+APP_LABEL: Final = "coffer"
+MIGRATIONS_MODULE: Final = "app.migrations"
+
+# Listed here because `app.models` re-exports nothing: a package that does blinds the import contracts.
+MODEL_MODULES: Final = (
+    "app.models.audit",
+    "app.models.customer",
+    "app.models.hold",
+    "app.models.idempotency",
+    "app.models.lot",
+    "app.models.settings",
+    "app.models.transaction",
+    "app.models.wallet",
+    "app.models.withdrawal",
+)
+
+# "coffer" in ASCII: the advisory lock that a migrating process holds on PostgreSQL.
+_MIGRATION_LOCK_ID: Final = 0x636F66666572
+
+
+class DatabaseError(Exception):
+    """The database can't be used as it is. The message says what to do."""
+
+
+class DatabaseUnreachableError(DatabaseError):
+    """Nothing answers at the address, or it refuses us."""
+
+
+class DatabaseBehindError(DatabaseError):
+    """The database has not seen all migrations of this program."""
+
+
+class DatabaseAheadError(DatabaseError):
+    """The database has seen migrations that this program does not know: the program is the older one."""
+
+
+# --- Configuration -----------------------------------------------------------------------------------------
+
+
+def tortoise_config(
+    database_url: str,
+    *,
+    pool_size_min: int = 2,
+    pool_size_max: int = 10,
+    statement_timeout_s: float = 5.0,
+) -> dict[str, Any]:
+    """What Tortoise needs to know: both connections and the one app with its models and migrations.
+
+    Raises `SettingsError` for an address that is neither SQLite's nor PostgreSQL's.
+    """
+    if dialect(database_url) == "sqlite":
+        connections = _sqlite_connections(_sqlite_path(database_url))
+    else:
+        connections = _postgres_connections(
+            _postgres_dsn(database_url),
+            pool_size_min=pool_size_min,
+            pool_size_max=pool_size_max,
+            statement_timeout_s=statement_timeout_s,
+        )
+    return {
+        "connections": connections,
+        "apps": {
+            APP_LABEL: {
+                "models": list(MODEL_MODULES),
+                "default_connection": READER,
+                "migrations": MIGRATIONS_MODULE,
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+def dialect(database_url: str) -> Dialect:
+    """Which of the two databases this address means."""
+    scheme = database_url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        return "sqlite"
+    if scheme in {"postgres", "postgresql"}:
+        return "postgres"
+    raise _bad_url(f"{scheme or 'an empty address'} is not supported; write sqlite:///… or postgresql://…")
+
+
+def _sqlite_connections(path: str) -> dict[str, Any]:
+    """Pragmas in the order in which they are set: busy_timeout first, query_only last."""
+    pragmas = {
+        "busy_timeout": 10_000,  # milliseconds to wait for another process that writes
+        "journal_mode": "WAL",  # readers and the writer don't wait for each other
+        "synchronous": "FULL",  # what was committed survives a power cut; batching makes that cheap
+        "foreign_keys": "ON",
+        "recursive_triggers": "ON",  # without it, INSERT OR REPLACE deletes rows past the DELETE triggers
+        "cache_size": -32_768,  # 32 MiB
+        "temp_store": "MEMORY",
+    }
+    engine = "app.backends.sqlite"
+    return {
+        READER: {
+            "engine": engine,
+            "credentials": {"file_path": path, "begin": "BEGIN", **pragmas, "query_only": "ON"},
+        },
+        WRITER: {"engine": engine, "credentials": {"file_path": path, **pragmas}},
+    }
+
+
+def _postgres_connections(
+    dsn: str, *, pool_size_min: int, pool_size_max: int, statement_timeout_s: float
+) -> dict[str, Any]:
+    engine = "app.backends.asyncpg"
+    # Plans of statements this small cost less than compiling them; JIT only adds pauses.
+    common = {"jit": "off"}
+    reader_settings = common | {
+        "application_name": "coffer reader",
+        "default_transaction_read_only": "on",
+        "statement_timeout": f"{max(1, round(statement_timeout_s * 1000))}",
+    }
+    return {
+        READER: {
+            "engine": engine,
+            "credentials": {
+                "dsn": dsn,
+                "minsize": pool_size_min,
+                "maxsize": pool_size_max,
+                "server_settings": reader_settings,
+            },
+        },
+        # One for the writer's batch, one for whatever else may write meanwhile: a migration, a job's lease.
+        WRITER: {
+            "engine": engine,
+            "credentials": {
+                "dsn": dsn,
+                "minsize": 1,
+                "maxsize": 2,
+                "server_settings": common | {"application_name": "coffer writer"},
+            },
+        },
+    }
+
+
+def _sqlite_path(database_url: str) -> str:
+    """`sqlite:///a.sqlite3` is relative and `sqlite:////a.sqlite3` absolute, as SQLAlchemy taught everybody."""
+    rest = database_url.partition(":")[2]
+    if not rest.startswith("//"):
+        raise _bad_url("a file is named like sqlite:///coffer.sqlite3, or sqlite:////var/lib/coffer.sqlite3")
+    # sqlite://coffer.sqlite3, with two slashes, is Tortoise's and Django's way; it can mean only one thing.
+    path = rest[3:] if rest.startswith("///") else rest[2:]
+    path, _, query = path.partition("?")
+    if query:
+        raise _bad_url(f"SQLite takes no options; leave out ?{query}")
+    if path in {"", ":memory:"}:
+        raise _bad_url(
+            "the ledger needs a file, because its two connections share it; write sqlite:///coffer.sqlite3"
+        )
+    return unquote(path)
+
+
+def _postgres_dsn(database_url: str) -> str:
+    try:
+        parts = urlsplit(database_url)
+        port_is_fine = parts.port != 0
+    except ValueError as error:
+        raise _bad_url(
+            f"it can't be read ({error}); percent-encode special characters in the password"
+        ) from None
+    if not port_is_fine or not parts.path.strip("/"):
+        raise _bad_url("PostgreSQL needs the database's name too: postgresql://user@host:5432/name")
+    return database_url
+
+
+def _bad_url(problem: str) -> SettingsError:
+    # The address itself is not repeated: it may hold a password.
+    return SettingsError(f"{environment_variable('database_url')}: {problem}.")
+
+
+# --- Opening and closing -----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, *, for_all_tasks: bool = False) -> AsyncIterator[TortoiseContext]:
+    """Connect both connections, and close them in the end.
+
+    Tortoise keeps its state in a context variable: by default only the calling task and those that it starts
+    see the database. A server's lifespan runs beside the requests and says `for_all_tasks=True`, which only
+    one open database of a process may.
+    """
+    config = tortoise_config(
+        settings.database_url,
+        pool_size_min=settings.database_pool_size_min,
+        pool_size_max=settings.database_pool_size_max,
+        statement_timeout_s=settings.database_statement_timeout_s,
+    )
+    if dialect(settings.database_url) == "sqlite":
+        _require_directory(_sqlite_path(settings.database_url))
+    async with TortoiseContext() as context:
+        await context.init(config=config, _enable_global_fallback=for_all_tasks)
+        # Now rather than at the first query: a wrong address is told at once, and no request opens a pool.
+        for name in (WRITER, READER):
+            await _connect(context.connections.get(name))
+        yield context
+
+
+async def _connect(connection: BaseDBAsyncClient) -> None:
+    try:
+        await connection.create_connection(with_db=True)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException, sqlite3.Error) as error:
+        raise DatabaseUnreachableError(
+            f"The database can't be opened: {error}. Check {environment_variable('database_url')}."
+        ) from error
+
+
+def _require_directory(path: str) -> None:
+    directory = Path(path).parent
+    if not directory.is_dir():
+        raise DatabaseUnreachableError(
+            f"There is no directory {directory}. Create it, or choose another file."
+        )
+
+
+# --- Migrations --------------------------------------------------------------------------------------------
+
+
+async def migrate(settings: Settings, on_step: Callable[[str], None] | None = None) -> list[str]:
+    """Apply the migrations that the database has not seen, and name them. Safe to run twice at once.
+
+    Each migration is one database transaction together with its own record, and looks again, under the lock,
+    at what another process may have done meanwhile.
+    """
+    done = []
+    async with open_database(settings):
+        if dialect(settings.database_url) == "sqlite":
+            # A migration may have to make a table anew; nothing may then follow its references. It takes
+            # effect outside transactions only, and holds for this connection only.
+            await get_connection(WRITER).execute_query("PRAGMA foreign_keys=OFF")
+        while (name := await _apply_next()) is not None:
+            done.append(name)
+            if on_step is not None:
+                on_step(name)
+    return done
+
+
+async def pending_migrations() -> list[str]:
+    """The migrations that the open database has not seen, in order.
+
+    Raises `DatabaseAheadError` when it has seen others than this program knows.
+    """
+    return await _pending(get_connection(READER))
+
+
+async def require_migrated() -> None:
+    """Refuse to go on with an open database whose tables are not those that this program expects."""
+    pending = await pending_migrations()
+    if pending:
+        raise DatabaseBehindError(
+            f"The database is {len(pending)} migration(s) behind ({', '.join(pending)}). "
+            "Run: python -m app migrate"
+        )
+
+
+async def _apply_next() -> str | None:
+    """Apply the next migration; None when there is nothing left to do."""
+    async with in_transaction(WRITER) as connection:
+        # On SQLite the transaction holds the write lock since BEGIN IMMEDIATE.
+        if connection.capabilities.dialect == "postgres":
+            await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_MIGRATION_LOCK_ID])
+        pending = await _pending(connection)
+        if not pending:
+            return None
+        executor = _executor(connection)
+        # Tortoise reads its table before it makes it, and a failed read ends a PostgreSQL transaction.
+        await executor.recorder.ensure_schema(executor._schema_editor())  # noqa: SLF001 - no public way
+        await executor.migrate([MigrationTarget(APP_LABEL, pending[0])])
+        if connection.capabilities.dialect == "sqlite":
+            await _require_references(connection, pending[0])
+        return pending[0]
+
+
+async def _require_references(connection: BaseDBAsyncClient, migration: str) -> None:
+    broken = await connection.execute_query_dict("PRAGMA foreign_key_check")
+    if broken:
+        raise DatabaseError(
+            f"Migration {migration} was undone: it would leave {len(broken)} broken references."
+        )
+
+
+async def _pending(connection: BaseDBAsyncClient) -> list[str]:
+    executor = _executor(connection)
+    loader = executor.loader
+    loader.load_disk()
+    known = sorted(key.name for key in loader.disk_migrations)
+    applied = await _applied(connection)
+    unknown = sorted(applied - set(known))
+    if unknown:
+        raise DatabaseAheadError(
+            f"The database has migrations that this program does not know ({', '.join(unknown)}): "
+            "it was used by a newer version. Install that version."
+        )
+    return [name for name in known if name not in applied]
+
+
+async def _applied(connection: BaseDBAsyncClient) -> set[str]:
+    """What Tortoise recorded. Its own reader answers "nothing" to every error, also to a lost connection."""
+    if connection.capabilities.dialect == "postgres":
+        table = "SELECT 1 WHERE to_regclass('tortoise_migrations') IS NOT NULL"
+    else:
+        table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tortoise_migrations'"
+    if not await connection.execute_query_dict(table):
+        return set()
+    rows = await connection.execute_query_dict(
+        f"SELECT name FROM tortoise_migrations WHERE app = '{APP_LABEL}'"  # noqa: S608 - our own constant
+    )
+    return {row["name"] for row in rows}
+
+
+def _executor(connection: BaseDBAsyncClient) -> MigrationExecutor:
+    apps = {APP_LABEL: {"migrations": MIGRATIONS_MODULE, "default_connection": WRITER}}
+    return MigrationExecutor(connection, apps)

@@ -1,0 +1,1 @@
+"""The migrations, forward only; `app.db.migrate` applies them."""

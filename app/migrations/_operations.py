@@ -1,0 +1,244 @@
+"""What a ledger's tables need beyond Tortoise's own operations: checks, triggers, and changing a check.
+
+Tortoise's `CreateModel` drops CHECK constraints without a word, and its way to alter a table on SQLite makes it
+anew without its unique keys, checks and triggers. So migrations use:
+
+- `CreateTable` instead of `CreateModel`;
+- `Refuse` for triggers that keep rows as they are;
+- `ReplaceCheck` to widen a closed set;
+- Tortoise's `AddField` for a new nullable column, and `RunSQL` for indexes: both are safe as they are;
+- nothing that makes SQLite rebuild a table: no `AlterField`, `RemoveField` or `AddConstraint`.
+
+Applied migrations import this module: what an operation does must never change.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from tortoise import fields
+from tortoise.fields import BigIntField, IntField
+from tortoise.migrations.operations import CreateModel, TortoiseOperation
+from tortoise.migrations.schema_editor.base import BaseSchemaEditor
+from tortoise.migrations.schema_generator.state import State
+from tortoise.models import Model
+
+
+def one_of(column: str, values: Sequence[str]) -> str:
+    """A check for a closed set."""
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def reference(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
+    """A foreign key, written as Tortoise sees the models' own, so that it finds no difference to them."""
+    return fields.ForeignKeyField(
+        f"coffer.{model}",
+        source_field=column,
+        to_field="id",
+        related_name=related_name,
+        null=null,
+        on_delete=fields.RESTRICT,
+    )
+
+
+def one_to_one(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
+    """A foreign key that no two rows share."""
+    return fields.OneToOneField(
+        f"coffer.{model}",
+        source_field=column,
+        to_field="id",
+        related_name=related_name,
+        null=null,
+        on_delete=fields.RESTRICT,
+    )
+
+
+class CreateTable(CreateModel):
+    """A table with its checks. On SQLite every integer column is also checked to hold an integer.
+
+    SQLite stores a number that is too large for 64 bits as a float, and a text that is no number as it is.
+    """
+
+    reversible = False
+
+    def __init__(
+        self,
+        name: str,
+        table: str,
+        fields: list[tuple[str, Any]],
+        *,
+        primary_key: str = "id",
+        unique_together: tuple[tuple[str, ...], ...] = (),
+        checks: Mapping[str, str],
+    ) -> None:
+        options: dict[str, Any] = {"table": table, "app": "coffer", "pk_attr": primary_key}
+        if unique_together:
+            options["unique_together"] = unique_together
+        super().__init__(name, fields, options, ["Model"])
+        self.table = table
+        self.checks = checks
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Create the table."""
+        if state_editor is None:
+            return
+        model = new_state.apps.get_model(f"{app_label}.{self.name}")
+        checks = dict(self.checks)
+        if state_editor.DIALECT == "sqlite":
+            checks |= _integer_checks(model)
+        head, end, rest = state_editor._get_model_sql_data(model).table_sql.rpartition("\n)")
+        lines = [f'CONSTRAINT "{self.table}_{name}" CHECK ({check})' for name, check in checks.items()]
+        await _run(state_editor, [",\n    ".join([head, *lines]) + end + rest])
+
+
+class Refuse(TortoiseOperation):
+    """A trigger that refuses an event on a table, and says what to do instead.
+
+    With `columns`, an update is refused only when it changes one of them. `TRUNCATE` exists on PostgreSQL alone.
+    """
+
+    reversible = False
+
+    def __init__(
+        self,
+        event: Literal["UPDATE", "DELETE", "TRUNCATE"],
+        table: str,
+        message: str,
+        *,
+        columns: Sequence[str] = (),
+    ) -> None:
+        self.event = event
+        self.table = table
+        self.message = message.replace("'", "''")
+        self.columns = columns
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Create the trigger."""
+        if state_editor is None:
+            return
+        if state_editor.DIALECT == "sqlite":
+            await _run(state_editor, self._sqlite())
+        else:
+            await _run(state_editor, self._postgres())
+
+    def _sqlite(self) -> list[str]:
+        if self.event == "TRUNCATE":
+            return []
+        changed = " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in self.columns)
+        when = f" WHEN {changed}" if changed else ""
+        trigger = f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH ROW{when}'
+        return [f"{trigger} BEGIN SELECT RAISE(ABORT, '{self.message}'); END;"]
+
+    def _postgres(self) -> list[str]:
+        changed = " OR ".join(f'OLD."{column}" IS DISTINCT FROM NEW."{column}"' for column in self.columns)
+        when = f" WHEN ({changed})" if changed else ""
+        each = "STATEMENT" if self.event == "TRUNCATE" else "ROW"
+        trigger = (
+            f'CREATE TRIGGER "{self._name()}" BEFORE {self.event} ON "{self.table}" FOR EACH {each}{when}'
+        )
+        return [_POSTGRES_REFUSE, f"{trigger} EXECUTE FUNCTION coffer_refuse('{self.message}')"]
+
+    def _name(self) -> str:
+        return f"{self.table}_refuse_{self.event.lower()}"
+
+
+# A refused row is an integrity error to the client, as it is on SQLite, and not an internal one.
+_POSTGRES_REFUSE = """
+CREATE OR REPLACE FUNCTION coffer_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation';
+END
+$$"""
+
+
+class ReplaceCheck(TortoiseOperation):
+    """Another condition for a check that exists, under its name (without the table's).
+
+    SQLite can't alter a check: the table is made anew from its own definition, with its rows, indexes and
+    triggers, as SQLite's manual describes it. `app.db.migrate` has switched foreign keys off for that, and
+    checks them before it commits.
+    """
+
+    reversible = False
+
+    def __init__(self, table: str, name: str, check: str) -> None:
+        self.table = table
+        self.name = f"{table}_{name}"
+        self.check = check
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Replace the check."""
+        if state_editor is None:
+            return
+        if state_editor.DIALECT == "sqlite":
+            await self._rebuild(state_editor)
+        else:
+            await _run(
+                state_editor,
+                [
+                    f'ALTER TABLE "{self.table}" DROP CONSTRAINT "{self.name}"',
+                    f'ALTER TABLE "{self.table}" ADD CONSTRAINT "{self.name}" CHECK ({self.check})',
+                ],
+            )
+
+    async def _rebuild(self, state_editor: BaseSchemaEditor) -> None:
+        rows = await state_editor.client.execute_query_dict(
+            "SELECT type, sql FROM sqlite_schema WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rowid",
+            [self.table],
+        )
+        definition = next(row["sql"] for row in rows if row["type"] == "table")
+        others = [row["sql"] for row in rows if row["type"] != "table"]
+        temporary = f"new__{self.table}"
+        created = replace_check(definition, self.name, self.check).replace(
+            f'"{self.table}"', f'"{temporary}"', 1
+        )
+        await _run(
+            state_editor,
+            [
+                created,
+                f'INSERT INTO "{temporary}" SELECT * FROM "{self.table}"',  # noqa: S608 - our own name
+                f'DROP TABLE "{self.table}"',
+                f'ALTER TABLE "{temporary}" RENAME TO "{self.table}"',
+                *others,
+            ],
+        )
+
+
+def replace_check(definition: str, name: str, check: str) -> str:
+    """The table's definition with another condition in the check of this name."""
+    start = definition.index(f'CONSTRAINT "{name}" CHECK (')
+    opening = definition.index("(", start)
+    depth, quoted = 0, False
+    for position in range(opening, len(definition)):
+        character = definition[position]
+        if character == "'":
+            quoted = not quoted
+        elif not quoted:
+            depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            return f"{definition[:opening]}({check}){definition[position + 1 :]}"
+    raise ValueError(f"The check {name} has no end.")
+
+
+def _integer_checks(model: type[Model]) -> dict[str, str]:
+    checks = {}
+    for field_name, column in model._meta.fields_db_projection.items():
+        field = model._meta.fields_map[field_name]
+        if isinstance(field, (BigIntField, IntField)):
+            allowed = ("integer", "null") if field.null else ("integer",)
+            checks[f"{column}_integer"] = one_of(f'typeof("{column}")', allowed)
+    return checks
+
+
+async def _run(state_editor: BaseSchemaEditor, statements: Sequence[str]) -> None:
+    """One statement at a time: Tortoise's own runner cuts scripts at every semicolon, also inside a trigger."""
+    for statement in statements:
+        if state_editor.collect_sql:
+            state_editor.collected_sql.append(statement)
+        else:
+            await state_editor.client.execute_query(statement)

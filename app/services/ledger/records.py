@@ -1,0 +1,140 @@
+"""The way back: rows as the drivers give them, read into the domain's records.
+
+PostgreSQL's driver gives ids and times as objects, SQLite's as text; both shapes are understood.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from app.domain.access import Actor, ActorKind
+from app.domain.customer import Customer
+from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
+from app.domain.ledger import Bucket, Lot, Row, Wallet, WalletStatus
+from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+
+DatabaseRow = Mapping[str, Any]
+
+
+def read_uuid(value: Any) -> UUID:
+    """Return an id, which SQLite keeps as text."""
+    return UUID(value) if isinstance(value, str) else value
+
+
+def read_time(value: Any) -> datetime:
+    """Return a time in UTC, which SQLite keeps as text."""
+    time: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def read_json(value: Any) -> Any:
+    """Return a JSON column's value, which both drivers give as text."""
+    return orjson.loads(value) if isinstance(value, str | bytes) else value
+
+
+def read_customer(row: DatabaseRow, prefix: str = "") -> Customer:
+    """Read a customer; with a prefix, out of a row that a join made."""
+    return Customer(
+        read_uuid(row[prefix + "id"]),
+        row[prefix + "external_id"],
+        row[prefix + "name"],
+        row[prefix + "email"],
+        read_time(row[prefix + "created_at"]),
+        read_time(row[prefix + "updated_at"]),
+    )
+
+
+def read_wallet(row: DatabaseRow) -> Wallet:
+    """Read a wallet's totals."""
+    return Wallet(
+        read_uuid(row["id"]),
+        read_uuid(row["customer_id"]),
+        row["currency"],
+        WalletStatus(row["status"]),
+        row["posted_minor"],
+        row["held_minor"],
+        row["overdraft_minor"],
+        row["sequence"],
+        row["version"],
+        bytes(row["head_hash"]),
+        read_time(row["created_at"]),
+        read_time(row["updated_at"]),
+        read_time(row["last_activity_at"]),
+    )
+
+
+def read_lot(row: DatabaseRow) -> Lot:
+    """Read a lot."""
+    expires_at = row["expires_at"]
+    return Lot(
+        read_uuid(row["id"]),
+        read_uuid(row["wallet_id"]),
+        Bucket(row["bucket"]),
+        row["sequence"],
+        row["original_minor"],
+        row["remaining_minor"],
+        row["held_minor"],
+        None if expires_at is None else read_time(expires_at),
+        read_time(row["created_at"]),
+    )
+
+
+def read_hold(row: DatabaseRow) -> Hold:
+    """Read a hold."""
+    expires_at = row["expires_at"]
+    return Hold(
+        read_uuid(row["id"]),
+        read_uuid(row["wallet_id"]),
+        HoldPurpose(row["purpose"]),
+        HoldStatus(row["status"]),
+        row["amount_minor"],
+        row["captured_minor"],
+        row["released_minor"],
+        None if expires_at is None else read_time(expires_at),
+        read_time(row["created_at"]),
+        read_time(row["updated_at"]),
+    )
+
+
+def read_reservation(row: DatabaseRow) -> Reservation:
+    """Read a reservation."""
+    return Reservation(
+        read_uuid(row["id"]),
+        read_uuid(row["hold_id"]),
+        read_uuid(row["lot_id"]),
+        row["amount_minor"],
+        row["captured_minor"],
+        row["released_minor"],
+    )
+
+
+def read_withdrawal(row: DatabaseRow) -> Withdrawal:
+    """Read a withdrawal."""
+    transaction_id, decided_at = row["transaction_id"], row["decided_at"]
+    decided_by = None
+    if row["decided_by_kind"] is not None:
+        decided_by = Actor(ActorKind(row["decided_by_kind"]), row["decided_by_id"])
+    return Withdrawal(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        hold_id=read_uuid(row["hold_id"]),
+        transaction_id=None if transaction_id is None else read_uuid(transaction_id),
+        reference=row["reference"],
+        status=WithdrawalStatus(row["status"]),
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        note=row["note"],
+        payout_reference=row["payout_reference"],
+        requested_by=Actor(ActorKind(row["requested_by_kind"]), row["requested_by_id"]),
+        decided_by=decided_by,
+        decision_note=row["decision_note"],
+        created_at=read_time(row["created_at"]),
+        decided_at=None if decided_at is None else read_time(decided_at),
+    )
+
+
+READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {Withdrawal: read_withdrawal}
+"""How the rows that a command may name are read, by the record's type."""

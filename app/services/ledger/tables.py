@@ -1,0 +1,234 @@
+"""How the domain's records lie in the tables.
+
+The Tortoise models are the one definition of every table; here each record is laid out along its model's
+columns, so that the writer can write hundreds of rows by one statement.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from tortoise import fields
+from tortoise.models import Model
+
+from app.domain.audit import AuditEntry
+from app.domain.customer import Customer
+from app.domain.hold import Hold, Reservation
+from app.domain.ledger import Lot, Transaction, Wallet
+from app.domain.withdrawal import Withdrawal
+from app.models import audit, customer, hold, idempotency, lot, settings, transaction, wallet, withdrawal
+
+POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
+    fields.UUIDField: "uuid",
+    fields.CharField: "text",
+    fields.BigIntField: "bigint",
+    fields.IntField: "int",
+    fields.DatetimeField: "timestamptz",
+    fields.BinaryField: "bytea",
+    fields.JSONField: "jsonb",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the writer sees it: the columns in the order in which `row` lays a record out."""
+
+    name: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    changing: tuple[str, ...]
+    row: Callable[..., tuple[Any, ...]]
+
+    @classmethod
+    def of(
+        cls, model: type[Model], columns: str, row: Callable[..., tuple[Any, ...]], *, changing: str = ""
+    ) -> "Table":
+        """Lay a model's table out; `changing` are the columns that an update may write."""
+        meta = model._meta
+        by_column = {
+            column: POSTGRES_TYPES[type(meta.fields_map[name])]
+            for name, column in meta.fields_db_projection.items()
+        }
+        # Tortoise names the column of a relation only once it is initialised; every id here is a UUID.
+        by_column |= {f"{name}_id": "uuid" for name in meta.fk_fields | meta.o2o_fields}
+        names = tuple(columns.split())
+        if set(names) != set(by_column):
+            raise TypeError(f"{model.__name__} has other columns: {set(names) ^ set(by_column)}")
+        types = tuple(by_column[name] for name in names)
+        return cls(str(meta.db_table), names, types, tuple(changing.split()), row)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _customer(c: Customer) -> tuple[Any, ...]:
+    return (c.id, c.external_id, c.name, c.email, c.search_text, c.created_at, c.updated_at)
+
+
+def _wallet(w: Wallet) -> tuple[Any, ...]:
+    return (
+        w.id,
+        w.customer_id,
+        w.currency,
+        str(w.status),
+        w.posted_minor,
+        w.held_minor,
+        w.overdraft_minor,
+        w.sequence,
+        w.version,
+        w.head_hash,
+        w.created_at,
+        w.updated_at,
+        w.last_activity_at,
+    )
+
+
+def _lot(o: Lot) -> tuple[Any, ...]:
+    return (
+        o.id,
+        o.wallet_id,
+        str(o.bucket),
+        o.sequence,
+        o.original_minor,
+        o.remaining_minor,
+        o.held_minor,
+        o.expires_at,
+        o.created_at,
+    )
+
+
+def _transaction(t: Transaction) -> tuple[Any, ...]:
+    return (
+        t.id,
+        t.wallet_id,
+        t.sequence,
+        t.reference,
+        str(t.kind),
+        str(t.counter_account),
+        t.amount_minor,
+        t.balance_after_minor,
+        t.currency,
+        None if t.reason is None else str(t.reason),
+        t.note,
+        str(t.actor.kind),
+        t.actor.id,
+        t.corrects_id,
+        t.hold_id,
+        t.hash,
+        t.created_at,
+    )
+
+
+def _hold(h: Hold) -> tuple[Any, ...]:
+    return (
+        h.id,
+        h.wallet_id,
+        str(h.purpose),
+        str(h.status),
+        h.amount_minor,
+        h.captured_minor,
+        h.released_minor,
+        h.expires_at,
+        h.created_at,
+        h.updated_at,
+    )
+
+
+def _reservation(placed: tuple[int, Reservation]) -> tuple[Any, ...]:
+    position, r = placed
+    return (r.id, r.hold_id, r.lot_id, position, r.amount_minor, r.captured_minor, r.released_minor)
+
+
+def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
+    decided = w.decided_by
+    return (
+        w.id,
+        w.wallet_id,
+        w.hold_id,
+        w.transaction_id,
+        w.reference,
+        str(w.status),
+        w.amount_minor,
+        w.currency,
+        w.note,
+        w.payout_reference,
+        str(w.requested_by.kind),
+        w.requested_by.id,
+        str(decided.kind) if decided else None,
+        decided.id if decided else None,
+        w.decision_note,
+        w.created_at,
+        w.decided_at,
+    )
+
+
+def _audit_entry(a: AuditEntry) -> tuple[Any, ...]:
+    return (a.id, a.wallet_id, a.action, str(a.actor.kind), a.actor.id, a.note, _json(a.data), a.created_at)
+
+
+def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return row
+
+
+CUSTOMERS = Table.of(
+    customer.Customer,
+    "id external_id name email search_text created_at updated_at",
+    _customer,
+    changing="name email search_text updated_at",
+)
+WALLETS = Table.of(
+    wallet.Wallet,
+    "id customer_id currency status posted_minor held_minor overdraft_minor sequence version head_hash "
+    "created_at updated_at last_activity_at",
+    _wallet,
+    changing="status posted_minor held_minor overdraft_minor sequence version head_hash updated_at last_activity_at",
+)
+LOTS = Table.of(
+    lot.Lot,
+    "id wallet_id bucket sequence original_minor remaining_minor held_minor expires_at created_at",
+    _lot,
+    changing="remaining_minor held_minor",
+)
+TRANSACTIONS = Table.of(
+    transaction.Transaction,
+    "id wallet_id sequence reference kind counter_account amount_minor balance_after_minor currency reason note "
+    "actor_kind actor_id corrects_id hold_id hash created_at",
+    _transaction,
+)
+ALLOCATIONS = Table.of(
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+)
+HOLDS = Table.of(
+    hold.Hold,
+    "id wallet_id purpose status amount_minor captured_minor released_minor expires_at created_at updated_at",
+    _hold,
+    changing="status captured_minor released_minor updated_at",
+)
+RESERVATIONS = Table.of(
+    hold.Reservation,
+    "id hold_id lot_id position amount_minor captured_minor released_minor",
+    _reservation,
+    changing="captured_minor released_minor",
+)
+IDEMPOTENCY_KEYS = Table.of(
+    idempotency.IdempotencyKey, "id scope key command request_hash result created_at", _as_is
+)
+SETTINGS_VERSIONS = Table.of(
+    settings.SettingsVersion, "version data actor_kind actor_id note created_at", _as_is
+)
+
+BESIDE: dict[type[Any], Table] = {
+    Withdrawal: Table.of(
+        withdrawal.Withdrawal,
+        "id wallet_id hold_id transaction_id reference status amount_minor currency note payout_reference "
+        "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at",
+        _withdrawal,
+        changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at",
+    ),
+    AuditEntry: Table.of(
+        audit.AuditEntry, "id wallet_id action actor_kind actor_id note data created_at", _audit_entry
+    ),
+}
+"""The rows that commands may add beside the ledger, by the record's type."""

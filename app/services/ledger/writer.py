@@ -1,0 +1,247 @@
+"""The group-commit writer: the only writer of wallets, lots, transactions, allocations and holds.
+
+Commands wait in a queue; the writer's own task takes all that wait (up to a limit), and in one database
+transaction loads, decides and writes them. While that transaction commits, the next commands gather. So the
+cost of a commit is shared by all who came meanwhile, and a hot wallet costs no more than many cold ones.
+
+The transaction belongs to the writer's task, never to a request's: a request that is cancelled (a closed
+socket, a `complete` message) can't cancel a transaction half way. What was accepted is committed, and can be
+asked for again by its key.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from random import uniform
+
+import asyncpg
+import structlog
+from tortoise.exceptions import (
+    DBConnectionError,
+    IntegrityError,
+    OperationalError,
+    TransactionManagementError,
+)
+from tortoise.transactions import in_transaction
+
+from app.domain.ledger import Mint, WalletChange
+from app.services.ledger.batch import Answer, Batch, Known
+from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
+from app.services.ledger.store import WRITER, session_over
+
+log = structlog.get_logger("coffer.ledger")
+
+KNOWN_WALLETS_MAX = 10_000
+"""Wallets whose state is kept from batch to batch."""
+
+TRIES_MAX = 6
+"""How often a single command is tried when the database keeps failing under it."""
+
+RETRY_DELAY_S = 0.05
+"""The first pause between tries; it doubles, with jitter, up to two seconds."""
+
+TRANSIENT = (
+    IntegrityError,
+    OperationalError,
+    DBConnectionError,
+    TransactionManagementError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+"""Failures that say nothing about a command: a lost connection, a race for the same new row, a busy database."""
+
+
+class Overloaded(Exception):
+    """More commands wait than the queue may hold; the same request may be sent again with its key."""
+
+
+class NotAccepting(Exception):
+    """The writer is stopping or was never started."""
+
+
+class LedgerUnavailable(Exception):
+    """The database kept failing; the same request may be sent again with its key."""
+
+
+class _Pending:
+    __slots__ = ("answer", "command")
+
+    def __init__(self, command: Command | DeskCommand, answer: asyncio.Future[Outcome]) -> None:
+        self.command = command
+        self.answer = answer
+
+    def reply(self, answer: Answer) -> None:
+        if self.answer.done():
+            # The caller went away; what was accepted stands, and its key gives the answer again.
+            return
+        if isinstance(answer, Exception):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+class Writer:
+    """One per process. `start` it inside the server's lifespan, `stop` drains the queue.
+
+    `publish` is called after each commit with what changed, wallet by wallet, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        currency: str,
+        mint: Mint,
+        clock: Callable[[], datetime],
+        publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
+        batch_size_max: int = 512,
+        queue_max: int = 10_000,
+        process: str = "",
+    ) -> None:
+        self.process = process or mint.id().hex
+        self.batch_sizes: deque[int] = deque(maxlen=1024)
+        self._currency = currency
+        self._mint = mint
+        self._clock = clock
+        self._publish = publish
+        self._batch_size_max = batch_size_max
+        self._queue_max = queue_max
+        self._queue: deque[_Pending] = deque()
+        self._wake = asyncio.Event()
+        self._known = Known(KNOWN_WALLETS_MAX)
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def queue_depth(self) -> int:
+        """How many commands wait."""
+        return len(self._queue)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether commands are taken and worked on."""
+        return self._task is not None and not self._task.done() and not self._stopping
+
+    def start(self) -> None:
+        """Begin to work; call it within the Tortoise context that the writer shall use."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="ledger-writer")
+
+    async def stop(self) -> None:
+        """Take no more commands, finish those that wait, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def submit(self, command: Command | DeskCommand) -> Outcome:
+        """Have a command decided and committed.
+
+        Raises the command's `DomainError` when it is refused, `Overloaded` when the queue is full,
+        `NotAccepting` when the server is stopping, `LedgerUnavailable` when the database keeps failing.
+        """
+        if not self.is_running:
+            raise NotAccepting
+        if len(self._queue) >= self._queue_max:
+            raise Overloaded
+        pending = _Pending(self._with_claim(command), asyncio.get_running_loop().create_future())
+        self._queue.append(pending)
+        self._wake.set()
+        return await pending.answer
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            count = min(len(self._queue), self._batch_size_max)
+            batch = [self._queue.popleft() for _ in range(count)]
+            self.batch_sizes.append(count)
+            try:
+                await self._work(batch)
+            except Exception as error:
+                # The writer outlives whatever happens to one batch.
+                log.exception("batch failed", size=count)
+                _reply_to_all(batch, error)
+
+    async def _work(self, batch: list[_Pending], attempt: int = 1) -> None:
+        """Run a batch; when it fails for a reason that no command explains, split it and try again."""
+        try:
+            answers, changes = await self._transact([pending.command for pending in batch])
+        except Exception as error:
+            if len(batch) > 1:
+                if attempt == 1 and isinstance(error, TRANSIENT):
+                    await self._pause(attempt, error)
+                    await self._work(batch, attempt + 1)
+                    return
+                middle = len(batch) // 2
+                await self._work(batch[:middle])
+                await self._work(batch[middle:])
+            elif isinstance(error, TRANSIENT) and attempt < TRIES_MAX:
+                await self._pause(attempt, error)
+                await self._work(batch, attempt + 1)
+            elif isinstance(error, TRANSIENT):
+                log.exception("ledger unavailable", command=batch[0].command.name)
+                batch[0].reply(LedgerUnavailable())
+            else:
+                batch[0].reply(error)
+            return
+        for pending, answer in zip(batch, answers, strict=True):
+            pending.reply(answer)
+        if changes:
+            self._publish(changes)
+
+    async def _transact(
+        self, commands: list[Command | DeskCommand]
+    ) -> tuple[list[Answer], list[WalletChange]]:
+        batch: Batch | None = None
+        try:
+            async with in_transaction(WRITER) as db:
+                batch = Batch(
+                    commands,
+                    session_over(db),
+                    clock=self._clock,
+                    mint=self._mint,
+                    currency=self._currency,
+                    known=self._known,
+                )
+                await batch.load()
+                batch.decide()
+                await batch.save(self.process)
+        except BaseException:
+            if batch is not None:
+                self._known.forget(batch.wallet_ids)
+            raise
+        self._known.keep(batch.states)
+        return batch.answers, batch.changes
+
+    def _with_claim(self, command: Command | DeskCommand) -> Command | DeskCommand:
+        # A command without a key gets one of its own: when a commit's answer is lost with the connection, the
+        # batch is run again, and the key tells what was done already.
+        if command.claim is not None:
+            return command
+        scope = f"{command.actor.kind}:{command.actor.id}"
+        return replace(command, claim=IdempotencyClaim(scope, f"auto:{self._mint.id()}", b""))
+
+    async def _pause(self, attempt: int, error: Exception) -> None:
+        log.warning("batch is tried again", attempt=attempt, error=type(error).__name__)
+        await asyncio.sleep(min(2.0, RETRY_DELAY_S * 2 ** (attempt - 1)) * uniform(0.5, 1.5))  # noqa: S311 — jitter
+
+
+def _reply_to_all(batch: list[_Pending], error: Exception) -> None:
+    for pending in batch:
+        pending.reply(error)

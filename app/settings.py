@@ -1,0 +1,196 @@
+"""Settings: what the environment says, read once and handed down."""
+
+from typing import Annotated, Any, Literal
+
+import iso4217
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENVIRONMENT_PREFIX = "COFFER_"
+JWT_SECRET_SIZE_MIN_BYTES = 32
+
+# How the fractions of a currency are counted: whole, hundredths, thousandths. ISO 4217 has a few others (UYW
+# has four digits, XAU none at all); no store keeps its prices in them.
+CURRENCY_EXPONENTS = frozenset({0, 2, 3})
+
+
+class SettingsError(Exception):
+    """The environment is not usable. The message has one line for each setting to put right."""
+
+
+class Settings(BaseSettings):
+    """What an operator decides. The store's own choices (limits, policies) are kept in the database instead."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="Production refuses weak secrets and hides developers' tools."
+    )
+    database_url: str = Field(
+        "sqlite:///coffer.sqlite3",
+        description="Where the ledger is kept: sqlite:///file.sqlite3 or postgresql://user@host/name.",
+    )
+    database_pool_size_min: int = Field(
+        2, ge=0, le=1000, description="PostgreSQL: reading connections that each process keeps open."
+    )
+    database_pool_size_max: int = Field(
+        10, ge=1, le=1000, description="PostgreSQL: reading connections that each process may open."
+    )
+    database_statement_timeout_s: float = Field(
+        5.0, gt=0, le=3600, description="PostgreSQL: how long one reading statement may run."
+    )
+    currency: str = Field("USD", description="The store's currency, by its ISO 4217 code.")
+    store_name: str = Field(
+        "My store",
+        min_length=1,
+        max_length=100,
+        description="The store's name, as customers read it in e-mails.",
+    )
+
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="The secret that the store signs its tokens with, 32 bytes or more. Required in production.",
+    )
+    jwt_issuer: str | None = Field(None, description="The issuer that tokens must name, if any.")
+    jwt_audience: str | None = Field(None, description="The audience that tokens must name, if any.")
+    jwt_leeway_s: int = Field(
+        30, ge=0, le=600, description="How far the store's clock may be off when a token's times are checked."
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes. More than one needs PostgreSQL.")
+    shutdown_grace_s: float = Field(
+        10.0, ge=0, le=600, description="How long requests may go on once the server was told to stop."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins whose pages may call the API and open sockets, separated by commas; * for all.",
+    )
+    body_size_max_bytes: int = Field(
+        1_048_576, ge=1024, le=104_857_600, description="The largest request body that is read."
+    )
+
+    graphiql: bool | None = Field(None, description="Serve the GraphiQL page. Unset: in development only.")
+    introspection: bool | None = Field(
+        None, description="Answer introspection and suggest field names. Unset: in development only."
+    )
+    query_depth_max: int = Field(12, ge=1, le=100, description="How deep a query may nest.")
+    query_aliases_max: int = Field(30, ge=0, le=1000, description="How many aliases a query may have.")
+    query_tokens_max: int = Field(2000, ge=100, le=100_000, description="How many tokens a query may have.")
+    subscriptions_per_principal_max: int = Field(
+        20, ge=1, le=10_000, description="Subscriptions that one caller may have open in each process."
+    )
+
+    batch_size_max: int = Field(
+        512, ge=1, le=10_000, description="Commands that the writer takes into one database transaction."
+    )
+    batch_queue_max: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Commands that may wait for the writer before it refuses more.",
+    )
+    live_queue_max: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Updates that may wait for one slow subscriber before it is cut off.",
+    )
+    live_poll_interval_s: float = Field(
+        0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
+    )
+
+    log_format: Literal["console", "json"] = Field("console", description="Logs for people or for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important line that is logged."
+    )
+
+    @field_validator("currency", mode="before")
+    @classmethod
+    def _known_currency(cls, value: object) -> str:
+        code = str(value).strip().upper()
+        try:
+            exponent = iso4217.Currency(code).exponent
+        except ValueError:
+            raise ValueError(
+                f"{value} is no ISO 4217 currency code; write one like USD, EUR or JPY"
+            ) from None
+        if exponent not in CURRENCY_EXPONENTS:
+            raise ValueError(f"{code} is not supported: its amounts do not have 0, 2 or 3 decimal places")
+        return code
+
+    @field_validator("log_level", "log_format", "environment", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        size = len(value.get_secret_value().encode())
+        if size < JWT_SECRET_SIZE_MIN_BYTES:
+            raise ValueError(
+                f"the secret has {size} bytes and needs {JWT_SECRET_SIZE_MIN_BYTES}; "
+                "make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _pool_sizes_in_order(self) -> "Settings":
+        if self.database_pool_size_min > self.database_pool_size_max:
+            raise ValueError(
+                f"{ENVIRONMENT_PREFIX}DATABASE_POOL_SIZE_MIN ({self.database_pool_size_min}) is above "
+                f"{ENVIRONMENT_PREFIX}DATABASE_POOL_SIZE_MAX ({self.database_pool_size_max}); raise the second"
+            )
+        return self
+
+    @property
+    def in_development(self) -> bool:
+        """Whether this is a developer's machine, where tools are open and secrets may be made up."""
+        return self.environment == "development"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; what is given here (a command's option) comes before both."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def environment_variable(field: str) -> str:
+    """The name of the environment variable that sets this field."""
+    return ENVIRONMENT_PREFIX + field.upper()
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """One sentence: which variable, what is wrong with it, what to write instead."""
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "value_error":
+        problem = str(detail["ctx"]["error"])
+    elif detail["type"] == "extra_forbidden":
+        problem = "there is no such setting"
+    else:
+        given = "the value" if field == "jwt_secret" else repr(detail["input"])
+        wanted = detail["msg"].removeprefix("Input ").split(", unable to")[0]
+        problem = f"{given} will not do; it {wanted}"
+    return f"{environment_variable(field)}: {problem}." if field else f"{problem}."
