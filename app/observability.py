@@ -25,9 +25,9 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(
-    r"eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
+    r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
     r"|(?<=bearer )\S+"
-    r"|(?<=://)[^\s/@]+:[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
+    r"|(?<=://)[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
     re.IGNORECASE,
 )
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
