@@ -72,7 +72,7 @@ def _last_processors(*, json: bool, colors: bool) -> list[Processor]:
     if json:
         # The stack becomes text before it is masked, since messages of errors quote what they choked on.
         return [structlog.processors.format_exc_info, redacted, structlog.processors.JSONRenderer(_dumps)]
-    # Plain stacks: the pretty ones print local variables, and those hold tokens.
+    # Stacks are text already, and plain: the pretty ones print local variables, and those hold tokens.
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
     )

@@ -328,6 +328,11 @@ async def test_a_path_cannot_write_lines_of_its_own(client: httpx.AsyncClient) -
     assert "\x1b" not in stream.getvalue()
 
 
+async def test_odd_characters_of_a_path_are_written_out(client: httpx.AsyncClient, out: io.StringIO) -> None:
+    await client.get("/a%0Ab%1B%C3%A4")
+    assert access(out)[0]["path"] == "/a\\nb\\x1b\\xe4"
+
+
 async def test_a_long_path_is_cut(client: httpx.AsyncClient, out: io.StringIO) -> None:
     await client.get("/" + "a" * 5000)
     assert len(access(out)[0]["path"]) == 200
