@@ -32,7 +32,7 @@ class ById(DataLoader[UUID, M | None]):
         super().__init__()
         self._model = model
 
-    async def batch_load_fn(self, keys: list[UUID]) -> Sequence[M | None]:
+    async def batch_load_fn(self, keys: list[UUID]) -> list[M | None]:
         """Load the rows of the ids."""
         rows = {row.pk: row for row in await self._model.filter(pk__in=keys)}
         return [rows.get(key) for key in keys]
@@ -41,7 +41,7 @@ class ById(DataLoader[UUID, M | None]):
 class WalletOfCustomer(DataLoader[UUID, Wallet | None]):
     """A customer's one wallet, by the customer's id."""
 
-    async def batch_load_fn(self, keys: list[UUID]) -> Sequence[Wallet | None]:
+    async def batch_load_fn(self, keys: list[UUID]) -> list[Wallet | None]:
         """Load the wallets of the customers."""
         rows = {row.customer_id: row for row in await Wallet.filter(customer_id__in=keys)}
         return [rows.get(key) for key in keys]
@@ -50,7 +50,7 @@ class WalletOfCustomer(DataLoader[UUID, Wallet | None]):
 class OpenLots(DataLoader[UUID, list[Lot]]):
     """The lots of a wallet that still hold value."""
 
-    async def batch_load_fn(self, keys: list[UUID]) -> Sequence[list[Lot]]:
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Lot]]:
         """Load the open lots of the wallets."""
         return _grouped(await Lot.filter(wallet_id__in=keys).filter(_OPEN), keys, "wallet_id")
 
@@ -58,7 +58,7 @@ class OpenLots(DataLoader[UUID, list[Lot]]):
 class Allocations(DataLoader[UUID, list[Allocation]]):
     """What a transaction put into or took out of lots, in order; each with its lot."""
 
-    async def batch_load_fn(self, keys: list[UUID]) -> Sequence[list[Allocation]]:
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Allocation]]:
         """Load the allocations of the transactions."""
         rows = Allocation.filter(transaction_id__in=keys).order_by("position").prefetch_related("lot")
         return _grouped(await rows, keys, "transaction_id")
@@ -67,9 +67,11 @@ class Allocations(DataLoader[UUID, list[Allocation]]):
 class Corrections(DataLoader[UUID, list[Transaction]]):
     """The transactions that put another one right, oldest first."""
 
-    async def batch_load_fn(self, keys: list[UUID]) -> Sequence[list[Transaction]]:
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Transaction]]:
         """Load the corrections of the transactions."""
-        return _grouped(await Transaction.filter(corrects_id__in=keys).order_by("sequence"), keys, "corrects_id")
+        return _grouped(
+            await Transaction.filter(corrects_id__in=keys).order_by("sequence"), keys, "corrects_id"
+        )
 
 
 class Loaders:

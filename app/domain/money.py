@@ -73,7 +73,7 @@ def parse_signed(text: str, currency: Currency) -> int:
     sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
     if len(fraction) > currency.exponent:
         raise AmountTooPrecise(currency=currency.code, exponent=currency.exponent)
-    amount_minor = int(whole[: _DIGITS_MAX] + fraction.ljust(currency.exponent, "0"))
+    amount_minor = int(whole[:_DIGITS_MAX] + fraction.ljust(currency.exponent, "0"))
     amount_minor = min(amount_minor, BALANCE_MAX_MINOR)
     return -amount_minor if sign else amount_minor
 

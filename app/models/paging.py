@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import orjson
@@ -116,7 +116,9 @@ def read_cursor(sort: Sort, cursor: str, *, field: str) -> tuple[Any, UUID]:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         name, value, row_id = orjson.loads(content)
         if name != sort.name:
-            raise FieldInvalid("This cursor belongs to another sort order. Start from the first page.", field=(field,))
+            raise FieldInvalid(
+                "This cursor belongs to another sort order. Start from the first page.", field=(field,)
+            )
         return sort.parse(value), UUID(hex=row_id)
     except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error):
         raise FieldInvalid(
@@ -129,7 +131,7 @@ def _beyond(sort: Sort, at: tuple[Any, UUID], *, forwards: bool) -> Q:
     way = "gt" if forwards != sort.descending else "lt"
     # The first condition says nothing new, but it lets the database start in the index at the right place.
     return Q(**{f"{sort.column}__{way}e": value}) & (
-        Q(**{f"{sort.column}__{way}": value}) | Q(**{f"id__{way}": row_id})
+        Q(**{f"{sort.column}__{way}": value}) | Q(**{f"id__{way}": cast("Any", row_id)})
     )
 
 
@@ -159,7 +161,9 @@ def _page(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
 async def fetch_page(query: QuerySet[M], sort: Sort, request: PageRequest) -> Page[M]:
     """Read one page: one statement, whatever the page."""
     sign = "-" if sort.descending != request.backwards else ""
-    query = _bounded(query, sort, request).order_by(f"{sign}{sort.column}", f"{sign}id").limit(request.size + 1)
+    query = (
+        _bounded(query, sort, request).order_by(f"{sign}{sort.column}", f"{sign}id").limit(request.size + 1)
+    )
     if request.offset:
         query = query.offset(request.offset)
     return _page(list(await query), sort, request)

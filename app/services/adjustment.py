@@ -72,7 +72,9 @@ async def adjust(writer: Writer, principal: Principal, request: AdjustmentReques
             raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency)
         return rules.adjust(draft, adjustment)
 
-    claim = IdempotencyClaim.of(actor, request.idempotency_key, "adjustBalance", _content(request, adjustment))
+    claim = IdempotencyClaim.of(
+        actor, request.idempotency_key, "adjustBalance", _content(request, adjustment)
+    )
     outcome = await writer.submit(Command("adjustBalance", actor, request.wallet, decide, claim, opens=True))
     if isinstance(outcome.answer, Transaction) and outcome.wallet is not None:
         return Adjusted(wallet_of(outcome.wallet), transaction_of(outcome.answer), replayed=False)

@@ -76,7 +76,9 @@ async def register(
     idempotency_key: str | None,
 ) -> Registered:
     """Make a customer known and open their wallet; for one who is known, take over the name and e-mail."""
-    return await _write(writer, actor, "registerCustomer", external_id, name, email, idempotency_key, opens=True)
+    return await _write(
+        writer, actor, "registerCustomer", external_id, name, email, idempotency_key, opens=True
+    )
 
 
 async def update(
@@ -89,7 +91,9 @@ async def update(
     idempotency_key: str | None,
 ) -> Registered:
     """Take over a known customer's new name or e-mail; what isn't said stays. Raises `NotFound`."""
-    return await _write(writer, actor, "updateCustomer", external_id, name, email, idempotency_key, opens=False)
+    return await _write(
+        writer, actor, "updateCustomer", external_id, name, email, idempotency_key, opens=False
+    )
 
 
 async def _write(  # noqa: PLR0917 — the two public functions name everything
@@ -139,7 +143,9 @@ def check_external_id(text: str, *, field: str = "storeCustomerId") -> str:
     """Return a store's customer id as it is kept, or raise `FieldInvalid`."""
     kept = check_text(text, field=field, length_max=EXTERNAL_ID_MAX)
     if not kept:
-        raise FieldInvalid("The store's customer id is empty. Give the id that the store knows.", field=(field,))
+        raise FieldInvalid(
+            "The store's customer id is empty. Give the id that the store knows.", field=(field,)
+        )
     return kept
 
 

@@ -1,7 +1,6 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -94,6 +93,13 @@ def _amounts(wanted: TransactionFilter) -> Q:
     return Q() if low is None and high is None else credit | debit
 
 
+async def matches(row: Transaction, wanted: TransactionFilter) -> bool:
+    """Tell whether a transaction that was just posted is one that the filter wants."""
+    if wanted == TransactionFilter():
+        return True
+    return await transactions(wanted).filter(id=row.id).exists()
+
+
 async def page_of(
     query: QuerySet[Transaction], sort: Sort, request: PageRequest, *, descending: bool
 ) -> Page[Transaction]:
@@ -106,7 +112,7 @@ class HistoryPages(DataLoader[tuple[UUID, TransactionFilter, PageRequest], Page[
 
     async def batch_load_fn(
         self, keys: list[tuple[UUID, TransactionFilter, PageRequest]]
-    ) -> Sequence[Page[Transaction]]:
+    ) -> list[Page[Transaction]]:
         """Load the pages, by (wallet id, filter, page)."""
         asked: dict[tuple[TransactionFilter, PageRequest], list[UUID]] = defaultdict(list)
         for wallet_id, wanted, request in keys:
@@ -120,14 +126,17 @@ class HistoryPages(DataLoader[tuple[UUID, TransactionFilter, PageRequest], Page[
                 pages = await fetch_pages(
                     transactions(wanted), sort, request, partition="wallet_id", keys=wallet_ids
                 )
-            found.update(((wallet_id, wanted, request), page) for wallet_id, page in zip(wallet_ids, pages, strict=True))
+            found.update(
+                ((wallet_id, wanted, request), page)
+                for wallet_id, page in zip(wallet_ids, pages, strict=True)
+            )
         return [found[key] for key in keys]
 
 
 class HistoryCounts(DataLoader[tuple[UUID, TransactionFilter], int]):
     """How many transactions of a wallet a filter finds."""
 
-    async def batch_load_fn(self, keys: list[tuple[UUID, TransactionFilter]]) -> Sequence[int]:
+    async def batch_load_fn(self, keys: list[tuple[UUID, TransactionFilter]]) -> list[int]:
         """Count, by (wallet id, filter)."""
         asked: dict[TransactionFilter, list[UUID]] = defaultdict(list)
         for wallet_id, wanted in keys:
@@ -159,5 +168,3 @@ async def find(
 async def known(transaction_id: UUID) -> Transaction | None:
     """Return a transaction whoever asks; for those who may correct any."""
     return await Transaction.get_or_none(id=transaction_id)
-
-

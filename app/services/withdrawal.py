@@ -1,6 +1,6 @@
 """A customer asks to be paid out; the store decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -84,12 +84,12 @@ async def reject(
     def decide(draft: Draft) -> Withdrawal:
         _require_others(principal, draft)
         withdrawal = draft.row(Withdrawal, withdrawal_id)
-        return rules.give_back(
-            draft, withdrawal, WithdrawalStatus.REJECTED, note=note, actor=principal.actor
-        )
+        return rules.give_back(draft, withdrawal, WithdrawalStatus.REJECTED, note=note, actor=principal.actor)
 
     content = {"note": note}
-    return await _decide(writer, principal, withdrawal_id, "rejectWithdrawal", decide, content, idempotency_key)
+    return await _decide(
+        writer, principal, withdrawal_id, "rejectWithdrawal", decide, content, idempotency_key
+    )
 
 
 async def mark_paid(
@@ -117,7 +117,9 @@ async def mark_paid(
         )
 
     content = {"payout_reference": payout_reference, "note": note}
-    return await _decide(writer, principal, withdrawal_id, "markWithdrawalPaid", decide, content, idempotency_key)
+    return await _decide(
+        writer, principal, withdrawal_id, "markWithdrawalPaid", decide, content, idempotency_key
+    )
 
 
 def _require_mine_or(capability: Capability, principal: Principal, draft: Draft, what: str) -> None:
@@ -136,7 +138,7 @@ async def _decide(  # noqa: PLR0917 — the public functions name everything
     withdrawal_id: UUID,
     command: str,
     decide: Callable[[Draft], Withdrawal],
-    content: dict[str, str | None],
+    content: Mapping[str, str | None],
     idempotency_key: str,
 ) -> Decided:
     # Wallet and hold of a withdrawal never change, so they may be read before the wallet is locked.

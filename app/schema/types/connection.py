@@ -10,16 +10,20 @@ from app.models.paging import Page
 T = TypeVar("T")
 
 First = Annotated[
-    int | None, strawberry.argument(description="At most this many from the start, or after `after` (20, at most 100).")
+    int | None,
+    strawberry.argument(description="At most this many from the start, or after `after` (20, at most 100)."),
 ]
 After = Annotated[str | None, strawberry.argument(description="Continue after this cursor.")]
 Last = Annotated[
-    int | None, strawberry.argument(description="At most this many from the end, or before `before` (at most 100).")
+    int | None,
+    strawberry.argument(description="At most this many from the end, or before `before` (at most 100)."),
 ]
 Before = Annotated[str | None, strawberry.argument(description="Go back from this cursor.")]
 Offset = Annotated[
     int | None,
-    strawberry.argument(description="Skip this many; for table components that count pages. Cursors are faster."),
+    strawberry.argument(
+        description="Skip this many; for table components that count pages. Cursors are faster."
+    ),
 ]
 
 

@@ -11,7 +11,9 @@ class UserError:
 
     code: ErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="For people: what is wrong and what to do next.")
-    field: list[str] | None = strawberry.field(description="The path of the input field that it is about, if any.")
+    field: list[str] | None = strawberry.field(
+        description="The path of the input field that it is about, if any."
+    )
 
 
 def user_error(error: DomainError) -> UserError:

@@ -1,5 +1,6 @@
 """Filters and selectors as they come in, made into those of the services."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -37,17 +38,15 @@ def bounds_minor(range_: AmountRange | None, currency: str, field: str) -> tuple
     return found[0], found[1]
 
 
-def _texts(values: list[str] | None, field: str) -> tuple[str, ...] | None:
+def _texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
     if values is None:
         return None
     if len(values) > LIST_MAX:
         raise FieldInvalid(f"At most {LIST_MAX} values.", field=(field,))
-    return tuple(str(value.value if hasattr(value, "value") else value) for value in values)
+    return tuple(str(value) for value in values)
 
 
-def transaction_filter(
-    given: TransactionFilter | None, currency: str, principal: Principal
-) -> Transactions:
+def transaction_filter(given: TransactionFilter | None, currency: str, principal: Principal) -> Transactions:
     """Return the filter of transactions."""
     if given is None:
         return Transactions()

@@ -118,7 +118,9 @@ class UpdateCustomerInput:
 
     store_customer_id: str = strawberry.field(description="The store's own id of the customer.")
     name: str | None = strawberry.field(default=None, description="The new name; left out, it stays.")
-    email: str | None = strawberry.field(default=None, description="The new e-mail address; left out, it stays.")
+    email: str | None = strawberry.field(
+        default=None, description="The new e-mail address; left out, it stays."
+    )
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 

@@ -10,7 +10,9 @@ from app.schema.types.scalars import CurrencyCode, Decimal
 class Money:
     """A decimal string with all the currency's decimals, and the currency."""
 
-    amount: Decimal = strawberry.field(description='The amount with all decimals of its currency, such as "25.00".')
+    amount: Decimal = strawberry.field(
+        description='The amount with all decimals of its currency, such as "25.00".'
+    )
     currency: CurrencyCode = strawberry.field(description="The currency.")
 
 
@@ -19,7 +21,9 @@ def money(amount_minor: int, currency: str) -> Money:
     return Money(amount=Decimal(currency_of(currency).format(amount_minor)), currency=CurrencyCode(currency))
 
 
-@strawberry.input(description="An amount of money, positive; a direction or the mutation says which way it goes.")
+@strawberry.input(
+    description="An amount of money, positive; a direction or the mutation says which way it goes."
+)
 class MoneyInput:
     """What a caller sends as an amount."""
 

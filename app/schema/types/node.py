@@ -22,7 +22,9 @@ def decode_any_id(text: str, *, field: tuple[str, ...] = ("id",)) -> tuple[str, 
     try:
         if len(text) > 100:
             raise ValueError("too long")
-        content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+        content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
+            "ascii"
+        )
         type_name, separator, row_id = content.partition(":")
         if not separator or len(row_id) != 32:
             raise ValueError("not an id")

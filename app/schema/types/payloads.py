@@ -30,7 +30,9 @@ class WithdrawalPayload:
     """Wallet and withdrawal, or the refusals."""
 
     wallet: Wallet | None = strawberry.field(default=None, description="The wallet after this step.")
-    withdrawal: Withdrawal | None = strawberry.field(default=None, description="The withdrawal after this step.")
+    withdrawal: Withdrawal | None = strawberry.field(
+        default=None, description="The withdrawal after this step."
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 

@@ -1,7 +1,6 @@
 """How a field that isn't a mutation tells that its arguments can't be meant."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from inspect import isawaitable
 from typing import Any
 
 from strawberry.extensions.field_extension import FieldExtension
@@ -18,8 +17,7 @@ class Telling(FieldExtension):
     ) -> Any:
         """Run the field."""
         try:
-            result = next_(source, info, **kwargs)
-            return await result if isawaitable(result) else result
+            return await next_(source, info, **kwargs)
         except DomainError as error:
             raise request_error(error) from None
 
@@ -31,7 +29,9 @@ def telling() -> Telling:
 
 def request_error(error: DomainError) -> RequestError:
     """Return the refusal as a top-level error."""
-    return RequestError("BAD_USER_INPUT", error.message, reason=error.code.value, argument=".".join(error.field) or None)
+    return RequestError(
+        "BAD_USER_INPUT", error.message, reason=error.code.value, argument=".".join(error.field) or None
+    )
 
 
 async def telling_stream(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:

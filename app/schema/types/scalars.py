@@ -49,7 +49,12 @@ def parse_currency(value: Any) -> str:
 
 def parse_integer(value: Any) -> int:
     """Take a whole number, also as a string, up to what every JSON reader keeps exactly."""
-    if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdigit() and len(value) < 20:
+    if (
+        isinstance(value, str)
+        and value.lstrip("-").isascii()
+        and value.lstrip("-").isdigit()
+        and len(value) < 20
+    ):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _INTEGER_MAX:
         raise GraphQLError(f"{_shown(value)} is no whole number between -(2^53 - 1) and 2^53 - 1.")
@@ -84,7 +89,8 @@ def _literal(parse: Any) -> Any:
             return parse(int(node.value) if len(node.value) < 64 else node.value)
         written = getattr(node, "value", None)
         raise GraphQLError(
-            f"{_shown(written) if written is not None else 'This'} can't be used here. Write the value in quotes.", node
+            f"{_shown(written) if written is not None else 'This'} can't be used here. Write the value in quotes.",
+            node,
         )
 
     return from_literal

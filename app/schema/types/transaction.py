@@ -62,7 +62,9 @@ class Allocation:
         return DateTime(lot.expires_at) if lot is not None and lot.expires_at is not None else None
 
 
-@strawberry.type(description="One posted movement of one wallet. It is never changed; a mistake is put right by another.")
+@strawberry.type(
+    description="One posted movement of one wallet. It is never changed; a mistake is put right by another."
+)
 class Transaction(Node):
     """A transaction."""
 
@@ -128,7 +130,9 @@ class Transaction(Node):
         """Return the time."""
         return DateTime(self.model.created_at)
 
-    @strawberry.field(description="The link of the hash chain (SHA-256, hexadecimal): it covers this and all before.")
+    @strawberry.field(
+        description="The link of the hash chain (SHA-256, hexadecimal): it covers this and all before."
+    )
     def hash(self) -> str:
         """Return the hash."""
         return bytes(self.model.hash).hex()

@@ -1,7 +1,7 @@
 """Wallets."""
 
 from collections.abc import Iterable
-from enum import Enum
+from enum import StrEnum
 
 import strawberry
 
@@ -12,11 +12,13 @@ from app.models.paging import PageRequest
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
+from app.schema.types.enums import publish
 from app.schema.types.filters import transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.refusal import telling
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
+from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
 
@@ -27,11 +29,17 @@ class BucketBalance:
 
     bucket: Bucket = strawberry.field(description="The kind of value.")
     balance: Money = strawberry.field(description="All of it, also what is held.")
-    held: Money = strawberry.field(description="Reserved, for example by a withdrawal that is not decided yet.")
-    next_expiry_at: DateTime | None = strawberry.field(description="When the first of it expires, if any does.")
+    held: Money = strawberry.field(
+        description="Reserved, for example by a withdrawal that is not decided yet."
+    )
+    next_expiry_at: DateTime | None = strawberry.field(
+        description="When the first of it expires, if any does."
+    )
 
 
-@strawberry.type(description="The one wallet of a customer, in one currency. It can't be deleted; at zero it is ready to use.")
+@strawberry.type(
+    description="The one wallet of a customer, in one currency. It can't be deleted; at zero it is ready to use."
+)
 class Wallet(Node):
     """A wallet."""
 
@@ -45,12 +53,16 @@ class Wallet(Node):
     @strawberry.field(description="Whose wallet it is.")
     async def customer(self, info: AppInfo) -> Customer:
         """Load the customer, unless it came with the wallet."""
-        row = self.model.__dict__.get("_customer") or await info.context.loaders.customers.load(self.model.customer_id)
+        row = self.model.__dict__.get("_customer") or await info.context.loaders.customers.load(
+            self.model.customer_id
+        )
         if row is None:
             raise LookupError(f"wallet {self.model.id} has no customer")
         return Customer(model=row)
 
-    @strawberry.field(description="The balance: the sum of all transactions, also what is held. Right at any moment.")
+    @strawberry.field(
+        description="The balance: the sum of all transactions, also what is held. Right at any moment."
+    )
     def balance(self) -> Money:
         """Return the posted balance."""
         return money(self.model.posted_minor, self.model.currency)
@@ -65,7 +77,9 @@ class Wallet(Node):
         """Return what is available."""
         return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
 
-    @strawberry.field(description="What can be paid out now: the available part of cash. Zero while the wallet is frozen.")
+    @strawberry.field(
+        description="What can be paid out now: the available part of cash. Zero while the wallet is frozen."
+    )
     async def withdrawable(self, info: AppInfo) -> Money:
         """Return what can be withdrawn."""
         if self.model.status == WalletStatus.FROZEN:
@@ -80,7 +94,9 @@ class Wallet(Node):
         available = self.model.posted_minor - self.model.held_minor
         return money(max(0, min(free, available)), self.model.currency)
 
-    @strawberry.field(description="What it holds of each kind of value; kinds of which there is nothing are left out.")
+    @strawberry.field(
+        description="What it holds of each kind of value; kinds of which there is nothing are left out."
+    )
     async def buckets(self, info: AppInfo) -> list[BucketBalance]:
         """Sum the open lots by bucket."""
         lots = await info.context.loaders.open_lots.load(self.model.id)
@@ -115,7 +131,9 @@ class Wallet(Node):
         """Return the time."""
         return DateTime(self.model.updated_at)
 
-    @strawberry.field(description="When its newest transaction was posted; when it was opened, if there is none.")
+    @strawberry.field(
+        description="When its newest transaction was posted; when it was opened, if there is none."
+    )
     def last_activity_at(self) -> DateTime:
         """Return the time."""
         return DateTime(self.model.last_activity_at)
@@ -171,7 +189,9 @@ class WalletSelector:
 class WalletFilter:
     """Conditions on wallets."""
 
-    balance: AmountRange | None = strawberry.field(default=None, description="Whose balance is in this range.")
+    balance: AmountRange | None = strawberry.field(
+        default=None, description="Whose balance is in this range."
+    )
     created: TimeRange | None = strawberry.field(default=None, description="Opened in this time.")
     last_activity: TimeRange | None = strawberry.field(
         default=None, description="Whose newest transaction was posted in this time."
@@ -179,27 +199,25 @@ class WalletFilter:
     last_activity_before: DateTime | None = strawberry.field(
         default=None, description="Without a transaction since this time."
     )
-    statuses: list[WalletStatus] | None = strawberry.field(default=None, description="In one of these states.")
-
-
-@strawberry.enum(description="What a list of wallets is sorted by.")
-class WalletSortField(Enum):
-    """The sort orders of wallets."""
-
-    BALANCE = strawberry.enum_value("BALANCE", description="The balance.")
-    CREATED_AT = strawberry.enum_value("CREATED_AT", description="When the wallet was opened.")
-    CUSTOMER_NAME = strawberry.enum_value("CUSTOMER_NAME", description="The customer's name.")
-    LAST_ACTIVITY_AT = strawberry.enum_value(
-        "LAST_ACTIVITY_AT", description="When the newest transaction was posted."
+    statuses: list[WalletStatus] | None = strawberry.field(
+        default=None, description="In one of these states."
     )
 
 
-@strawberry.enum(description="Which way a list is sorted.")
-class SortDirection(Enum):
-    """Up or down."""
+class WalletSortField(StrEnum):
+    """What a list of wallets is sorted by."""
 
-    ASC = strawberry.enum_value("ASC", description="Smallest, oldest or first of the alphabet first.")
-    DESC = strawberry.enum_value("DESC", description="Largest, newest or last of the alphabet first.")
+    BALANCE = "BALANCE"
+    """The balance."""
+    CREATED_AT = "CREATED_AT"
+    """When the wallet was opened."""
+    CUSTOMER_NAME = "CUSTOMER_NAME"
+    """The customer's name."""
+    LAST_ACTIVITY_AT = "LAST_ACTIVITY_AT"
+    """When the newest transaction was posted."""
+
+
+publish(WalletSortField, "What a list of wallets is sorted by.")
 
 
 @strawberry.input(description="The order of a list of wallets.")
