@@ -1,0 +1,418 @@
+"""Verification: silent on an honest ledger, also while it is written to, and exact about each kind of fault."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+import pytest
+from tortoise.context import TortoiseContext
+
+from app.services.ledger.writer import Writer
+from app.services.verification import Invariant, Phase, Progress, verify
+from app.services.verification import ledger as pages
+from tests.services.tampering import Ledger, build, credit, debit, tamper, writer
+
+STRANGER = UUID("0199aaaa-0000-7000-8000-000000000000")
+OF_RICH = "wallet_id = '{rich}'"
+OTHER_LOT = "(SELECT id FROM lots WHERE wallet_id = '{overdrawn}')"
+
+
+def transaction(sequence: int, wallet: str = "rich") -> str:
+    """The id of one transaction, as SQL."""
+    return f"(SELECT id FROM transactions WHERE wallet_id = '{{{wallet}}}' AND sequence = {sequence})"
+
+
+def lot(sequence: int) -> str:
+    """The id of one lot of `rich`, as SQL."""
+    return f"(SELECT id FROM lots WHERE {OF_RICH} AND sequence = {sequence})"
+
+
+@dataclass(frozen=True)
+class Tampering:
+    """What somebody changed, and what verification must say: the wallet, the sequence and the invariant."""
+
+    name: str
+    statements: tuple[str, ...]
+    invariant: Invariant
+    sequence: int | None = None
+    wallet: str | None = "rich"
+    harms_another: bool = False
+    """Whether a second wallet contradicts itself too, because something of it was taken or used."""
+
+
+def edited(name: str, sequence: int, change: str, invariant: Invariant) -> Tampering:
+    """A transaction of `rich` whose row was changed."""
+    statement = f"UPDATE transactions SET {change} WHERE {OF_RICH} AND sequence = {sequence}"
+    return Tampering(name, (statement,), invariant, sequence)
+
+
+def wallet_says(name: str, change: str, invariant: Invariant, sequence: int | None = None) -> Tampering:
+    """A wallet `rich` whose totals were changed."""
+    return Tampering(name, (f"UPDATE wallets SET {change} WHERE id = '{{rich}}'",), invariant, sequence)
+
+
+def lot_says(name: str, change: str, invariant: Invariant, sequence: int = 1) -> Tampering:
+    """A lot of `rich` that was changed."""
+    return Tampering(
+        name, (f"UPDATE lots SET {change} WHERE {OF_RICH} AND sequence = {sequence}",), invariant, sequence
+    )
+
+
+def allocation_says(name: str, change: str, invariant: Invariant, sequence: int) -> Tampering:
+    """An allocation of `rich` that was changed."""
+    where = f"transaction_id = {transaction(sequence)} AND position = 0"
+    return Tampering(name, (f"UPDATE allocations SET {change} WHERE {where}",), invariant, sequence)
+
+
+def hold_says(name: str, change: str, status: str = "OPEN") -> Tampering:
+    """A hold of `rich` that was changed."""
+    statement = f"UPDATE holds SET {change} WHERE {OF_RICH} AND status = '{status}'"
+    return Tampering(name, (statement,), Invariant.HOLD)
+
+
+A_ZERO_HASH = "decode('00', 'hex')"
+TAMPERINGS = [
+    edited("amount", 1, "amount_minor = 11000", Invariant.ALLOCATION),
+    edited("balance after", 2, "balance_after_minor = 99999", Invariant.BALANCE),
+    edited("note", 3, "note = 'Nothing to see'", Invariant.HASH),
+    edited("actor", 3, "actor_id = 'somebody-else'", Invariant.HASH),
+    edited("reason", 1, "reason = 'OTHER'", Invariant.HASH),
+    edited("time", 4, "created_at = '2020-01-01 00:00:00+00:00'", Invariant.HASH),
+    edited("reference", 4, "reference = 'TX-0000-0000-0000'", Invariant.HASH),
+    edited("hash", 2, "hash = (SELECT head_hash FROM wallets WHERE id = '{rich}')", Invariant.HASH),
+    edited("head", 5, "hash = (SELECT head_hash FROM wallets WHERE id = '{overdrawn}')", Invariant.HASH),
+    edited("currency", 2, "currency = 'EUR'", Invariant.CURRENCY),
+    edited("counter account", 2, "counter_account = 'SALES'", Invariant.DOUBLE_ENTRY),
+    edited("sequence", 5, "sequence = 50", Invariant.SEQUENCE),
+    edited("hold that is not there", 4, f"hold_id = '{STRANGER}'", Invariant.HASH),
+    Tampering(
+        "transaction gone",
+        (
+            f"DELETE FROM allocations WHERE transaction_id = {transaction(3)}",
+            f"DELETE FROM transactions WHERE {OF_RICH} AND sequence = 3",
+        ),
+        Invariant.SEQUENCE,
+        3,
+    ),
+    Tampering(
+        "last transaction gone",
+        (
+            f"DELETE FROM allocations WHERE transaction_id = {transaction(5)}",
+            f"DELETE FROM transactions WHERE {OF_RICH} AND sequence = 5",
+        ),
+        Invariant.SEQUENCE,
+        5,
+    ),
+    Tampering(
+        "transaction moved to another wallet",
+        (
+            f"UPDATE transactions SET wallet_id = '{{empty}}', sequence = 1 WHERE {OF_RICH} AND sequence = 5",
+            "UPDATE wallets SET sequence = 4 WHERE id = '{rich}'",
+        ),
+        Invariant.ALLOCATION,
+        1,
+        "empty",
+        harms_another=True,
+    ),
+    allocation_says("allocation's amount", "amount_minor = -499", Invariant.ALLOCATION, 3),
+    Tampering(
+        "allocation's lot",
+        (
+            f"UPDATE allocations SET lot_id = {OTHER_LOT} WHERE transaction_id = {transaction(3)} AND position = 0",
+        ),
+        Invariant.ALLOCATION,
+        3,
+        harms_another=True,
+    ),
+    allocation_says("allocation's lot is gone", f"lot_id = '{STRANGER}'", Invariant.ALLOCATION, 3),
+    allocation_says("allocation's bucket", "bucket = 'CASH'", Invariant.ALLOCATION, 3),
+    allocation_says("allocation before its lot", f"lot_id = {lot(4)}", Invariant.ALLOCATION, 1),
+    allocation_says("allocation of no lot", "lot_id = NULL", Invariant.ALLOCATION, 3),
+    Tampering(
+        "allocations gone",
+        (f"DELETE FROM allocations WHERE transaction_id = {transaction(4)}",),
+        Invariant.ALLOCATION,
+        4,
+    ),
+    Tampering(
+        "allocation moved to another transaction",
+        (f"UPDATE allocations SET transaction_id = '{STRANGER}' WHERE transaction_id = {transaction(4)}",),
+        Invariant.ALLOCATION,
+        4,
+    ),
+    Tampering(
+        "allocation's parts swapped",
+        (
+            f"UPDATE allocations SET amount_minor = -600 WHERE transaction_id = {transaction(3)} AND position = 0",
+            f"UPDATE allocations SET amount_minor = -1400 WHERE transaction_id = {transaction(3)} AND position = 1",
+        ),
+        Invariant.HASH,
+        3,
+    ),
+    lot_says("lot's rest", "remaining_minor = remaining_minor + 1", Invariant.LOT),
+    lot_says("lot's original", "original_minor = original_minor + 1", Invariant.LOT),
+    lot_says("lot's opening is later", "sequence = 3", Invariant.ALLOCATION, 2),
+    Tampering(
+        "lot's opening is earlier",
+        (f"UPDATE lots SET sequence = 3 WHERE {OF_RICH} AND sequence = 4",),
+        Invariant.LOT,
+        3,
+    ),
+    lot_says(
+        "free value called held",
+        "remaining_minor = remaining_minor - 5, held_minor = held_minor + 5",
+        Invariant.HOLD,
+    ),
+    wallet_says("balance", "posted_minor = posted_minor + 100", Invariant.BALANCE),
+    wallet_says("held", "held_minor = 0", Invariant.HOLD),
+    wallet_says("overdraft", "overdraft_minor = 5", Invariant.OVERDRAFT),
+    wallet_says("counted too few", "sequence = 4", Invariant.SEQUENCE),
+    wallet_says("counted too many", "sequence = 6", Invariant.SEQUENCE, 6),
+    wallet_says(
+        "head", "head_hash = (SELECT hash FROM transactions WHERE sequence = 1 LIMIT 1)", Invariant.HASH
+    ),
+    wallet_says("currency of all", "currency = 'EUR'", Invariant.CURRENCY, 1),
+    Tampering(
+        "overdraft of one that has it",
+        ("UPDATE wallets SET overdraft_minor = 0 WHERE id = '{overdrawn}'",),
+        Invariant.OVERDRAFT,
+        wallet="overdrawn",
+    ),
+    Tampering(
+        "money in a wallet without transactions",
+        ("UPDATE wallets SET posted_minor = 5000 WHERE id = '{empty}'",),
+        Invariant.BALANCE,
+        wallet="empty",
+    ),
+    Tampering(
+        "lot out of nowhere",
+        (
+            (
+                "INSERT INTO lots (id, wallet_id, bucket, sequence, original_minor, remaining_minor, held_minor, created_at) "
+                f"VALUES ('{STRANGER}', '{{empty}}', 'CASH', 1, 100, 100, 0, '2026-01-01 00:00:00+00:00')"
+            ),
+        ),
+        Invariant.LOT,
+        1,
+        "empty",
+    ),
+    hold_says("hold closed, value still held", "status = 'RELEASED'"),
+    hold_says("hold's amount", "amount_minor = 900"),
+    hold_says("captured without a transaction", "captured_minor = 0, released_minor = 700", "CAPTURED"),
+    hold_says("captured and open", "status = 'OPEN'", "CAPTURED"),
+    Tampering(
+        "reservation gone",
+        (
+            f"DELETE FROM reservations WHERE hold_id IN (SELECT id FROM holds WHERE {OF_RICH} AND status = 'OPEN')",
+        ),
+        Invariant.HOLD,
+        1,
+    ),
+    Tampering(
+        "reservation on another wallet's lot",
+        (
+            (
+                f"UPDATE reservations SET lot_id = {OTHER_LOT} "
+                f"WHERE hold_id IN (SELECT id FROM holds WHERE {OF_RICH} AND status = 'CAPTURED')"
+            ),
+        ),
+        Invariant.HOLD,
+    ),
+    Tampering(
+        "transaction without a wallet",
+        (
+            (
+                "INSERT INTO transactions (id, wallet_id, sequence, reference, kind, counter_account, amount_minor, "
+                "balance_after_minor, currency, note, actor_kind, actor_id, hash, created_at) "
+                f"SELECT '{uuid5(STRANGER, 'orphan')}', '{STRANGER}', 1, 'TX-X', kind, counter_account, amount_minor, "
+                f"balance_after_minor, currency, note, actor_kind, actor_id, hash, created_at FROM transactions "
+                f"WHERE {OF_RICH} AND sequence = 1"
+            ),
+        ),
+        Invariant.REFERENCE,
+        wallet="stranger",
+    ),
+    Tampering(
+        "lot without a wallet",
+        (
+            (
+                "INSERT INTO lots (id, wallet_id, bucket, sequence, original_minor, remaining_minor, held_minor, created_at) "
+                f"VALUES ('{STRANGER}', '{STRANGER}', 'CASH', 1, 100, 100, 0, '2026-01-01 00:00:00+00:00')"
+            ),
+        ),
+        Invariant.REFERENCE,
+        wallet="stranger",
+    ),
+    Tampering(
+        "allocation without anything",
+        (
+            (
+                "INSERT INTO allocations (id, transaction_id, lot_id, position, bucket, amount_minor) "
+                f"VALUES ('{uuid5(STRANGER, 'orphan')}', '{STRANGER}', NULL, 0, 'OVERDRAFT', 1)"
+            ),
+        ),
+        Invariant.REFERENCE,
+        wallet=None,
+    ),
+    Tampering(
+        "allocation without a transaction, on a lot",
+        (
+            (
+                "INSERT INTO allocations (id, transaction_id, lot_id, position, bucket, amount_minor) "
+                f"VALUES ('{uuid5(STRANGER, 'orphan')}', '{STRANGER}', {lot(4)}, 0, 'GIFT_CARD', 1)"
+            ),
+        ),
+        Invariant.LOT,
+        4,
+    ),
+    Tampering(
+        "reservation without a hold",
+        (
+            (
+                "INSERT INTO reservations (id, hold_id, lot_id, position, amount_minor, captured_minor, released_minor) "
+                f"VALUES ('{uuid5(STRANGER, 'orphan')}', '{STRANGER}', {lot(4)}, 0, 5, 5, 0)"
+            ),
+        ),
+        Invariant.REFERENCE,
+    ),
+    Tampering(
+        "customer gone",
+        ("DELETE FROM customers WHERE external_id = 'empty'",),
+        Invariant.REFERENCE,
+        wallet="empty",
+    ),
+    Tampering(
+        "idempotency key of nothing",
+        (
+            (
+                f'UPDATE idempotency_keys SET result = \'{{{{"Wallet": "{{rich}}", "Transaction": "{STRANGER}"}}}}\' '
+                "WHERE key = 'key-of-rich'"
+            ),
+        ),
+        Invariant.IDEMPOTENCY,
+    ),
+    Tampering(
+        "idempotency key that can't be read",
+        ("UPDATE idempotency_keys SET result = '{{\"Wallet\": \"who\"}}' WHERE key = 'key-of-rich'",),
+        Invariant.CONTENT,
+        wallet=None,
+    ),
+]
+
+
+@pytest.fixture
+async def running(database: TortoiseContext) -> AsyncIterator[Writer]:
+    """A writer at work on the test's database."""
+    to = writer()
+    to.start()
+    yield to
+    await to.stop()
+
+
+@pytest.fixture
+async def ledger(running: Writer) -> Ledger:
+    """A small ledger with one of everything."""
+    return await build(running)
+
+
+async def test_an_untouched_ledger_is_clean(ledger: Ledger) -> None:
+    report = await verify()
+
+    assert report.is_clean
+    assert (report.wallets, report.transactions) == (3, 8)
+    (total,) = report.totals
+    assert total.currency == "USD"
+    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50
+    assert total.counter_accounts_minor == {"ADJUSTMENTS": -8_650, "PAYOUTS": 700}
+    assert total.difference_minor == 0
+
+
+async def test_an_empty_database_is_clean(database: TortoiseContext) -> None:
+    report = await verify()
+    assert report.is_clean
+    assert (report.wallets, report.transactions, report.totals) == (0, 0, [])
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda tampering: tampering.name.replace(" ", "-"))
+async def test_each_fault_is_named(ledger: Ledger, database_url: str, tampering: Tampering) -> None:
+    names = {"rich": ledger.rich, "overdrawn": ledger.overdrawn, "empty": ledger.empty}
+    await tamper(database_url, [statement.format(**names) for statement in tampering.statements])
+
+    report = await verify()
+
+    wallet_id = None if tampering.wallet is None else (names | {"stranger": STRANGER})[tampering.wallet]
+    found = [(fault.wallet_id, fault.sequence, fault.invariant) for fault in report.faults]
+    assert (wallet_id, tampering.sequence, tampering.invariant) in found
+    assert len(found) == 1 + tampering.harms_another
+    assert not report.is_clean
+
+
+async def test_only_the_faulty_wallet_is_named(ledger: Ledger, database_url: str) -> None:
+    await tamper(database_url, [f"UPDATE wallets SET posted_minor = 1 WHERE id = '{ledger.rich}'"])
+
+    report = await verify()
+
+    (fault,) = report.faults
+    assert fault.wallet_id == ledger.rich
+    assert fault.message == "the wallet says 1, its transactions 8100"
+    assert report.totals[0].difference_minor == 1 - 8_100
+
+
+async def test_one_wallet_alone(ledger: Ledger, database_url: str) -> None:
+    await tamper(database_url, [f"UPDATE wallets SET posted_minor = 1 WHERE id = '{ledger.rich}'"])
+
+    other = await verify(wallet_id=ledger.overdrawn)
+    faulty = await verify(wallet_id=ledger.rich)
+    nobody = await verify(wallet_id=STRANGER)
+
+    assert (other.is_clean, other.wallets, other.transactions) == (True, 1, 3)
+    assert [fault.wallet_id for fault in faulty.faults] == [ledger.rich]
+    assert (nobody.wallets, nobody.faults) == (0, [])
+
+
+@pytest.mark.parametrize(("wallets", "transactions"), [(1, 1), (2, 3), (200, 2)])
+async def test_pages_may_end_anywhere(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch, wallets: int, transactions: int
+) -> None:
+    monkeypatch.setattr(pages, "WALLETS_PAGE", wallets)
+    monkeypatch.setattr(pages, "TRANSACTIONS_PAGE", transactions)
+    assert (await verify()).is_clean
+
+    await tamper(
+        database_url,
+        [f"UPDATE transactions SET note = 'x' WHERE wallet_id = '{ledger.rich}' AND sequence = 4"],
+    )
+    report = await verify()
+    assert [(fault.wallet_id, fault.sequence) for fault in report.faults] == [(ledger.rich, 4)]
+    assert (report.wallets, report.transactions) == (3, 8)
+
+
+async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
+    heard: list[Progress] = []
+    await verify(on_progress=heard.append)
+
+    last = {progress.phase: progress for progress in heard}
+    assert set(last) == set(Phase)
+    assert all(progress.done == progress.total for progress in last.values())
+    assert last[Phase.WALLETS].total == 8
+
+
+async def test_a_writer_beside_it_raises_no_false_alarm(ledger: Ledger, running: Writer) -> None:
+    stopped = False
+
+    async def keep_writing(number: int) -> None:
+        while not stopped:
+            await credit(100 + number).submit(running, f"busy-{number % 7}")
+            await debit(50).submit(running, f"busy-{number % 7}")
+
+    tasks = [asyncio.create_task(keep_writing(number)) for number in range(20)]
+    try:
+        reports = [await verify() for _ in range(5)]
+    finally:
+        stopped = True
+        await asyncio.gather(*tasks)
+
+    assert [report.faults for report in reports] == [[]] * 5
+    assert all(report.is_clean for report in reports)
+    assert reports[-1].transactions > reports[0].transactions
