@@ -1,5 +1,6 @@
 """What every resolver finds in `info.context`: who asks, and the parts of the program that answer."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ from app.live import Hub
 from app.loaders import Loaders
 from app.services.ledger.writer import Writer
 from app.services.transaction import HistoryCounts, HistoryPages
+from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
 from app.settings import Settings
 
 
@@ -23,6 +25,8 @@ class Runtime:
     writer: Writer
     hub: Hub
     clock: Callable[[], datetime]
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the ledger is verified: it reads everything, so one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Context:
     loaders: Loaders = field(default_factory=Loaders)
     histories: HistoryPages = field(default_factory=HistoryPages)
     history_counts: HistoryCounts = field(default_factory=HistoryCounts)
+    withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
+    withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
 
 
 AppInfo = Info[Context, Any]

@@ -34,6 +34,7 @@ class Hub:
     @asynccontextmanager
     async def running(self):
         yield
+
     def publish(self, changes: list[WalletChange]) -> None: ...
     async def wallet_updates(self, wallet_id: UUID, after: int | None) -> AsyncGenerator[WalletUpdate, None]:
         raise InvalidResume

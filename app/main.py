@@ -147,7 +147,10 @@ def _auth_config(settings: Settings) -> AuthConfig:
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    found = [Middleware(RequestIdMiddleware), Middleware(AccessLogMiddleware, quiet_paths=frozenset({"/livez"}))]
+    found = [
+        Middleware(RequestIdMiddleware),
+        Middleware(AccessLogMiddleware, quiet_paths=frozenset({"/livez"})),
+    ]
     if settings.cors_origins:
         found.append(
             Middleware(

@@ -8,8 +8,7 @@ from app.schema.types.node import decode_id
 from app.schema.types.payloads import AdjustBalancePayload
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
-from app.services import adjustment as adjustments
-from app.services import transaction as transactions
+from app.services import adjustment as adjustments, transaction as transactions
 from app.services.adjustment import AdjustmentRequest
 
 

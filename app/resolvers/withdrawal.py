@@ -1,11 +1,16 @@
 """Withdrawals: requested, taken back, decided."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import strawberry
 
 from app.context import AppInfo
 from app.domain.errors import FieldInvalid
+from app.domain.withdrawal import WithdrawalStatus
+from app.models.paging import PageRequest
 from app.resolvers.answering import answering, checked_key
-from app.schema.types.filters import wallet_ref
+from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
+from app.schema.types.filters import texts, wallet_ref
 from app.schema.types.inputs import (
     CancelWithdrawalInput,
     MarkWithdrawalPaidInput,
@@ -27,6 +32,23 @@ from app.services.ledger.command import WalletRef
 from app.services.withdrawal import Decided
 
 A = TypeVar("A", bound=WithdrawalPayload)
+
+
+async def list_withdrawals(
+    info: AppInfo,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = None,
+    statuses: Annotated[
+        list[WithdrawalStatus] | None, strawberry.argument(description="Only in one of these states.")
+    ] = None,
+) -> Connection[Withdrawal]:
+    """List the store's withdrawals."""
+    query = withdrawals.withdrawals(texts(statuses, "statuses"))
+    page = await withdrawals.page_of(query, PageRequest(first, after, last, before, offset))
+    return connection(page, lambda row: Withdrawal(model=row), query.count)
 
 
 @answering(RequestWithdrawalPayload)

@@ -5,17 +5,9 @@ import strawberry
 from app.domain.access import Capability
 from app.resolvers import (
     adjustment as adjustment_resolvers,
-)
-from app.resolvers import (
     customer as customer_resolvers,
-)
-from app.resolvers import (
     settings as settings_resolvers,
-)
-from app.resolvers import (
     wallet as wallet_resolvers,
-)
-from app.resolvers import (
     withdrawal as withdrawal_resolvers,
 )
 from app.schema.permissions import Needs, SignedIn, root

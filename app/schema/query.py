@@ -5,21 +5,13 @@ import strawberry
 from app.domain.access import Capability
 from app.resolvers import (
     customer as customer_resolvers,
-)
-from app.resolvers import (
     node as node_resolvers,
-)
-from app.resolvers import (
     settings as settings_resolvers,
-)
-from app.resolvers import (
     transaction as transaction_resolvers,
-)
-from app.resolvers import (
+    verification as verification_resolvers,
     viewer as viewer_resolvers,
-)
-from app.resolvers import (
     wallet as wallet_resolvers,
+    withdrawal as withdrawal_resolvers,
 )
 from app.schema.permissions import Anyone, Needs, SignedIn, root
 from app.schema.types.connection import Connection
@@ -27,8 +19,10 @@ from app.schema.types.customer import Customer
 from app.schema.types.node import Node
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
+from app.schema.types.verification import LedgerVerification
 from app.schema.types.viewer import Viewer
 from app.schema.types.wallet import Wallet
+from app.schema.types.withdrawal import Withdrawal
 
 
 @strawberry.type(description="Everything that can be read.")
@@ -58,6 +52,17 @@ class Query:
         transaction_resolvers.list_transactions,
         Needs(Capability.WALLETS_READ),
         "The transactions of the whole store: filtered, in pages.",
+    )
+    withdrawals: Connection[Withdrawal] = root(
+        withdrawal_resolvers.list_withdrawals,
+        Needs(Capability.WALLETS_READ),
+        "The withdrawals of the whole store, newest first.",
+    )
+    verify_ledger: LedgerVerification = root(
+        verification_resolvers.verify_ledger,
+        Needs(Capability.LEDGER_VERIFY),
+        "Derive every balance, sequence, allocation, entry and hash again and name what is wrong. "
+        "It reads the whole ledger, so one runs at a time; name a wallet for a quick check.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

@@ -1,8 +1,13 @@
 """A customer asks to be paid out; the store decides."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
+
+from aiodataloader import DataLoader
+from tortoise.functions import Count
+from tortoise.queryset import QuerySet
 
 from app.domain import withdrawal as rules
 from app.domain.access import Capability, Principal
@@ -11,6 +16,7 @@ from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note, check_text
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+from app.models.paging import Page, PageRequest, Sort, fetch_page, fetch_pages, time_value
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
@@ -28,6 +34,61 @@ class Decided:
     wallet: Wallet
     withdrawal: WithdrawalModel
     replayed: bool
+
+
+SORT = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True)
+"""Withdrawals come newest first."""
+
+Statuses = tuple[str, ...] | None
+
+
+def withdrawals(statuses: Statuses, wallet_id: UUID | None = None) -> QuerySet[WithdrawalModel]:
+    """Return the query of a list of withdrawals, of one wallet or of the whole store."""
+    query = WithdrawalModel.all()
+    if statuses is not None:
+        query = query.filter(status__in=statuses)
+    return query if wallet_id is None else query.filter(wallet_id=wallet_id)
+
+
+async def page_of(query: QuerySet[WithdrawalModel], page: PageRequest) -> Page[WithdrawalModel]:
+    """Read one page of a list of withdrawals."""
+    return await fetch_page(query, SORT, page)
+
+
+class WithdrawalPages(DataLoader[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]]):
+    """Pages of wallets' withdrawals, newest first: one statement for all wallets that are asked the same."""
+
+    async def batch_load_fn(
+        self, keys: list[tuple[UUID, Statuses, PageRequest]]
+    ) -> list[Page[WithdrawalModel]]:
+        """Load the pages, by (wallet id, statuses, page)."""
+        asked: dict[tuple[Statuses, PageRequest], list[UUID]] = defaultdict(list)
+        for wallet_id, statuses, page in keys:
+            asked[statuses, page].append(wallet_id)
+        found: dict[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]] = {}
+        for (statuses, page), wallet_ids in asked.items():
+            pages = await fetch_pages(
+                withdrawals(statuses), SORT, page, partition="wallet_id", keys=wallet_ids
+            )
+            for wallet_id, one in zip(wallet_ids, pages, strict=True):
+                found[wallet_id, statuses, page] = one
+        return [found[key] for key in keys]
+
+
+class WithdrawalCounts(DataLoader[tuple[UUID, Statuses], int]):
+    """How many withdrawals a wallet has in given states."""
+
+    async def batch_load_fn(self, keys: list[tuple[UUID, Statuses]]) -> list[int]:
+        """Count, by (wallet id, statuses)."""
+        asked: dict[Statuses, list[UUID]] = defaultdict(list)
+        for wallet_id, statuses in keys:
+            asked[statuses].append(wallet_id)
+        found: dict[tuple[UUID, Statuses], int] = {}
+        for statuses, wallet_ids in asked.items():
+            query = withdrawals(statuses).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
+            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
+                found[row["wallet_id"], statuses] = row["number"]
+        return [found.get(key, 0) for key in keys]
 
 
 async def request(

@@ -38,7 +38,8 @@ def bounds_minor(range_: AmountRange | None, currency: str, field: str) -> tuple
     return found[0], found[1]
 
 
-def _texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
+def texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
+    """Return the values of a list as the services take them, or raise `FieldInvalid` for too many."""
     if values is None:
         return None
     if len(values) > LIST_MAX:
@@ -55,13 +56,13 @@ def transaction_filter(given: TransactionFilter | None, currency: str, principal
     low, high = bounds_minor(given.amount, currency, "amount")
     created = given.created
     return Transactions(
-        kinds=_texts(given.kinds, "kinds"),
+        kinds=texts(given.kinds, "kinds"),
         direction=given.direction,
-        buckets=_texts(given.buckets, "buckets"),
+        buckets=texts(given.buckets, "buckets"),
         created_from=created.from_ if created else None,
         created_to=created.to if created else None,
         actor_id=given.actor_id,
-        reasons=_texts(given.reasons, "reasons"),
+        reasons=texts(given.reasons, "reasons"),
         amount_min_minor=low,
         amount_max_minor=high,
         search=given.search,
@@ -83,7 +84,7 @@ def wallet_filter(given: "WalletFilter | None", search: str | None, currency: st
         last_activity_from=activity.from_ if activity else None,
         last_activity_to=activity.to if activity else None,
         last_activity_before=before,
-        statuses=_texts(given.statuses, "statuses"),
+        statuses=texts(given.statuses, "statuses"),
     )
 
 

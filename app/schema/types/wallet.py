@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Annotated
 
 import strawberry
 
 from app.context import AppInfo
 from app.domain.ledger import WITHDRAWABLE, Bucket, WalletStatus
+from app.domain.withdrawal import WithdrawalStatus
 from app.models.lot import Lot
 from app.models.paging import PageRequest
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import publish
-from app.schema.types.filters import transaction_filter
+from app.schema.types.filters import texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.refusal import telling
@@ -21,6 +23,7 @@ from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
+from app.schema.types.withdrawal import Withdrawal
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -157,6 +160,30 @@ class Wallet(Node):
             page,
             lambda row: Transaction(model=row),
             lambda: context.history_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(description="Its withdrawals, newest first.", extensions=[telling()])
+    async def withdrawals(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        statuses: Annotated[
+            list[WithdrawalStatus] | None, strawberry.argument(description="Only in one of these states.")
+        ] = None,
+    ) -> Connection[Withdrawal]:
+        """Load a page of the withdrawals."""
+        context = info.context
+        wanted = texts(statuses, "statuses")
+        page = await context.withdrawals.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: Withdrawal(model=row),
+            lambda: context.withdrawal_counts.load((self.model.id, wanted)),
         )
 
 

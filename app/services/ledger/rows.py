@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 from tortoise.models import Model
 
 from app.domain.customer import Customer as CustomerRecord
-from app.domain.ledger import Transaction as TransactionRecord
-from app.domain.ledger import Wallet as WalletRecord
+from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.customer import Customer
 from app.models.transaction import Transaction
