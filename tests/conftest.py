@@ -7,14 +7,20 @@ Without the part a test is skipped and says so, on somebody's own machine. Where
 quietly stopped checking is worse than none.
 """
 
+import asyncio
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from tortoise.context import TortoiseContext
 
+from app.db import migrate, open_database
+from app.settings import Settings
+from tests.databases import settings_for
 from tests.postgres import PostgresServer, PostgresUnavailableError
 
 PARTS = ("postgres", "node", "browser")
@@ -87,3 +93,67 @@ def chromium() -> str:
 
 # --- the app: databases, callers, statement counter, servers ------------------------------------------------
 # (Fixtures that know Coffer go below this line.)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "coffer.sqlite3"
+    asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: PostgresServer) -> str:
+    """The name of a PostgreSQL database with all tables and no rows, to be used as a template."""
+    name = f"coffer_migrated_{secrets.token_hex(4)}"
+    postgres_server.create_database(name)
+    asyncio.run(migrate(settings_for(postgres_server.url(name))))
+    return name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each test that uses a database runs on both, unless it overrides this."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    else:
+        yield from _postgres_database(request.getfixturevalue("postgres_server"), None)
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with all tables and no rows."""
+    if dialect == "sqlite":
+        path = tmp_path / "coffer.sqlite3"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("migrated_postgres")
+        yield from _postgres_database(request.getfixturevalue("postgres_server"), template)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings as they come, with a database of the test's own."""
+    return settings_for(database_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[TortoiseContext]:
+    """The database, open: models read from it, and `in_transaction("writer")` works."""
+    async with open_database(settings) as context:
+        yield context
+
+
+def _postgres_database(server: PostgresServer, template: str | None) -> Iterator[str]:
+    name = f"coffer_{secrets.token_hex(8)}"
+    server.create_database(name, template)
+    yield server.url(name)
+    server.drop_database(name)

@@ -22,7 +22,7 @@ from tortoise.backends.sqlite.client import (
     translate_exceptions,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+from tortoise.exceptions import IntegrityError, OperationalError
 
 from app.backends.transaction import uninterrupted
 
@@ -42,7 +42,7 @@ class SafeSqliteClient(SqliteClient):
         self.begin_statement = begin
         # The order counts: busy_timeout must be in force before journal_mode asks for a lock, and nothing can
         # be set up any more once query_only is on. Tortoise's own additions (journal_size_limit is one: 16 kB,
-        # which would truncate the log after nearly every batch) come from its constructor and are dropped.
+        # which would cut the log at nearly every checkpoint) come from its constructor and are dropped.
         self.pragmas = {name: value for name, value in pragmas.items() if name not in _NOT_PRAGMAS}
 
     async def create_connection(self, with_db: bool) -> None:
@@ -104,7 +104,7 @@ class _SafeTransaction(SqliteTransactionWrapper):
                 await self._connection.rollback()
             await self._connection.execute_fetchall(self._parent.begin_statement)
         except sqlite3.OperationalError as error:
-            raise TransactionManagementError(error) from error
+            raise OperationalError(error) from error
 
     async def commit(self) -> None:
         """Commit; a commit that fails leaves no transaction open."""

@@ -30,26 +30,22 @@ def one_of(column: str, values: Sequence[str]) -> str:
 
 def reference(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
     """A foreign key, written as Tortoise sees the models' own, so that it finds no difference to them."""
-    return fields.ForeignKeyField(
-        f"coffer.{model}",
-        source_field=column,
-        to_field="id",
-        related_name=related_name,
-        null=null,
-        on_delete=fields.RESTRICT,
-    )
+    return fields.ForeignKeyField(f"coffer.{model}", **_reference(column, related_name, null))
 
 
 def one_to_one(model: str, column: str, *, related_name: str, null: bool = False) -> Any:
     """A foreign key that no two rows share."""
-    return fields.OneToOneField(
-        f"coffer.{model}",
-        source_field=column,
-        to_field="id",
-        related_name=related_name,
-        null=null,
-        on_delete=fields.RESTRICT,
-    )
+    return fields.OneToOneField(f"coffer.{model}", **_reference(column, related_name, null))
+
+
+def _reference(column: str, related_name: str, null: bool) -> dict[str, Any]:
+    return {
+        "source_field": column,
+        "to_field": "id",
+        "related_name": related_name,
+        "null": null,
+        "on_delete": fields.RESTRICT,
+    }
 
 
 class CreateTable(CreateModel):
@@ -84,9 +80,8 @@ class CreateTable(CreateModel):
         if state_editor is None:
             return
         model = new_state.apps.get_model(f"{app_label}.{self.name}")
-        checks = dict(self.checks)
-        if state_editor.DIALECT == "sqlite":
-            checks |= _integer_checks(model)
+        checks = _integer_checks(model) if state_editor.DIALECT == "sqlite" else {}
+        checks |= self.checks
         head, end, rest = state_editor._get_model_sql_data(model).table_sql.rpartition("\n)")
         lines = [f'CONSTRAINT "{self.table}_{name}" CHECK ({check})' for name, check in checks.items()]
         await _run(state_editor, [",\n    ".join([head, *lines]) + end + rest])

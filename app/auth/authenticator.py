@@ -1,0 +1,191 @@
+"""From a credential to a principal: the one door that every request and every socket comes through."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from app.auth.cache import VerifiedTokens
+from app.auth.claims import id_at, words_at
+from app.auth.config import AuthConfig, IssuerConfig
+from app.auth.errors import AuthenticationError, Failure
+from app.auth.jwks import FetchLimits, PublishedKeys
+from app.auth.keys import KeySource, public_keys, secret_keys
+from app.auth.token import (
+    check_audience,
+    check_issuer,
+    check_required,
+    check_times,
+    read_unverified,
+    verified_claims,
+)
+from app.domain.access import ANONYMOUS, ROLES, Principal, PrincipalKind, capabilities_of
+
+_STAFF_ROLES = frozenset(ROLES) - {"customer"}
+_HEADER = "authorization"
+
+
+class Authenticator:
+    """Tells who shows a credential. One per process: it holds fetched keys and verified tokens."""
+
+    def __init__(self, config: AuthConfig, *, now: Callable[[], datetime]) -> None:
+        self._config = config
+        self._now = now
+        self._issuers = {issuer.issuer: issuer for issuer in config.issuers}
+        self._sources = {issuer.issuer: _key_source(issuer, config, now) for issuer in config.issuers}
+        self._verified = VerifiedTokens(entries_max=config.cache_entries_max, ttl_s=config.cache_ttl_s)
+
+    async def principal(self, authorization: str | None) -> Principal:
+        """Return whom an `Authorization` header proves; no header is nobody, a bad one an `AuthenticationError`."""
+        # A blank header is nobody too: that is what the usual snippet for GraphQL clients sends after a sign-out.
+        if authorization is None or not authorization.strip(" \t"):
+            return ANONYMOUS
+        scheme, _, token = authorization.strip(" \t").partition(" ")
+        token = token.strip(" \t")
+        if scheme.lower() != "bearer" or not token or " " in token:
+            raise _malformed_header()
+        return await self._principal_of(token)
+
+    async def principal_of_payload(self, payload: object) -> Principal:
+        """Return whom the payload of a websocket's `connection_init` proves.
+
+        Understood are `{"authorization": "Bearer …"}` in any capitalisation, `{"headers": {"authorization": …}}`
+        and `{"token": "…"}`; no payload, or one without any of these, is nobody.
+        """
+        if payload is None:
+            return ANONYMOUS
+        if not isinstance(payload, Mapping):
+            raise _malformed_header()
+        headers = payload.get("headers")
+        found = _header_in(payload)
+        if found is None and isinstance(headers, Mapping):
+            found = _header_in(headers)
+        token = payload.get("token")
+        if found is None and token not in (None, ""):
+            found = f"Bearer {token}" if isinstance(token, str) and " " not in token else token
+        if found is not None and not isinstance(found, str):
+            raise _malformed_header()
+        return await self.principal(found)
+
+    async def _principal_of(self, token: str) -> Principal:
+        if len(token) > self._config.token_bytes_max:
+            raise AuthenticationError(
+                Failure.TOKEN_TOO_LARGE,
+                f"The token is longer than {self._config.token_bytes_max} bytes: have the issuer put less into it.",
+            )
+        known = self._verified.get(token, self._now())
+        if known is not None:
+            return known
+        unverified = read_unverified(token)
+        issuer = self._issuer_of(unverified.issuer)
+        keys = await self._sources[issuer.issuer].keys(unverified.algorithm, unverified.kid)
+        claims = verified_claims(unverified, keys)
+        # Fetching keys may have taken seconds: ask the clock again.
+        now = self._now()
+        expires_at = check_claims(claims, issuer, now=now, leeway_s=self._config.leeway_s)
+        principal = principal_from(claims, issuer, expires_at=expires_at)
+        self._verified.put(token, principal, now=now, expires_at=expires_at)
+        return principal
+
+    def _issuer_of(self, name: str | None) -> IssuerConfig:
+        # An issuer without a name takes whatever no other has claimed: its key is what decides.
+        issuer = self._issuers.get(name) or self._issuers.get(None)
+        if issuer is None:
+            raise AuthenticationError(
+                Failure.UNKNOWN_ISSUER,
+                "The token comes from an issuer that this server does not trust: compare its claim iss, letter for "
+                "letter, with the issuers in the settings."
+                if self._issuers
+                else "This server trusts no issuer yet: name the store's sign-in in the settings.",
+            )
+        return issuer
+
+
+def check_claims(
+    claims: Mapping[str, object], issuer: IssuerConfig, *, now: datetime, leeway_s: int
+) -> datetime:
+    """Refuse genuine tokens that are not for here and now; return when this one ends."""
+    check_issuer(claims, issuer.issuer)
+    expires_at = check_times(claims, now=now, leeway_s=leeway_s)
+    check_audience(claims, issuer.claims.audience, issuer.audience, required=issuer.claims.audience_required)
+    check_required(claims, issuer.claims.required)
+    return expires_at
+
+
+def principal_from(claims: Mapping[str, object], issuer: IssuerConfig, *, expires_at: datetime) -> Principal:
+    """Read from verified claims who the caller is."""
+    subject = id_at(claims, issuer.claims.subject)
+    if subject is None:
+        raise AuthenticationError(
+            Failure.MISSING_CLAIM,
+            "The token names nobody: have the issuer put the person's id into "
+            f"{' or '.join('.'.join(path) for path in issuer.claims.subject)}, or set claims.subject.",
+        )
+    customer_id = id_at(claims, issuer.claims.customer_id)
+    roles = _roles(claims, issuer)
+    kind = _kind(roles)
+    if kind is PrincipalKind.CUSTOMER and not issuer.customers:
+        raise AuthenticationError(
+            Failure.NOT_ACCEPTED,
+            "This issuer vouches for staff only, and the token holds no role that Coffer knows: map its roles.",
+        )
+    # The subject stands in for a customer id, also for staff, so that nobody adjusts their own wallet; but the
+    # ids of an issuer that knows no customers may be equal to customers' ids by chance only.
+    if customer_id is None and issuer.customers:
+        customer_id = subject
+    return Principal(
+        kind=kind,
+        subject=subject,
+        roles=roles,
+        capabilities=capabilities_of(roles),
+        expires_at=expires_at,
+        customer_external_id=customer_id,
+    )
+
+
+def _roles(claims: Mapping[str, object], issuer: IssuerConfig) -> tuple[str, ...]:
+    of_roles = (issuer.claims.role_map.get(word) for word in words_at(claims, issuer.claims.roles))
+    of_scopes = (issuer.claims.scope_roles.get(word) for word in words_at(claims, issuer.claims.scopes))
+    granted = dict.fromkeys(role for role in (*of_roles, *of_scopes) if role is not None)
+    return tuple(role for role in granted if issuer.staff or role not in _STAFF_ROLES)
+
+
+def _kind(roles: tuple[str, ...]) -> PrincipalKind:
+    staff = set(roles) & _STAFF_ROLES
+    if not staff:
+        return PrincipalKind.CUSTOMER
+    return PrincipalKind.SERVICE if staff == {"service"} else PrincipalKind.STAFF
+
+
+def _key_source(issuer: IssuerConfig, config: AuthConfig, now: Callable[[], datetime]) -> KeySource:
+    if issuer.secrets:
+        return secret_keys(issuer.secrets, issuer.algorithms)
+    if issuer.public_keys:
+        return public_keys(issuer.public_keys, issuer.algorithms)
+    limits = FetchLimits(
+        max_age_s=config.jwks_max_age_s,
+        stale_max_s=config.jwks_stale_max_s,
+        cooldown_s=config.jwks_cooldown_s,
+        retry_s=config.jwks_retry_s,
+        timeout_s=config.jwks_timeout_s,
+        bytes_max=config.jwks_bytes_max,
+    )
+    return PublishedKeys(
+        limits=limits,
+        now=now,
+        url=issuer.jwks_url,
+        discover=issuer.issuer if issuer.discovery else None,
+        algorithms=issuer.algorithms,
+    )
+
+
+def _header_in(fields: Mapping[object, object]) -> object:
+    for name, value in fields.items():
+        if isinstance(name, str) and name.lower() == _HEADER:
+            return value
+    return None
+
+
+def _malformed_header() -> AuthenticationError:
+    return AuthenticationError(
+        Failure.MALFORMED_HEADER,
+        'The credential must be written "Bearer <token>"; leave it out altogether to come as nobody.',
+    )

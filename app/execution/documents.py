@@ -1,0 +1,145 @@
+"""Documents: each text is parsed, measured and validated once.
+
+Parsing and validating take most of the time of a small query, so the outcome is kept, good or bad. All limits are
+static: they depend on the document alone, never on the caller, so that the outcome is the same for everybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import ASTValidationRule, MaxIntrospectionDepthRule
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from app.execution.cache import RecentlyUsed
+from app.execution.errors import ErrorCode, RefusedError, with_code
+from app.execution.limits import Limits, oversize
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that was parsed and found valid, or the errors that say why not."""
+
+    ast: DocumentNode | None = None
+    operations: Mapping[str | None, OperationDefinitionNode] = field(default_factory=dict)
+    """By name; the only operation also under None."""
+    errors: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """The one operation of a document that a request asks for."""
+
+    ast: DocumentNode
+    definition: OperationDefinitionNode
+    name: str | None
+
+    @property
+    def is_subscription(self) -> bool:
+        """Tell whether it answers with a stream."""
+        return self.definition.operation is OperationType.SUBSCRIPTION
+
+    @property
+    def is_mutation(self) -> bool:
+        """Tell whether it changes anything, and so must not be reached by a link."""
+        return self.definition.operation is OperationType.MUTATION
+
+
+class Documents:
+    """Turns text into valid documents and remembers them."""
+
+    def __init__(self, schema: strawberry.Schema, *, limits: Limits, introspection: bool) -> None:
+        self._schema = core_schema(schema)
+        self._limits = limits
+        self._introspection = introspection
+        self._rules = _rules(introspection=introspection)
+        self._known: RecentlyUsed[Document] = RecentlyUsed(
+            entries_max=limits.documents_max, chars_max=limits.documents_chars_max
+        )
+
+    def operation(self, text: str, name: str | None) -> Operation:
+        """Return the operation of that name; raise RefusedError where there is none or the document is not valid."""
+        document = self.document(text)
+        if document.ast is None:
+            raise RefusedError(list(document.errors), of_document=True)
+        definition = document.operations.get(name)
+        if definition is None:
+            raise _unresolved(name, document)
+        return Operation(document.ast, definition, name)
+
+    def document(self, text: str) -> Document:
+        """Return what is known of the text, finding out if it is new."""
+        document = self._known.get(text)
+        if document is None:
+            document = self._examine(text)
+            self._known.put(text, document, chars=len(text))
+        return document
+
+    def _examine(self, text: str) -> Document:
+        try:
+            ast = parse(
+                text, max_lexical_tokens=self._limits.tokens_max, max_comments=self._limits.tokens_max
+            )
+        except GraphQLError as error:
+            return Document(errors=_formatted([error], ErrorCode.GRAPHQL_PARSE_FAILED))
+        errors = oversize(ast, self._limits) or validate(
+            self._schema, ast, self._rules, hide_suggestions=not self._introspection
+        )
+        if errors:
+            return Document(errors=_formatted(errors, ErrorCode.GRAPHQL_VALIDATION_FAILED))
+        found = [d for d in ast.definitions if isinstance(d, OperationDefinitionNode)]
+        operations: dict[str | None, OperationDefinitionNode] = {
+            (definition.name.value if definition.name else None): definition for definition in found
+        }
+        if len(found) == 1:
+            operations[None] = found[0]
+        return Document(ast, operations)
+
+
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return graphql-core's schema below Strawberry's, its `@oneOf` inputs marked as such.
+
+    Strawberry marks them for its own validation rule only, and that rule falls over a fragment that stands
+    before its operation, or an undefined variable. With the mark, graphql-core's own rules check them.
+    """
+    core: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's public API takes text, not documents
+    for type_ in core.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            definition = type_.extensions.get("strawberry-definition")
+            if getattr(definition, "is_one_of", False):
+                type_.is_one_of = True
+    return core
+
+
+def _rules(*, introspection: bool) -> tuple[type[ASTValidationRule], ...]:
+    rules = (*specified_rules, MaybeNullValidationRule, MaxIntrospectionDepthRule)
+    return rules if introspection else (*rules, NoSchemaIntrospectionCustomRule)
+
+
+def _formatted(errors: list[GraphQLError], code: ErrorCode) -> tuple[dict[str, Any], ...]:
+    # Formatted at once: a GraphQLError would keep its tokens and its stack alive as long as the cache does.
+    return tuple(with_code(error, code) for error in errors)
+
+
+def _unresolved(name: str | None, document: Document) -> RefusedError:
+    if name is not None:
+        message = f"Unknown operation named '{name}'."
+    elif document.operations:
+        message = "Must provide operation name if query contains multiple operations."
+    else:
+        message = "Must provide an operation."
+    code = ErrorCode.OPERATION_RESOLUTION_FAILURE
+    return RefusedError([{"message": message, "extensions": {"code": code.value}}], of_document=True)

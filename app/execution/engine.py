@@ -1,0 +1,166 @@
+"""Runs one operation.
+
+Operations go through graphql-core's executor directly, in the class that Strawberry's schema names for it: the
+document is parsed and validated already, and the schema has no extensions, so nothing of `schema.execute` is left to
+do. Variables are coerced before anything runs; that is why `_executor` may refuse and `run` may not fail.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeGuard, cast
+
+import strawberry
+from graphql import ExecutionResult, Executor, create_source_event_stream
+from strawberry.execution import optimized_is_awaitable
+
+from app.execution.documents import Documents, Operation, core_schema
+from app.execution.errors import ErrorCode, RefusedError, present, present_all, refusal, refused_by, with_code
+from app.execution.limits import Limits
+from app.execution.persisted import PersistedDocuments
+from app.execution.requests import GraphQLRequest
+
+Response = dict[str, Any]
+"""What the caller gets. Without the key `data` the operation never ran, or its stream broke."""
+
+FreshContext = Callable[[], Awaitable[object]]
+"""Makes a context: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
+
+
+class Engine:
+    """Executes operations of one schema and keeps count of those that run."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        *,
+        limits: Limits,
+        introspection: bool,
+        persisted: PersistedDocuments | None = None,
+    ) -> None:
+        if schema.extensions or schema.directives:
+            raise ValueError("The endpoint runs no schema extensions: pass what they do as callables.")
+        self._schema = core_schema(schema)
+        self._executor_class = cast("type[Executor[Any]]", schema.execution_context_class)
+        self._limits = limits
+        self._introspection = introspection
+        self._persisted = persisted or PersistedDocuments()
+        self._documents = Documents(schema, limits=limits, introspection=introspection)
+        self._running: set[asyncio.Task[Response]] = set()
+
+    def operation(self, request: GraphQLRequest) -> Operation:
+        """Return the operation that the request asks for; raise RefusedError where there is none."""
+        return self._documents.operation(self._persisted.text_of(request), request.operation_name)
+
+    async def run(
+        self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
+    ) -> Response:
+        """Run a query or a mutation to its end, even if the caller goes away meanwhile.
+
+        Cancelling a resolver inside a database transaction would leak its connection or its lock, so a caller who
+        is cancelled stops waiting, and nothing else stops.
+        """
+        if len(self._running) >= self._limits.operations_in_flight_max:
+            raise refusal(
+                ErrorCode.OVERLOADED, "The server has all the work it can take: try again in a moment."
+            )
+        context = await self._context(fresh_context, request_id)
+        executor = self._executor(operation, request, context)
+        return await self._to_the_end(executor, request_id)
+
+    async def stream(
+        self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
+    ) -> AsyncGenerator[Response, None]:
+        """Yield the responses of any operation: one for a query or a mutation, many for a subscription."""
+        if not operation.is_subscription:
+            yield await self.run(operation, request, fresh_context, request_id)
+            return
+        executor = self._executor(operation, request, await self._context(fresh_context, request_id))
+        try:
+            source = await _settled(create_source_event_stream(executor))
+        except Exception as error:  # noqa: BLE001 - graphql-core lets through what it did not expect
+            yield {"errors": [present(error, request_id)]}
+            return
+        if isinstance(source, ExecutionResult):
+            yield {"errors": present_all(source.errors or [], request_id)}
+            return
+        async with aclosing(_closeable(source)) as events:
+            try:
+                async for payload in events:
+                    event = executor.build_per_event_executor(payload)
+                    event.context_value = await fresh_context()
+                    yield await self._to_the_end(event, request_id, serially=False)
+            except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
+                yield {"errors": [present(error, request_id)]}
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until what runs has ended, or the time is up."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=timeout_s)
+
+    @property
+    def running(self) -> int:
+        """How many operations run at this moment."""
+        return len(self._running)
+
+    async def _context(self, fresh_context: FreshContext, request_id: str) -> object:
+        try:
+            return await fresh_context()
+        except Exception as error:
+            raise refused_by(error, request_id) from error
+
+    def _executor(self, operation: Operation, request: GraphQLRequest, context: object) -> Executor[Any]:
+        executor = self._executor_class.build(
+            self._schema,
+            operation.ast,
+            context_value=context,
+            raw_variable_values=request.variables,
+            operation_name=operation.name,
+            is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
+            hide_suggestions=not self._introspection,
+            operation_extensions=request.extensions,
+        )
+        if isinstance(executor, list):
+            errors = [with_code(error, ErrorCode.BAD_USER_INPUT) for error in executor]
+            raise RefusedError(errors, of_document=True)
+        return executor
+
+    async def _to_the_end(
+        self, executor: Executor[Any], request_id: str, *, serially: bool | None = None
+    ) -> Response:
+        # Resolvers that need no waiting have run when this returns; coroutines have not begun.
+        outcome = executor.execute_operation(serially)
+        if isinstance(outcome, ExecutionResult):
+            return _response(outcome, request_id)
+        task = asyncio.create_task(_finished(cast("Awaitable[ExecutionResult]", outcome), request_id))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+
+async def _finished(outcome: Awaitable[ExecutionResult], request_id: str) -> Response:
+    try:
+        return _response(await outcome, request_id)
+    except Exception as error:  # noqa: BLE001 - nobody may be left to hear an exception
+        return {"data": None, "errors": [present(error, request_id)]}
+
+
+def _response(result: ExecutionResult, request_id: str) -> Response:
+    if not result.errors:
+        return {"data": result.data}
+    return {"errors": present_all(result.errors, request_id), "data": result.data}
+
+
+async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    """Give any source the end that generators have; most are generators, some only iterate."""
+    try:
+        async for payload in source:
+            yield payload
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _settled(value: Any) -> Any:
+    return await value if optimized_is_awaitable(value) else value

@@ -1,0 +1,151 @@
+"""GraphQL over HTTP: POST with JSON, and GET for queries."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+
+from app.execution.callers import Callers
+from app.execution.documents import Operation
+from app.execution.engine import Engine
+from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
+from app.execution.limits import Limits
+from app.execution.negotiation import Media, chosen, ranked
+from app.execution.requests import GraphQLRequest, decode, encode, from_json, from_parameters
+from app.execution.streams import StreamResponse, Streams
+
+HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization"}
+
+GraphiQL = Callable[[Request], Response | Awaitable[Response]]
+
+
+class HttpDoor:
+    """Answers one request: reads it, lets the engine run it, tells the outcome in the media type agreed on."""
+
+    def __init__(
+        self, engine: Engine, callers: Callers, *, limits: Limits, streams: Streams, graphiql: GraphiQL | None
+    ) -> None:
+        self._engine = engine
+        self._callers = callers
+        self._limits = limits
+        self._streams = streams
+        self._graphiql = graphiql
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a GET or a POST."""
+        candidates = ranked(request.headers.get("accept"))
+        if self._wants_page(request, candidates) and self._graphiql is not None:
+            page = self._graphiql(request)
+            return await page if isinstance(page, Awaitable) else page
+        media = chosen(candidates, subscription=False) or Media.JSON
+        request_id = self._callers.request_id(request)
+        try:
+            return await self._answer(request, candidates, request_id)
+        except RefusedError as refused:
+            refused.note(request_id)
+            return _refusal(refused, media)
+        except ClientDisconnect:
+            # Nobody is there to read it; it closes the exchange for the server's log.
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001 - the outermost door: the answer must be JSON whatever broke
+            present(error, request_id)
+            return _json({"errors": [masked(request_id)]}, status=500, media=media)
+
+    async def _answer(self, http: Request, candidates: tuple[Media, ...], request_id: str) -> Response:
+        principal = await self._callers.authenticate(http.headers.get("authorization"), None, request_id)
+        request = await self._read(http)
+        try:
+            operation = self._engine.operation(request)
+            media = _media_for(http, operation, candidates)
+            fresh_context = partial(self._callers.context, principal, http, request_id)
+            if media.is_stream:
+                expires_at = getattr(principal, "expires_at", None)
+                responses = self._engine.stream(operation, request, fresh_context, request_id)
+                return self._stream(_with_refusals(responses, request_id), media, expires_at)
+            return _json(await self._engine.run(operation, request, fresh_context, request_id), media=media)
+        except RefusedError as refused:
+            # A stream tells what is wrong with its document as its only event; graphql-sse reads nothing else.
+            if refused.of_document and candidates and candidates[0] is Media.EVENTS:
+                refused.note(request_id)
+                return self._stream(_once({"errors": refused.errors}), Media.EVENTS, None)
+            raise
+
+    def _stream(self, responses: AsyncGenerator[Any, None], media: Media, expires_at: Any) -> StreamResponse:
+        return StreamResponse(responses, media, streams=self._streams, expires_at=expires_at, headers=HEADERS)
+
+    def _wants_page(self, request: Request, candidates: tuple[Media, ...]) -> bool:
+        return request.method == "GET" and bool(candidates) and candidates[0] is Media.HTML
+
+    async def _read(self, request: Request) -> GraphQLRequest:
+        if request.method != "POST":
+            return from_parameters(request.query_params)
+        # Only JSON: a form or plain text could be sent by any page without the browser asking first (CSRF).
+        content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+        charset = parameters.partition("charset=")[2].strip().strip('"')
+        if content_type.strip() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+            raise refusal(
+                ErrorCode.BAD_USER_INPUT, "Send the request as 'content-type: application/json'.", status=415
+            )
+        return from_json(decode(await self._body(request)))
+
+    async def _body(self, request: Request) -> bytearray:
+        limit = self._limits.body_bytes_max
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            # The header may be missing or a lie, so what arrives is counted too.
+            if len(body) > limit:
+                raise _too_large(limit)
+        return body
+
+
+def _media_for(request: HTTPConnection, operation: Operation, candidates: tuple[Media, ...]) -> Media:
+    if operation.is_mutation and request.scope["method"] != "POST":
+        raise refusal(ErrorCode.BAD_USER_INPUT, "Mutations are accepted by POST only.", status=405)
+    media = chosen(candidates, subscription=operation.is_subscription)
+    if media is not None:
+        return media
+    message = "None of the media types in 'accept' can tell this operation."
+    if operation.is_subscription:
+        message = "A subscription needs 'accept: text/event-stream', or a websocket."
+    raise refusal(ErrorCode.BAD_USER_INPUT, message, status=406)
+
+
+def _too_large(limit: int) -> RefusedError:
+    return refusal(ErrorCode.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+
+
+def _refusal(refused: RefusedError, media: Media) -> Response:
+    legacy = media is Media.JSON and refused.of_document
+    response = _json({"errors": refused.errors}, status=200 if legacy else refused.status, media=media)
+    if refused.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if refused.status == 405:
+        response.headers["allow"] = "POST"
+    return response
+
+
+def _json(body: Any, *, media: Media, status: int = 200) -> Response:
+    type_ = Media.JSON if media.is_stream else media
+    return Response(encode(body), status_code=status, media_type=type_.value, headers=HEADERS)
+
+
+async def _once(response: Any) -> AsyncGenerator[Any, None]:
+    yield response
+
+
+async def _with_refusals(responses: AsyncGenerator[Any, None], request_id: str) -> AsyncGenerator[Any, None]:
+    """Pass the responses on; a refusal that comes too late for a status becomes the only response."""
+    try:
+        async for response in responses:
+            yield response
+    except RefusedError as refused:
+        refused.note(request_id)
+        yield {"errors": refused.errors}
+    finally:
+        await responses.aclose()

@@ -1,0 +1,330 @@
+"""GraphQL over websockets: the protocol graphql-transport-ws, and no other.
+
+It behaves as the reference server of `graphql-ws` does, message by message. Two things are our own: a query or a
+mutation is never cancelled (its answer is dropped if nobody waits for it any more), and everything has a bound.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Hashable
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.execution.callers import Callers
+from app.execution.engine import Engine
+from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
+from app.execution.limits import Limits
+from app.execution.requests import GraphQLRequest, decode, encode, from_json
+from app.execution.timing import at
+
+PROTOCOL = "graphql-transport-ws"
+
+Message = dict[str, Any]
+
+
+class ClosingError(Exception):
+    """Ends the conversation: the code and the reason that the client gets."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def bad_request() -> ClosingError:
+    """Return a new error each time, because a shared one would collect the stack of every raise."""
+    return ClosingError(4400, "Invalid message received")
+
+
+class SocketDoor:
+    """Lets sockets in, and knows all that are open."""
+
+    def __init__(
+        self, engine: Engine, callers: Callers, *, limits: Limits, allowed_origins: frozenset[str]
+    ) -> None:
+        self.engine = engine
+        self.callers = callers
+        self.limits = limits
+        self.allowed_origins = allowed_origins
+        self.by_principal: Counter[Hashable] = Counter()
+        self._open: set[Conversation] = set()
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one socket until it closes."""
+        if not self._is_from_here(websocket):
+            # RefusedError before the handshake: no page of another origin may use a visitor's cookies or network.
+            await websocket.close()
+            return
+        spoken = PROTOCOL in websocket.scope.get("subprotocols", ())
+        await websocket.accept(PROTOCOL if spoken else None)
+        if not spoken:
+            await websocket.close(4406, "Subprotocol not acceptable")
+        elif self._draining:
+            await websocket.close(1012, "Service restart")
+        elif len(self._open) >= self.limits.sockets_max:
+            await websocket.close(1013, "Try again later")
+        else:
+            await self._converse(Conversation(self, websocket))
+
+    async def drain(self) -> None:
+        """Close every socket with 1012, which clients answer by coming again to whoever serves then."""
+        self._draining = True
+        await asyncio.gather(*(c.close(1012, "Service restart") for c in self._open))
+
+    async def _converse(self, conversation: "Conversation") -> None:
+        self._open.add(conversation)
+        try:
+            await conversation.run()
+        finally:
+            self._open.discard(conversation)
+
+    def _is_from_here(self, websocket: WebSocket) -> bool:
+        origin = websocket.headers.get("origin")
+        if origin is None or "*" in self.allowed_origins:
+            return True
+        origin = origin.lower().rstrip("/")
+        return (
+            origin in self.allowed_origins
+            or urlsplit(origin).netloc == websocket.headers.get("host", "").lower()
+        )
+
+
+class Conversation:
+    """One socket: its caller, and its operations by id."""
+
+    def __init__(self, door: SocketDoor, websocket: WebSocket) -> None:
+        self._door = door
+        self._limits = door.limits
+        self._websocket = websocket
+        self._operations: dict[str, SocketOperation] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        self._principal: Any = None
+        self._principal_key: Hashable = None
+        self._initialised = False
+        self._acknowledged = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Talk until one side closes."""
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(self._limits.connection_init_timeout_s, self._init_timed_out))
+        try:
+            while True:
+                await self._handle(await self._receive())
+        except ClosingError as closed:
+            await self.close(closed.code, closed.reason)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            await self._clean_up()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket; it may be closed already."""
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._websocket.close(code, reason)
+
+    async def send(self, message: Message) -> None:
+        """Send a message; to a socket that is closed it goes nowhere."""
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._websocket.send_text(encode(message).decode())
+
+    async def _receive(self) -> Message:
+        received = await self._websocket.receive()
+        if received["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(received.get("code", 1005))
+        text = received.get("text")
+        if text is None:
+            raise bad_request()
+        # A character is a byte at least, so most messages need no second copy to be measured.
+        limit = self._limits.message_bytes_max
+        if len(text) > limit or (len(text) * 4 > limit and len(text.encode(errors="replace")) > limit):
+            raise ClosingError(1009, "Message too big")
+        try:
+            message = decode(text)
+        except RefusedError:
+            raise bad_request() from None
+        if not isinstance(message, dict) or not isinstance(message.get("payload"), dict | None):
+            raise bad_request()
+        return message
+
+    async def _handle(self, message: Message) -> None:
+        match message.get("type"):
+            case "connection_init":
+                await self._initialise(message.get("payload") or {})
+            case "ping":
+                payload = message.get("payload")
+                await self.send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+            case "pong":
+                pass
+            case "subscribe":
+                await self._subscribe(message)
+            case "complete":
+                operation = self._operations.pop(_id_of(message), None)
+                if operation is not None:
+                    operation.drop()
+            case _:
+                raise bad_request()
+
+    async def _initialise(self, payload: Message) -> None:
+        if self._initialised:
+            raise ClosingError(4429, "Too many initialisation requests")
+        self._initialised = True
+        callers = self._door.callers
+        try:
+            self._principal = await callers.authenticate(
+                self._websocket.headers.get("authorization"), payload, callers.request_id(self._websocket)
+            )
+        except RefusedError:
+            # 4403, not 4401: clients come again after this one, perhaps with a better token.
+            raise ClosingError(4403, "Forbidden") from None
+        self._count_principal()
+        expiry = at(getattr(self._principal, "expires_at", None), self._expired)
+        if expiry is not None:
+            self._timers.append(expiry)
+        self._acknowledged = True
+        await self.send({"type": "connection_ack"})
+
+    def _count_principal(self) -> None:
+        key = self._door.callers.key_of(self._principal)
+        counts = self._door.by_principal
+        if key is None:
+            return
+        if counts[key] >= self._limits.sockets_per_principal_max:
+            raise ClosingError(1013, "Too many connections")
+        self._principal_key = key
+        counts[key] += 1
+
+    async def _subscribe(self, message: Message) -> None:
+        if not self._acknowledged:
+            raise ClosingError(4401, "Unauthorized")
+        id_ = _id_of(message)
+        request = _request_of(message)
+        if id_ in self._operations:
+            raise ClosingError(
+                4409, f"Subscriber for {id_} already exists" if len(id_) < 64 else "Subscriber already exists"
+            )
+        # What was completed by the client may still run, and takes its place until it has ended.
+        if len(self._busy) >= self._limits.operations_per_socket_max:
+            excess = refusal(ErrorCode.RATE_LIMITED, "Too many operations on this connection.")
+            await self.send({"id": id_, "type": "error", "payload": excess.errors})
+            return
+        operation = SocketOperation(self, id_, request)
+        self._operations[id_] = operation
+        operation.task = asyncio.create_task(operation.run(self._door, self._principal, self._websocket))
+        self._busy.add(operation.task)
+        operation.task.add_done_callback(self._busy.discard)
+
+    def forget(self, operation: "SocketOperation") -> None:
+        """Make the id free again, unless it was given to another operation already."""
+        if self._operations.get(operation.id) is operation:
+            del self._operations[operation.id]
+
+    def waits_for(self, operation: "SocketOperation") -> bool:
+        """Tell whether the client still wants to hear of it."""
+        return self._operations.get(operation.id) is operation
+
+    def _init_timed_out(self) -> None:
+        if not self._initialised:
+            self._close_soon(4408, "Connection initialisation timeout")
+
+    def _expired(self) -> None:
+        self._acknowledged = False
+        self._close_soon(4403, "Forbidden")
+
+    def _close_soon(self, code: int, reason: str) -> None:
+        task = asyncio.create_task(self.close(code, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _clean_up(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        operations, self._operations = tuple(self._operations.values()), {}
+        for operation in operations:
+            operation.drop()
+        if self._principal_key is not None:
+            counts = self._door.by_principal
+            counts[self._principal_key] -= 1
+            if not counts[self._principal_key]:
+                del counts[self._principal_key]
+        # Subscriptions end now, and their generators with them; the engine ends the rest in its own time.
+        await asyncio.gather(
+            *(o.task for o in operations if o.task and o.task.cancelling()), return_exceptions=True
+        )
+
+
+class SocketOperation:
+    """One `subscribe` message: what it asked for, and its task."""
+
+    def __init__(self, conversation: Conversation, id_: str, request: GraphQLRequest) -> None:
+        self.id = id_
+        self.task: asyncio.Task[None] | None = None
+        self._conversation = conversation
+        self._request = request
+        self._may_be_cancelled = False
+
+    def drop(self) -> None:
+        """Nobody waits any more: end a subscription, leave anything else to finish in silence."""
+        if self.task is not None and self._may_be_cancelled:
+            self.task.cancel()
+
+    async def run(self, door: SocketDoor, principal: Any, websocket: WebSocket) -> None:
+        """Run the operation and tell its responses, then `complete` or `error`."""
+        request_id = door.callers.request_id(websocket)
+        try:
+            operation = door.engine.operation(self._request)
+            self._may_be_cancelled = operation.is_subscription
+            if operation.is_subscription and not self._conversation.waits_for(self):
+                return
+            fresh_context = partial(door.callers.context, principal, websocket, request_id)
+            responses = door.engine.stream(operation, self._request, fresh_context, request_id)
+            async with aclosing(responses):
+                async for response in responses:
+                    if "data" not in response:
+                        await self._tell("error", response["errors"])
+                        return
+                    await self._tell("next", response)
+            await self._tell("complete")
+        except RefusedError as refused:
+            refused.note(request_id)
+            await self._tell("error", refused.errors)
+        except Exception as error:  # noqa: BLE001 - a defect ends its operation, not the socket
+            present(error, request_id)
+            await self._tell("error", [masked(request_id)])
+        finally:
+            self._conversation.forget(self)
+
+    async def _tell(self, type_: str, payload: Any = None) -> None:
+        if not self._conversation.waits_for(self):
+            return
+        if type_ != "next":
+            # Free before the message goes out: the client may use the id again as soon as it has read it.
+            self._conversation.forget(self)
+        message = {"id": self.id, "type": type_}
+        await self._conversation.send(message if payload is None else {**message, "payload": payload})
+
+
+def _id_of(message: Message) -> str:
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not id_:
+        raise bad_request()
+    return id_
+
+
+def _request_of(message: Message) -> GraphQLRequest:
+    try:
+        request = from_json(message.get("payload"))
+    except RefusedError:
+        raise bad_request() from None
+    if request.query is None and "persistedQuery" not in (request.extensions or {}):
+        raise bad_request()
+    return request

@@ -1,0 +1,196 @@
+"""Rows for tests of the tables themselves, below models and services."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+
+from app.settings import Settings
+
+NOW = "2026-01-02 03:04:05+00:00"
+
+
+def settings_for(database_url: str, **overrides: Any) -> Settings:
+    """Settings with this database; nobody's `.env` plays a part."""
+    return Settings(_env_file=None, database_url=database_url, **overrides)
+
+
+def row_id(number: int) -> str:
+    """An id that is easy to recognise."""
+    return f"00000000-0000-7000-8000-{number:012d}"
+
+
+# One valid row for each table, in the order of their references.
+ROWS: dict[str, dict[str, Any]] = {
+    "customers": {
+        "id": row_id(1),
+        "external_id": "c-1",
+        "name": "Ada",
+        "email": "ada@shop.example",
+        "search_text": "ada ada@shop.example c-1",
+        "created_at": NOW,
+        "updated_at": NOW,
+    },
+    "wallets": {
+        "id": row_id(2),
+        "customer_id": row_id(1),
+        "currency": "USD",
+        "status": "ACTIVE",
+        "posted_minor": 1000,
+        "held_minor": 400,
+        "overdraft_minor": 0,
+        "sequence": 1,
+        "version": 2,
+        "head_hash": b"\x01",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "last_activity_at": NOW,
+    },
+    "lots": {
+        "id": row_id(3),
+        "wallet_id": row_id(2),
+        "bucket": "CASH",
+        "sequence": 1,
+        "original_minor": 1000,
+        "remaining_minor": 600,
+        "held_minor": 400,
+        "expires_at": None,
+        "created_at": NOW,
+    },
+    "holds": {
+        "id": row_id(4),
+        "wallet_id": row_id(2),
+        "purpose": "WITHDRAWAL",
+        "status": "OPEN",
+        "amount_minor": 400,
+        "captured_minor": 0,
+        "released_minor": 0,
+        "expires_at": None,
+        "created_at": NOW,
+        "updated_at": NOW,
+    },
+    "reservations": {
+        "id": row_id(5),
+        "hold_id": row_id(4),
+        "lot_id": row_id(3),
+        "position": 0,
+        "amount_minor": 400,
+        "captured_minor": 0,
+        "released_minor": 0,
+    },
+    "transactions": {
+        "id": row_id(6),
+        "wallet_id": row_id(2),
+        "sequence": 1,
+        "reference": "T-1",
+        "kind": "ADJUSTMENT",
+        "counter_account": "ADJUSTMENTS",
+        "amount_minor": 1000,
+        "balance_after_minor": 1000,
+        "currency": "USD",
+        "reason": None,
+        "note": "Order 17 came late",
+        "actor_kind": "STAFF",
+        "actor_id": "s-1",
+        "corrects_id": None,
+        "hold_id": None,
+        "hash": b"\x02",
+        "created_at": NOW,
+    },
+    "allocations": {
+        "id": row_id(7),
+        "transaction_id": row_id(6),
+        "lot_id": row_id(3),
+        "position": 0,
+        "bucket": "CASH",
+        "amount_minor": 1000,
+    },
+    "withdrawals": {
+        "id": row_id(8),
+        "wallet_id": row_id(2),
+        "hold_id": row_id(4),
+        "transaction_id": None,
+        "reference": "W-1",
+        "status": "REQUESTED",
+        "amount_minor": 400,
+        "currency": "USD",
+        "note": "",
+        "payout_reference": None,
+        "requested_by_kind": "CUSTOMER",
+        "requested_by_id": "c-1",
+        "decided_by_kind": None,
+        "decided_by_id": None,
+        "decision_note": None,
+        "created_at": NOW,
+        "decided_at": None,
+    },
+    "settings_versions": {
+        "version": 1,
+        "data": "{}",
+        "actor_kind": "SYSTEM",
+        "actor_id": "coffer",
+        "note": "",
+        "created_at": NOW,
+    },
+    "audit_entries": {
+        "id": row_id(9),
+        "wallet_id": row_id(2),
+        "action": "FREEZE",
+        "actor_kind": "STAFF",
+        "actor_id": "s-1",
+        "note": "",
+        "data": "{}",
+        "created_at": NOW,
+    },
+    "idempotency_keys": {
+        "id": row_id(10),
+        "scope": "STAFF:s-1",
+        "key": "k-1",
+        "command": "adjust",
+        "request_hash": b"\x03",
+        "result": "{}",
+        "created_at": NOW,
+    },
+}
+
+# What makes a second row of a table differ from the first where it must.
+FRESH: dict[str, dict[str, Any]] = {
+    "customers": {"id": row_id(101), "external_id": "c-2"},
+    "wallets": {"id": row_id(102), "customer_id": row_id(11)},
+    "lots": {"id": row_id(103), "sequence": 2},
+    "holds": {"id": row_id(104)},
+    "reservations": {"id": row_id(105), "lot_id": row_id(13)},
+    "transactions": {"id": row_id(106), "sequence": 2, "reference": "T-2"},
+    "allocations": {"id": row_id(107), "position": 1},
+    "withdrawals": {"id": row_id(108), "hold_id": row_id(14), "reference": "W-2"},
+    "settings_versions": {"version": 2},
+    "audit_entries": {"id": row_id(109)},
+    "idempotency_keys": {"id": row_id(110), "key": "k-2"},
+}
+
+
+async def insert(connection: BaseDBAsyncClient, table: str, values: Mapping[str, Any]) -> None:
+    """Insert one row, as SQL that both databases read."""
+    columns = ", ".join(f'"{column}"' for column in values)
+    literals = ", ".join(_literal(connection, value) for value in values.values())
+    await connection.execute_query(f'INSERT INTO "{table}" ({columns}) VALUES ({literals})')
+
+
+async def insert_all(connection: BaseDBAsyncClient) -> None:
+    """One row in every table; and a spare customer, lot and hold for second rows to refer to."""
+    for table, values in ROWS.items():
+        await insert(connection, table, values)
+    await insert(connection, "customers", ROWS["customers"] | {"id": row_id(11), "external_id": "c-11"})
+    await insert(connection, "lots", ROWS["lots"] | {"id": row_id(13), "sequence": 13})
+    await insert(connection, "holds", ROWS["holds"] | {"id": row_id(14)})
+
+
+def _literal(connection: BaseDBAsyncClient, value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        sqlite = connection.capabilities.dialect == "sqlite"
+        return f"X'{value.hex()}'" if sqlite else f"'\\x{value.hex()}'::bytea"
+    if isinstance(value, str):
+        return "'{}'".format(value.replace("'", "''"))
+    return str(value)

@@ -1,0 +1,391 @@
+"""The two connections: what they promise each other, other processes, and tasks that are cancelled."""
+
+import asyncio
+import contextvars
+import random
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import IntegrityError, OperationalError, TransactionManagementError
+from tortoise.transactions import in_transaction
+
+from app.backends.sqlite import SafeSqliteClient, split_statements
+from app.backends.transaction import uninterrupted
+from app.db import READER, WRITER, DatabaseUnreachableError, dialect, open_database, tortoise_config
+from app.models.customer import Customer
+from app.settings import Settings, SettingsError
+from tests.databases import ROWS, insert, row_id, settings_for
+
+ROUNDS = 150
+PATIENCE_S = 15
+
+
+@pytest.fixture
+async def counters(database: TortoiseContext) -> Callable[[], Awaitable[tuple[int, int]]]:
+    """Two numbers that every transaction of these tests changes alike; answers what is committed."""
+    script = "CREATE TABLE counters (name TEXT PRIMARY KEY, n BIGINT NOT NULL)"
+    await get_connection(WRITER).execute_script(script)
+    await get_connection(WRITER).execute_script("INSERT INTO counters VALUES ('a', 0), ('b', 0)")
+
+    async def committed() -> tuple[int, int]:
+        rows = await get_connection(READER).execute_query_dict("SELECT n FROM counters ORDER BY name")
+        return rows[0]["n"], rows[1]["n"]
+
+    return committed
+
+
+async def add_one(pause: Callable[[], Awaitable[object]] | None = None) -> None:
+    """Read, think, write: both counters go up by one, or neither."""
+    async with in_transaction(WRITER) as connection:
+        lock = " FOR UPDATE" if connection.capabilities.dialect == "postgres" else ""
+        rows = await connection.execute_query_dict(f"SELECT n FROM counters ORDER BY name{lock}")
+        await connection.execute_query(f"UPDATE counters SET n = {rows[0]['n'] + 1} WHERE name = 'a'")
+        if pause is not None:
+            await pause()
+        await connection.execute_query(f"UPDATE counters SET n = {rows[1]['n'] + 1} WHERE name = 'b'")
+
+
+# --- Addresses ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///coffer.sqlite3", "coffer.sqlite3"),
+        ("sqlite:///data/coffer.sqlite3", "data/coffer.sqlite3"),
+        ("sqlite:////var/lib/coffer.sqlite3", "/var/lib/coffer.sqlite3"),
+        ("sqlite://coffer.sqlite3", "coffer.sqlite3"),
+        ("SQLite:///my%20shop.sqlite3", "my shop.sqlite3"),
+    ],
+)
+def test_sqlite_addresses(url: str, path: str) -> None:
+    connections = tortoise_config(url)["connections"]
+    assert {name: c["credentials"]["file_path"] for name, c in connections.items()} == {
+        "default": path,
+        "writer": path,
+    }
+    assert dialect(url) == "sqlite"
+
+
+@pytest.mark.parametrize("url", ["postgres://u@h/shop", "postgresql://u:p%40@h:5432/shop?sslmode=require"])
+def test_postgres_addresses(url: str) -> None:
+    config = tortoise_config(url, pool_size_max=7)
+    assert {c["credentials"]["dsn"] for c in config["connections"].values()} == {url}
+    assert config["connections"]["default"]["credentials"]["maxsize"] == 7
+    assert dialect(url) == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("url", "cure"),
+    [
+        ("", "write sqlite:///"),
+        ("coffer.sqlite3", "write sqlite:///"),
+        ("mysql://h/shop", "mysql is not supported"),
+        ("sqlite:", "sqlite:////var/lib"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///", "needs a file"),
+        ("sqlite://:memory:", "needs a file"),
+        ("sqlite:///x?mode=ro", "takes no options"),
+        ("postgresql://u@h", "needs the database's name"),
+        ("postgresql://u:p@h:many/shop", "can't be read"),
+    ],
+)
+def test_addresses_that_will_not_do(url: str, cure: str) -> None:
+    with pytest.raises(SettingsError, match=cure) as refused:
+        tortoise_config(url)
+    assert str(refused.value).startswith("COFFER_DATABASE_URL: ")
+    assert "u:p" not in str(refused.value)
+
+
+# --- Opening ------------------------------------------------------------------------------------------------
+
+
+async def test_models_read_from_the_reader(database: TortoiseContext) -> None:
+    await insert(get_connection(WRITER), "customers", ROWS["customers"])
+    assert [customer.name for customer in await Customer.all()] == ["Ada"]
+
+
+async def test_the_reader_does_not_write(database: TortoiseContext) -> None:
+    with pytest.raises((OperationalError, TransactionManagementError), match=r"read-?only"):
+        await insert(get_connection(READER), "customers", ROWS["customers"])
+    async with in_transaction(READER) as connection:
+        assert await connection.execute_query_dict("SELECT 1 AS one") == [{"one": 1}]
+
+
+async def test_other_tasks_see_the_database_when_told_to(settings: Settings) -> None:
+    async with open_database(settings, for_all_tasks=True):
+        elsewhere = asyncio.create_task(count_customers(), context=contextvars.Context())
+        assert await elsewhere == 0
+    async with open_database(settings):
+        elsewhere = asyncio.create_task(count_customers(), context=contextvars.Context())
+        with pytest.raises(RuntimeError, match="No TortoiseContext"):
+            await elsewhere
+
+
+async def count_customers() -> int:
+    return await Customer.all().count()
+
+
+async def test_a_missing_directory(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnreachableError, match="There is no directory"):
+        async with open_database(settings_for(f"sqlite:///{tmp_path}/nowhere/coffer.sqlite3")):
+            pass
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Buy milk. " * 500)
+    with pytest.raises(DatabaseUnreachableError, match="COFFER_DATABASE_URL"):
+        async with open_database(settings_for(f"sqlite:///{path}")):
+            pass
+
+
+async def test_nobody_answers() -> None:
+    with pytest.raises(DatabaseUnreachableError, match="COFFER_DATABASE_URL"):
+        async with open_database(settings_for("postgresql://u:secret@127.0.0.1:1/shop")):
+            pass
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_pragmas_are_in_force(database: TortoiseContext) -> None:
+    async def pragmas(name: str) -> dict[str, Any]:
+        connection = get_connection(name)
+        wanted = ["journal_mode", "synchronous", "busy_timeout", "foreign_keys", "recursive_triggers"]
+        wanted += ["temp_store", "query_only", "journal_size_limit"]
+        rows = [(await connection.execute_query_dict(f"PRAGMA {pragma}"))[0] for pragma in wanted]
+        return dict(zip(wanted, (next(iter(row.values())) for row in rows), strict=True))
+
+    expected = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "busy_timeout": 10_000,
+        "foreign_keys": 1,
+        "recursive_triggers": 1,
+        "temp_store": 2,
+        "query_only": 0,
+        "journal_size_limit": -1,
+    }
+    assert await pragmas(WRITER) == expected
+    assert await pragmas(READER) == expected | {"query_only": 1}
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_a_statement_of_the_reader_ends_in_time(database_url: str) -> None:
+    settings = settings_for(database_url, database_statement_timeout_s=0.1)
+    async with open_database(settings):
+        with pytest.raises(Exception, match="statement timeout"):
+            await get_connection(READER).execute_query("SELECT pg_sleep(5)")
+        names = await get_connection(WRITER).execute_query_dict(
+            "SELECT DISTINCT application_name AS name FROM pg_stat_activity WHERE application_name LIKE 'coffer%'"
+            " AND datname = current_database() ORDER BY 1"
+        )
+        assert [row["name"] for row in names] == ["coffer reader", "coffer writer"]
+        await get_connection(WRITER).execute_query("SELECT pg_sleep(0.2)")
+
+
+# --- Processes side by side ---------------------------------------------------------------------------------
+
+
+async def test_processes_lose_nothing(
+    settings: Settings, counters: Callable[[], Awaitable[tuple[int, int]]]
+) -> None:
+    """With deferred transactions, most of these would end as "database is locked"."""
+    code = (
+        "import asyncio, sys; from app.db import open_database; from tests import test_db\n"
+        "from tests.databases import settings_for\n"
+        "async def main():\n"
+        "    async with open_database(settings_for(sys.argv[1])):\n"
+        f"        for _ in range({ROUNDS}): await test_db.add_one()\n"
+        "asyncio.run(main())"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", code, settings.database_url)
+        for _ in range(2)
+    ]
+    for _ in range(ROUNDS):
+        await add_one()
+    assert [await process.wait() for process in processes] == [0, 0]
+    assert await counters() == (3 * ROUNDS, 3 * ROUNDS)
+
+
+async def test_readers_do_not_wait_for_the_writer(
+    counters: Callable[[], Awaitable[tuple[int, int]]],
+) -> None:
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause() -> None:
+        written.set()
+        await go_on.wait()
+
+    writing = asyncio.create_task(add_one(pause))
+    await written.wait()
+    async with asyncio.timeout(PATIENCE_S):
+        assert await counters() == (0, 0)
+        async with in_transaction(READER):
+            assert await counters() == (0, 0)
+    go_on.set()
+    await writing
+    assert await counters() == (1, 1)
+
+
+# --- Cancellation -------------------------------------------------------------------------------------------
+
+
+async def test_cancellation_at_any_moment(counters: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+    """Whenever a task is cancelled, its transaction happened wholly or not at all, and the next one works."""
+    moments = random.Random(20260102)
+    async with asyncio.timeout(60):
+        for _ in range(ROUNDS):
+            tasks = [asyncio.create_task(add_one()) for _ in range(3)]
+            for _ in range(moments.randrange(30)):
+                await asyncio.sleep(0)
+            if moments.random() < 0.7:
+                await asyncio.sleep(moments.random() * 0.004)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            a, b = await counters()
+            assert a == b
+        before = (await counters())[0]
+        await asyncio.gather(*(add_one() for _ in range(5)))
+        assert await counters() == (before + 5, before + 5)
+
+
+async def test_cancelled_twice(counters: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+    """A second cancellation does not interrupt what the first one is waiting for."""
+    for steps in range(25):
+        task = asyncio.create_task(add_one())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(PATIENCE_S):
+        await add_one()
+    a, b = await counters()
+    assert a == b >= 1
+
+
+async def test_cancellation_of_the_first_connection(settings: Settings) -> None:
+    """The lock is free again when connecting itself was cancelled."""
+    for steps in range(12):
+        async with open_database(settings) as context:
+            writer = context.connections.get(WRITER)
+            await writer.close()
+            task = asyncio.create_task(writer.execute_query("SELECT 1"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            async with asyncio.timeout(PATIENCE_S):
+                await writer.execute_query("SELECT 1")
+
+
+async def test_a_failed_transaction_leaves_nothing_behind(
+    counters: Callable[[], Awaitable[tuple[int, int]]],
+) -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    for _ in range(5):
+        with pytest.raises(LookupError):
+            await add_one(fail)
+    assert await counters() == (0, 0)
+    await add_one()
+    assert await counters() == (1, 1)
+
+
+async def test_a_nested_transaction_is_undone_alone(
+    counters: Callable[[], Awaitable[tuple[int, int]]],
+) -> None:
+    async with in_transaction(WRITER) as connection:
+        await connection.execute_query("UPDATE counters SET n = 1")
+        with pytest.raises(LookupError):  # noqa: PT012 - what went before the failure is undone
+            async with in_transaction(WRITER) as nested:
+                await nested.execute_query("UPDATE counters SET n = 99")
+                raise LookupError
+    assert await counters() == (1, 1)
+
+
+async def test_uninterrupted_tells_of_failures() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0.01)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await uninterrupted(fail())
+    task = asyncio.create_task(uninterrupted(fail()))
+    await asyncio.sleep(0)
+    task.cancel("enough")
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await task
+    assert isinstance(cancelled.value.__cause__, LookupError)
+
+
+# --- SQLite's own ways to fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_begin_that_fails_releases_the_lock(
+    settings: Settings, counters: Callable[[], Awaitable[tuple[int, int]]]
+) -> None:
+    await get_connection(WRITER).execute_query("PRAGMA busy_timeout=10")
+    other = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        with pytest.raises(OperationalError, match="locked"):
+            await add_one()
+    other.execute("ROLLBACK")
+    other.close()
+    async with asyncio.timeout(PATIENCE_S):
+        await add_one()
+    assert await counters() == (1, 1)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_commit_that_fails_leaves_no_transaction(
+    counters: Callable[[], Awaitable[tuple[int, int]]],
+) -> None:
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"):  # noqa: PT012 - the end of the block commits
+        async with in_transaction(WRITER) as connection:
+            await connection.execute_query("PRAGMA defer_foreign_keys=ON")
+            await connection.execute_query("UPDATE counters SET n = 5")
+            await insert(connection, "wallets", ROWS["wallets"] | {"customer_id": row_id(999)})
+    await add_one()
+    assert await counters() == (1, 1)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_script_stays_in_its_transaction(
+    counters: Callable[[], Awaitable[tuple[int, int]]],
+) -> None:
+    """sqlite3's own executescript would commit what came before it."""
+    with pytest.raises(LookupError):  # noqa: PT012 - what went before the failure is undone
+        async with in_transaction(WRITER) as connection:
+            await connection.execute_query("UPDATE counters SET n = 1")
+            await connection.execute_script("UPDATE counters SET n = 2; UPDATE counters SET n = 3;")
+            raise LookupError
+    assert await counters() == (0, 0)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_many_rows_are_all_or_nothing(database: TortoiseContext) -> None:
+    client = get_connection(WRITER)
+    assert isinstance(client, SafeSqliteClient)
+    await client.execute_script("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
+    await client.execute_many("INSERT INTO numbers VALUES (?)", [[1], [2]])
+    with pytest.raises(IntegrityError):
+        await client.execute_many("INSERT INTO numbers VALUES (?)", [[3], [1]])
+    assert len(await client.execute_query_dict("SELECT n FROM numbers")) == 2
+
+
+def test_statements_are_split_where_sqlite_ends_them() -> None:
+    trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; SELECT ';'; END;"
+    assert split_statements(f"SELECT 1; {trigger} SELECT 2") == ["SELECT 1;", trigger, "SELECT 2;"]

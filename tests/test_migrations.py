@@ -1,0 +1,394 @@
+"""What the database itself refuses, on both databases, and how its tables come to be."""
+
+import asyncio
+import importlib
+import sys
+from typing import Any
+
+import pytest
+from tortoise import fields
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext, get_current_context
+from tortoise.exceptions import IntegrityError, OperationalError
+from tortoise.migrations.autodetector import MigrationAutodetector
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.operations import AlterModelOptions, Operation
+from tortoise.migrations.schema_generator.state import State
+from tortoise.migrations.schema_generator.state_apps import StateApps
+from tortoise.models import Model
+from tortoise.transactions import in_transaction
+
+from app.db import (
+    APP_LABEL,
+    MIGRATIONS_MODULE,
+    WRITER,
+    DatabaseAheadError,
+    DatabaseBehindError,
+    migrate,
+    open_database,
+    pending_migrations,
+    require_migrated,
+)
+from app.migrations._operations import ReplaceCheck, replace_check
+from app.settings import Settings
+from tests.databases import FRESH, ROWS, insert, insert_all, row_id, settings_for
+
+initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
+
+CHECKS = {f"{table.table}_{name}" for table in initial.TABLES for name in table.checks}
+INDEXES = {statement.split()[2] for statement in initial.INDEXES}
+
+
+@pytest.fixture
+async def writer(database: TortoiseContext) -> BaseDBAsyncClient:
+    """The writing connection of a database with one row in each table."""
+    connection = database.connections.get(WRITER)
+    await insert_all(connection)
+    return connection
+
+
+def tables() -> list[type[Model]]:
+    """All models of the open database."""
+    context = get_current_context()
+    assert context is not None
+    assert context.apps is not None
+    return list(context.apps[APP_LABEL].values())
+
+
+# --- Checks -------------------------------------------------------------------------------------------------
+
+VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
+    ("customers", {"external_id": ""}, "external_id_not_empty"),
+    ("idempotency_keys", {"key": ""}, "key_not_empty"),
+    ("settings_versions", {"version": 0}, "version_positive"),
+    ("settings_versions", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("wallets", {"status": "CLOSED"}, "status_known"),
+    ("wallets", {"held_minor": -1}, "held_not_negative"),
+    ("wallets", {"overdraft_minor": -1}, "overdraft_not_negative"),
+    ("wallets", {"sequence": -1}, "sequence_not_negative"),
+    ("wallets", {"version": -1}, "version_not_negative"),
+    ("audit_entries", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("holds", {"purpose": "FUN"}, "purpose_known"),
+    ("holds", {"status": "HALF"}, "status_known"),
+    ("holds", {"amount_minor": 0}, "amount_positive"),
+    ("holds", {"captured_minor": -1}, "captured_not_negative"),
+    ("holds", {"released_minor": -1}, "released_not_negative"),
+    ("holds", {"captured_minor": 300, "released_minor": 101}, "within_amount"),
+    ("lots", {"bucket": "OVERDRAFT"}, "bucket_known"),
+    ("lots", {"sequence": 0}, "sequence_positive"),
+    ("lots", {"original_minor": 0, "remaining_minor": 0, "held_minor": 0}, "original_positive"),
+    ("lots", {"remaining_minor": -1}, "remaining_not_negative"),
+    ("lots", {"held_minor": -1}, "held_not_negative"),
+    ("lots", {"remaining_minor": 601}, "within_original"),
+    ("reservations", {"amount_minor": 0}, "amount_positive"),
+    ("reservations", {"captured_minor": -1}, "captured_not_negative"),
+    ("reservations", {"released_minor": -1}, "released_not_negative"),
+    ("reservations", {"captured_minor": 400, "released_minor": 1}, "within_amount"),
+    ("transactions", {"sequence": 0}, "sequence_positive"),
+    ("transactions", {"kind": "GUESS"}, "kind_known"),
+    ("transactions", {"counter_account": "ELSEWHERE"}, "counter_account_known"),
+    ("transactions", {"amount_minor": 0}, "amount_not_zero"),
+    ("transactions", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("transactions", {"corrects_id": row_id(106)}, "corrects_another"),
+    ("allocations", {"bucket": "GOLD"}, "bucket_known"),
+    ("allocations", {"bucket": "OVERDRAFT"}, "overdraft_has_no_lot"),
+    ("allocations", {"lot_id": None}, "overdraft_has_no_lot"),
+    ("allocations", {"amount_minor": 0}, "amount_not_zero"),
+    ("withdrawals", {"status": "LOST"}, "status_known"),
+    ("withdrawals", {"amount_minor": 0}, "amount_positive"),
+    ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
+    ("withdrawals", {"decided_by_kind": "ROBOT"}, "decided_by_kind_known"),
+]
+
+
+async def test_every_check_is_refused_by_its_name(writer: BaseDBAsyncClient) -> None:
+    """Each bad row is refused by exactly the check that is about it."""
+    assert {f"{table}_{name}" for table, _, name in VIOLATIONS} == CHECKS
+    for table, bad, name in VIOLATIONS:
+        with pytest.raises(IntegrityError) as refused:
+            await insert(writer, table, ROWS[table] | FRESH[table] | bad)
+        assert f"{table}_{name}" in str(refused.value), (table, bad)
+
+
+async def test_every_check_is_in_the_catalogue(writer: BaseDBAsyncClient) -> None:
+    if writer.capabilities.dialect == "postgres":
+        rows = await writer.execute_query_dict(
+            "SELECT conname AS name FROM pg_constraint WHERE contype = 'c'"
+        )
+        present = {row["name"] for row in rows}
+    else:
+        rows = await writer.execute_query_dict("SELECT sql FROM sqlite_schema WHERE type = 'table'")
+        present = {name for name in CHECKS for row in rows if f'CONSTRAINT "{name}" CHECK' in row["sql"]}
+    assert present >= CHECKS
+
+
+async def test_second_rows_are_welcome(writer: BaseDBAsyncClient) -> None:
+    """The rows that the violations start from are themselves fine."""
+    for table, values in ROWS.items():
+        await insert(writer, table, values | FRESH[table])
+    overdraft = {"id": row_id(207), "position": 2, "bucket": "OVERDRAFT", "lot_id": None}
+    await insert(writer, "allocations", ROWS["allocations"] | overdraft)
+
+
+async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
+    """SQLite would keep a fraction, a text, or a number beyond 64 bits, as it likes."""
+    columns = [
+        (model._meta.db_table, column)
+        for model in tables()
+        for name, column in model._meta.fields_db_projection.items()
+        if isinstance(model._meta.fields_map[name], (fields.BigIntField, fields.IntField))
+    ]
+    assert ("wallets", "posted_minor") in columns
+    assert ("lots", "sequence") in columns
+    for table, column in columns:
+        for bad in (9_223_372_036_854_775_808, "many"):
+            with pytest.raises((IntegrityError, OperationalError)):
+                await insert(writer, table, ROWS[table] | FRESH[table] | {column: bad})
+        if writer.capabilities.dialect == "sqlite":
+            with pytest.raises(IntegrityError, match=f"{table}_{column}_integer"):
+                await insert(writer, table, ROWS[table] | FRESH[table] | {column: 400.5})
+
+
+# --- Keys ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "same"),
+    [
+        ("customers", {"external_id": "c-1"}),
+        ("wallets", {"customer_id": row_id(1)}),
+        ("lots", {"sequence": 1}),
+        ("reservations", {"lot_id": row_id(3)}),
+        ("transactions", {"sequence": 1}),
+        ("transactions", {"reference": "T-1"}),
+        ("allocations", {"position": 0}),
+        ("withdrawals", {"hold_id": row_id(4)}),
+        ("withdrawals", {"reference": "W-1"}),
+        ("settings_versions", {"version": 1}),
+        ("idempotency_keys", {"key": "k-1"}),
+    ],
+)
+async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match=r"(?i)unique"):
+        await insert(writer, table, ROWS[table] | FRESH[table] | same)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [(table, column) for table, row in ROWS.items() for column in row if column.endswith("_id")],
+)
+async def test_references(writer: BaseDBAsyncClient, table: str, column: str) -> None:
+    if column in {"external_id", "actor_id", "requested_by_id", "decided_by_id"}:
+        return  # ids of the store's, not of our tables
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+        await insert(writer, table, ROWS[table] | FRESH[table] | {column: row_id(999)})
+
+
+async def test_indexes(writer: BaseDBAsyncClient) -> None:
+    if writer.capabilities.dialect == "postgres":
+        rows = await writer.execute_query_dict("SELECT indexname AS name FROM pg_indexes")
+    else:
+        rows = await writer.execute_query_dict("SELECT name FROM sqlite_schema WHERE type = 'index'")
+    assert {row["name"] for row in rows} >= INDEXES
+
+
+# --- Triggers -----------------------------------------------------------------------------------------------
+
+
+async def test_append_only(writer: BaseDBAsyncClient) -> None:
+    for table, message in initial.APPEND_ONLY.items():
+        column = next(name for name in ROWS[table] if name.endswith("_at") or name == "position")
+        for statement in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+            with pytest.raises(IntegrityError) as refused:
+                await writer.execute_query(statement)
+            assert message in str(refused.value)
+
+
+async def test_kept(writer: BaseDBAsyncClient) -> None:
+    for table, message in initial.KEPT.items():
+        with pytest.raises(IntegrityError) as refused:
+            await writer.execute_query(f"DELETE FROM {table}")
+        assert message in str(refused.value)
+
+
+async def test_every_table_is_append_only_or_kept() -> None:
+    assert {table.table for table in initial.TABLES} == {*initial.APPEND_ONLY, *initial.KEPT}
+
+
+async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
+    changed = {"bucket": "'PROMO'", "currency": "'EUR'"}
+    for table, columns, message in initial.IDENTITY:
+        for column in columns:
+            value = changed.get(column) or (f"'{row_id(11)}'" if column.endswith("id") else f"{column} + 7")
+            with pytest.raises(IntegrityError) as refused:
+                await writer.execute_query(f"UPDATE {table} SET {column} = {value}")
+            assert message in str(refused.value), (table, column)
+
+
+async def test_the_rest_changes(writer: BaseDBAsyncClient) -> None:
+    """The ledger's own updates, which set identity columns to what they are, go through."""
+    await writer.execute_query(
+        "UPDATE wallets SET posted_minor = 7, version = version + 1, currency = currency"
+    )
+    await writer.execute_query("UPDATE lots SET remaining_minor = 1, bucket = bucket")
+    await writer.execute_query("UPDATE holds SET status = 'CAPTURED', captured_minor = amount_minor")
+    await writer.execute_query("UPDATE withdrawals SET status = 'PAID'")
+    rows = await writer.execute_query_dict("SELECT posted_minor, version FROM wallets")
+    assert [tuple(row.values()) for row in rows] == [(7, 3)]
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_truncate(writer: BaseDBAsyncClient) -> None:
+    for table, message in (initial.APPEND_ONLY | initial.KEPT).items():
+        with pytest.raises(IntegrityError) as refused:
+            await writer.execute_script(f"TRUNCATE {table} CASCADE")
+        assert any(known in str(refused.value) for known in (initial.APPEND_ONLY | initial.KEPT).values())
+        triggers = await writer.execute_query_dict(
+            f"SELECT tgname FROM pg_trigger WHERE tgname = '{table}_refuse_truncate'"
+        )
+        assert len(triggers) == 1, message
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_replace_is_a_delete(writer: BaseDBAsyncClient) -> None:
+    """INSERT OR REPLACE deletes what is in its way, past the triggers, unless a pragma says otherwise."""
+    with pytest.raises(IntegrityError, match="post a correction"):
+        await writer.execute_query("INSERT OR REPLACE INTO transactions SELECT * FROM transactions")
+
+
+# --- Migrating ----------------------------------------------------------------------------------------------
+
+
+async def test_migrating_twice_does_nothing_more(empty_database_url: str) -> None:
+    settings = settings_for(empty_database_url)
+    steps: list[str] = []
+    done = await migrate(settings, steps.append)
+    assert done[0] == "0001_initial"
+    assert steps == done
+    assert await migrate(settings) == []
+    async with open_database(settings):
+        assert await pending_migrations() == []
+        await require_migrated()
+
+
+async def test_two_processes_migrate_at_once(empty_database_url: str) -> None:
+    code = (
+        "import asyncio, sys; from app.db import migrate; from tests.databases import settings_for;"
+        "print(*asyncio.run(migrate(settings_for(sys.argv[1]))))"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, empty_database_url, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    answers = [(await process.communicate())[0].decode().split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    applied = [name for answer in answers for name in answer]
+    assert applied.count("0001_initial") == 1
+    assert len(applied) == len(set(applied))
+
+
+async def test_a_database_that_is_behind(empty_database_url: str) -> None:
+    async with open_database(settings_for(empty_database_url)):
+        assert "0001_initial" in await pending_migrations()
+        with pytest.raises(DatabaseBehindError, match="python -m app migrate"):
+            await require_migrated()
+
+
+async def test_a_database_that_is_ahead(settings: Settings) -> None:
+    async with open_database(settings):
+        await get_connection(WRITER).execute_query(
+            "INSERT INTO tortoise_migrations (app, name, applied_at)"
+            f" VALUES ('{APP_LABEL}', '9999_future', '2030-01-01 00:00:00+00:00')"
+        )
+        with pytest.raises(DatabaseAheadError, match="9999_future"):
+            await require_migrated()
+    with pytest.raises(DatabaseAheadError, match="Install that version"):
+        await migrate(settings)
+
+
+async def test_models_and_migrations_agree(database: TortoiseContext) -> None:
+    """Nothing is left for `makemigrations` to do. (Docstrings, which Tortoise takes for comments, don't count.)"""
+    assert database.apps is not None
+    detector = MigrationAutodetector(database.apps, {APP_LABEL: {"migrations": MIGRATIONS_MODULE}})
+    found = [operation for migration in await detector.changes() for operation in migration.operations]
+    assert [operation.describe() for operation in found if not isinstance(operation, AlterModelOptions)] == []
+
+
+async def test_columns_are_those_of_the_models(writer: BaseDBAsyncClient) -> None:
+    for model in tables():
+        table = model._meta.db_table
+        if writer.capabilities.dialect == "postgres":
+            query = f"SELECT column_name AS name FROM information_schema.columns WHERE table_name = '{table}'"
+        else:
+            query = f"SELECT name FROM pragma_table_info('{table}')"
+        names = {row["name"] for row in await writer.execute_query_dict(query)}
+        assert names == set(model._meta.fields_db_projection.values())
+
+
+# --- Later migrations ---------------------------------------------------------------------------------------
+
+
+async def test_a_closed_set_is_widened(writer: BaseDBAsyncClient) -> None:
+    """A table keeps its rows, references, checks, indexes and triggers when one of its checks is replaced."""
+    before = await _definitions(writer)
+    kinds = (*initial.TRANSACTION_KINDS, "GIFT")
+    await _apply(writer, ReplaceCheck("transactions", "kind_known", initial.one_of("kind", kinds)))
+
+    await insert(
+        writer,
+        "transactions",
+        ROWS["transactions"] | FRESH["transactions"] | {"id": row_id(206), "kind": "GIFT"},
+    )
+    after = await _definitions(writer)
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert changed == {"transactions_kind_known" if "transactions_kind_known" in before else "transactions"}
+    another = ROWS["transactions"] | {"id": row_id(106), "sequence": 3, "reference": "T-3"}
+    for bad, name in [(bad, name) for table, bad, name in VIOLATIONS if table == "transactions"]:
+        with pytest.raises(IntegrityError, match=f"transactions_{name}"):
+            await insert(writer, "transactions", another | bad)
+    with pytest.raises(IntegrityError, match="post a correction"):
+        await writer.execute_query("DELETE FROM transactions")
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+        await insert(
+            writer,
+            "allocations",
+            ROWS["allocations"] | FRESH["allocations"] | {"transaction_id": row_id(999)},
+        )
+
+
+def test_replacing_a_check_keeps_its_neighbours() -> None:
+    definition = """CREATE TABLE "t" ("a" INT, CONSTRAINT "t_a" CHECK (a IN (')', '(''')), "b" TEXT)"""
+    assert replace_check(definition, "t_a", "a > 0") == (
+        'CREATE TABLE "t" ("a" INT, CONSTRAINT "t_a" CHECK (a > 0), "b" TEXT)'
+    )
+
+
+async def _apply(connection: BaseDBAsyncClient, operation: Operation) -> None:
+    """Run one operation as `migrate` would."""
+    sqlite = connection.capabilities.dialect == "sqlite"
+    if sqlite:
+        await connection.execute_query("PRAGMA foreign_keys=OFF")
+    async with in_transaction(WRITER) as transaction:
+        editor = MigrationExecutor(transaction, {})._schema_editor()
+        state = State(models={}, apps=StateApps())
+        await operation.database_forward(APP_LABEL, state, state, editor)
+        if sqlite:
+            assert await transaction.execute_query_dict("PRAGMA foreign_key_check") == []
+    if sqlite:
+        await connection.execute_query("PRAGMA foreign_keys=ON")
+
+
+async def _definitions(connection: BaseDBAsyncClient) -> dict[str, str]:
+    """What the database says of its tables, checks, indexes and triggers, by name."""
+    if connection.capabilities.dialect == "sqlite":
+        query = "SELECT name, sql AS definition FROM sqlite_schema WHERE sql IS NOT NULL"
+    else:
+        query = (
+            "SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint"
+            " UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+        )
+    return {row["name"]: row["definition"] for row in await connection.execute_query_dict(query)}

@@ -1,0 +1,142 @@
+"""What the environment may say, and how a wrong word in it is answered."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, SettingsError, environment_variable, load_settings
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no `.env` of whoever runs the tests."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(environment_variable(field), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Load the settings with these variables, named without their prefix."""
+
+    def loaded(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(environment_variable(name), value)
+        return load_settings()
+
+    return loaded
+
+
+def test_nothing_is_required_to_begin() -> None:
+    settings = load_settings()
+    assert settings.database_url == "sqlite:///coffer.sqlite3"
+    assert settings.currency == "USD"
+    assert settings.in_development
+    assert settings.jwt_secret is None
+    assert settings.graphiql is None
+
+
+def test_every_field_says_what_it_is_for() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+def test_the_environment_is_read(load: Callable[..., Settings]) -> None:
+    settings = load(
+        port="9000",
+        environment="Production",
+        currency="eur",
+        jwt_secret=SECRET,
+        graphiql="false",
+        log_level="WARNING",
+        cors_origins="https://shop.example/, https://admin.shop.example,",
+        store_name="",
+    )
+    assert settings.port == 9000
+    assert not settings.in_development
+    assert settings.currency == "EUR"
+    assert settings.jwt_secret is not None
+    assert settings.jwt_secret.get_secret_value() == SECRET
+    assert settings.graphiql is False
+    assert settings.log_level == "warning"
+    assert settings.cors_origins == ("https://shop.example", "https://admin.shop.example")
+    assert settings.store_name == "My store"
+
+
+def test_the_file_is_read_and_the_environment_comes_first(
+    load: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("COFFER_PORT=9001\nCOFFER_STORE_NAME=Tea & Co\nOTHER=1\n")
+    settings = load(port="9002")
+    assert settings.port == 9002
+    assert settings.store_name == "Tea & Co"
+    assert load_settings(port=9003).port == 9003
+
+
+@pytest.mark.parametrize("code", ["USD", "JPY", "KWD"])
+def test_currencies(load: Callable[..., Settings], code: str) -> None:
+    assert load(currency=code).currency == code
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("port", "many", "COFFER_PORT: 'many' will not do; it should be a valid integer."),
+        ("port", "70000", "COFFER_PORT: '70000' will not do; it should be less than or equal to 65535."),
+        ("log_format", "xml", "COFFER_LOG_FORMAT: 'xml' will not do; it should be 'console' or 'json'."),
+        (
+            "currency",
+            "XYZ",
+            "COFFER_CURRENCY: 'XYZ' is no ISO 4217 currency code. Use one such as USD, EUR or JPY.",
+        ),
+        (
+            "currency",
+            "UYW",
+            "COFFER_CURRENCY: Wallets can't be kept in UYW.",
+        ),
+        (
+            "jwt_secret",
+            "hush",
+            "COFFER_JWT_SECRET: the secret has 4 bytes and needs 32; make one with: openssl rand -hex 32.",
+        ),
+        (
+            "database_pool_size_min",
+            "11",
+            "COFFER_DATABASE_POOL_SIZE_MIN (11) is above COFFER_DATABASE_POOL_SIZE_MAX (10); raise the second.",
+        ),
+        (
+            "cors_origins",
+            "shop.example",
+            "COFFER_CORS_ORIGINS: shop.example is no origin; write one like https://shop.example.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    load: Callable[..., Settings], field: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(**{field: value})
+    assert str(refused.value) == sentence
+
+
+def test_all_that_is_wrong_is_said_at_once(load: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(port="x", workers="0", log_level="loud")
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_secrets_are_not_repeated(load: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(jwt_secret="my-pet's-name")
+    assert "pet" not in str(refused.value)
+    assert SECRET not in repr(load(jwt_secret=SECRET))
