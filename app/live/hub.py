@@ -1,7 +1,7 @@
 """The hub: topics, their subscribers, and the tasks that read for all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -150,8 +150,8 @@ class Hub:
 
     async def wallet_updates(
         self, wallet_id: UUID, after_sequence: int | None = None
-    ) -> AsyncIterator[WalletUpdate]:
-        """Follow one wallet; ends when the hub stops.
+    ) -> AsyncGenerator[WalletUpdate, None]:
+        """Follow one wallet; ends when the hub stops. Whoever leaves early closes it (`contextlib.aclosing`).
 
         Without `after_sequence`: the present state, then every change. With it: every transaction after that
         number, then the present state, then every change. Raises `InvalidResume`, `UnknownWallet`,
@@ -219,8 +219,8 @@ class Hub:
             )
         self._mark(topic)
 
-    async def store_transactions(self) -> AsyncIterator[tuple[Wallet, Transaction]]:
-        """Follow every transaction of the store; ends when the hub stops.
+    async def store_transactions(self) -> AsyncGenerator[tuple[Wallet, Transaction], None]:
+        """Follow every transaction of the store, to be left like `wallet_updates`.
 
         Each comes once, a wallet's in order and without a gap, beginning with what the process hears of once
         the first item is asked for (docs/adr/0006-live-balances.md has it precisely). The wallet is the newest

@@ -1,28 +1,36 @@
-"""What `live` asks of the database, over the reading connection."""
+"""What `live` asks of the database, over the reading connection, and who tells it of other processes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
 
+from app.db import READER, Dialect, dialect
 from app.domain.ledger import Transaction, Wallet
+from app.live import Hub, PostgresListener, SqliteWatcher
 from app.services.ledger import records
+from app.settings import Settings
+
+
+def _reader() -> BaseDBAsyncClient:
+    return get_connection(READER)
 
 
 class DatabaseSource:
     """Implements `app.live.Source`: a statement each, on either database.
 
-    Takes the connection itself rather than its name: whoever reads may run in a task that Tortoise's context
-    variable never reached.
+    It can be made before the database is open: the connection is looked up when it is needed.
     """
 
-    def __init__(self, connection: BaseDBAsyncClient) -> None:
+    def __init__(self, database: Dialect, connection: Callable[[], BaseDBAsyncClient] = _reader) -> None:
         self._connection = connection
-        self._sql = _SQLITE if connection.capabilities.dialect == "sqlite" else _POSTGRES
-        self._encode = _json if connection.capabilities.dialect == "sqlite" else _array
+        self._is_sqlite = database == "sqlite"
+        self._sql = _SQLITE if self._is_sqlite else _POSTGRES
+        self._encode = _json if self._is_sqlite else _array
 
     async def wallets(self, wallet_ids: Collection[UUID]) -> Sequence[Wallet]:
         """See `Source`."""
@@ -55,17 +63,29 @@ class DatabaseSource:
 
     async def data_version(self) -> int:
         """Return SQLite's number that changes with every commit of another connection."""
-        _, rows = await self._connection.execute_query("PRAGMA data_version")
+        _, rows = await self._connection().execute_query("PRAGMA data_version")
         version: int = rows[0]["data_version"]
         return version
 
     async def _select(self, name: str, *values: Any) -> Sequence[Mapping[str, Any]]:
-        _, rows = await self._connection.execute_query(self._sql[name], list(values))
+        _, rows = await self._connection().execute_query(self._sql[name], list(values))
         return rows
 
     def _time(self, value: datetime) -> Any:
         # SQLite compares times as text, in the form in which Tortoise writes them.
-        return value.isoformat(" ") if self._sql is _SQLITE else value
+        return value.isoformat(" ") if self._is_sqlite else value
+
+
+def live_hub(
+    settings: Settings, *, process: str, clock: Callable[[], datetime]
+) -> tuple[Hub, PostgresListener | SqliteWatcher]:
+    """Return the hub of this process, and the listener that it is to run with: `hub.running(listener)`."""
+    database = dialect(settings.database_url)
+    source = DatabaseSource(database)
+    hub = Hub(source, queue_max=settings.live_queue_max, clock=clock)
+    if database == "sqlite":
+        return hub, SqliteWatcher(hub, source.data_version, interval_s=settings.live_poll_interval_s)
+    return hub, PostgresListener(hub, settings.database_url, process=process)
 
 
 def _json(values: Collection[Any]) -> str:
