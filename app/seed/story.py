@@ -12,8 +12,8 @@ from app.seed import decisions
 from app.seed.decisions import Decision, explained
 from app.seed.people import DEMO_CUSTOMER, SEED, Person, people
 
-DAYS = 420
-SLOTS = 3
+DAYS = 400
+SLOTS = 2
 """Times of a day at which things happen; what happens in one slot shares a batch, and so a time."""
 
 STAFF = tuple(Actor(ActorKind.STAFF, name) for name in ("mira", "jonas", "aiko", "tomas"))
@@ -135,7 +135,7 @@ class Plot:
         """Return who of the staff does it."""
         return self.chance.choice(STAFF)
 
-    def happens(  # noqa: PLR0917 - a line of the plot reads from left to right
+    def happens(
         self, day: int, command: str, actor: Actor, decision: Decision, after: int | None = None
     ) -> int:
         """Write an event down and return its number; what lies beyond the story's end is left out."""
