@@ -25,9 +25,9 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(
-    r"eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
+    r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
     r"|(?<=bearer )\S+"
-    r"|(?<=://)[^\s/@]+:[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
+    r"|(?<=://)[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
     re.IGNORECASE,
 )
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
@@ -72,7 +72,7 @@ def _last_processors(*, json: bool, colors: bool) -> list[Processor]:
     if json:
         # The stack becomes text before it is masked, since messages of errors quote what they choked on.
         return [structlog.processors.format_exc_info, redacted, structlog.processors.JSONRenderer(_dumps)]
-    # Plain stacks: the pretty ones print local variables, and those hold tokens.
+    # Stacks are text already, and plain: the pretty ones print local variables, and those hold tokens.
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
     )

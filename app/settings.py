@@ -2,17 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-import iso4217
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.errors import FieldInvalid
+from app.domain.money import currency_of
+
 ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
-
-# How the fractions of a currency are counted: whole, hundredths, thousandths. ISO 4217 has a few others (UYW
-# has four digits, XAU none at all); no store keeps its prices in them.
-CURRENCY_EXPONENTS = frozenset({0, 2, 3})
 
 
 class SettingsError(Exception):
@@ -118,16 +116,10 @@ class Settings(BaseSettings):
     @field_validator("currency", mode="before")
     @classmethod
     def _known_currency(cls, value: object) -> str:
-        code = str(value).strip().upper()
         try:
-            exponent = iso4217.Currency(code).exponent
-        except ValueError:
-            raise ValueError(
-                f"{value} is no ISO 4217 currency code; write one like USD, EUR or JPY"
-            ) from None
-        if exponent not in CURRENCY_EXPONENTS:
-            raise ValueError(f"{code} is not supported: its amounts do not have 0, 2 or 3 decimal places")
-        return code
+            return currency_of(str(value).strip().upper()).code
+        except FieldInvalid as error:
+            raise ValueError(str(error).rstrip(".")) from None
 
     @field_validator("log_level", "log_format", "environment", mode="before")
     @classmethod

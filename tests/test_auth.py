@@ -23,6 +23,7 @@ from app.auth import (
 )
 from app.auth.claims import claim_path
 from app.auth.keys import jwk_key
+from app.auth.token import check_issuer
 from app.domain.access import ANONYMOUS, ROLES, Capability, Principal, PrincipalKind
 from tests.issuers import (
     SECRET,
@@ -508,6 +509,13 @@ async def test_refuses_other_issuers(named: str | None) -> None:
     assert await refusal(door({"issuer": ISSUER, "secret": SECRET}), token) is Failure.UNKNOWN_ISSUER
 
 
+@pytest.mark.parametrize("claims", [{}, {"iss": None}, {"iss": "https://evil.example"}, {"iss": [ISSUER]}])
+def test_the_issuer_is_looked_at_again_once_it_is_proven(claims: dict[str, object]) -> None:
+    check_issuer({"iss": ISSUER}, ISSUER)
+    with pytest.raises(AuthenticationError):
+        check_issuer(claims, ISSUER)
+
+
 @pytest.mark.parametrize("named", [5, [ISSUER], {"a": 1}, True])
 async def test_refuses_issuers_that_are_no_text(named: object) -> None:
     header, _, signature = sign({"sub": "c1"}).split(".")
@@ -731,7 +739,8 @@ BROKEN = {
     "odd keys": (200, b'{"keys": {"a": 1}}'),
     "odd members": (200, b'{"keys": [1, null, "a", [], {}, {"kty": "oct", "k": "AAAA"}]}'),
     "empty": (200, b'{"keys": []}'),
-    "oversized": (200, b'{"keys": [' + b" " * 600_000 + b"]}"),
+    # The right key is in it, so that nothing but the size can be what is refused.
+    "oversized": (200, json.dumps({"keys": [jwk(rsa_key("a"), "k1")]}).encode() + b" " * 600_000),
     "redirect": (302, b""),
 }
 

@@ -97,12 +97,12 @@ def test_currencies(load: Callable[..., Settings], code: str) -> None:
         (
             "currency",
             "XYZ",
-            "COFFER_CURRENCY: XYZ is no ISO 4217 currency code; write one like USD, EUR or JPY.",
+            "COFFER_CURRENCY: 'XYZ' is no ISO 4217 currency code. Use one such as USD, EUR or JPY.",
         ),
         (
             "currency",
             "UYW",
-            "COFFER_CURRENCY: UYW is not supported: its amounts do not have 0, 2 or 3 decimal places.",
+            "COFFER_CURRENCY: Wallets can't be kept in UYW.",
         ),
         (
             "jwt_secret",

@@ -42,7 +42,7 @@ class SafeSqliteClient(SqliteClient):
         self.begin_statement = begin
         # The order counts: busy_timeout must be in force before journal_mode asks for a lock, and nothing can
         # be set up any more once query_only is on. Tortoise's own additions (journal_size_limit is one: 16 kB,
-        # which would truncate the log after nearly every batch) come from its constructor and are dropped.
+        # which would cut the log at nearly every checkpoint) come from its constructor and are dropped.
         self.pragmas = {name: value for name, value in pragmas.items() if name not in _NOT_PRAGMAS}
 
     async def create_connection(self, with_db: bool) -> None:

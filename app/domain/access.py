@@ -26,6 +26,8 @@ class Capability(StrEnum):
     """Request or cancel a withdrawal on behalf of a customer."""
     WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
     """Reject a withdrawal or mark it as paid."""
+    LEDGER_VERIFY = "LEDGER_VERIFY"
+    """Verify the whole ledger."""
     SETTINGS_READ = "SETTINGS_READ"
     """See the store's settings."""
     SETTINGS_WRITE = "SETTINGS_WRITE"
@@ -74,6 +76,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WALLETS_READ,
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
+            Capability.LEDGER_VERIFY,
             Capability.SETTINGS_READ,
         }
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from app.execution.errors import RefusedError, present
+from app.execution.errors import refused_by
 
 Authenticate = Callable[[str | None, Mapping[str, Any] | None], Any]
 """(authorization header, connection_init payload) → the principal, or an awaitable of it; raises an error with a code."""
@@ -32,7 +32,7 @@ class Callers:
         try:
             return await _value(self.authenticate_with(authorization, connection_params))
         except Exception as error:
-            raise RefusedError([present(error, request_id)]) from error
+            raise refused_by(error, request_id) from error
 
     async def context(self, principal: Any, connection: HTTPConnection, request_id: str) -> object:
         """Return a new context."""

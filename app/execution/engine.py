@@ -15,7 +15,7 @@ from graphql import ExecutionResult, Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
 from app.execution.documents import Documents, Operation, core_schema
-from app.execution.errors import ErrorCode, RefusedError, present, present_all, refusal, with_code
+from app.execution.errors import ErrorCode, RefusedError, present, present_all, refusal, refused_by, with_code
 from app.execution.limits import Limits
 from app.execution.persisted import PersistedDocuments
 from app.execution.requests import GraphQLRequest
@@ -78,16 +78,20 @@ class Engine:
         executor = self._executor(operation, request, await self._context(fresh_context, request_id))
         try:
             source = await _settled(create_source_event_stream(executor))
-            if isinstance(source, ExecutionResult):
-                yield {"errors": present_all(source.errors or [], request_id)}
-                return
-            async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
-                async for payload in cast("AsyncIterable[Any]", events):
+        except Exception as error:  # noqa: BLE001 - graphql-core lets through what it did not expect
+            yield {"errors": [present(error, request_id)]}
+            return
+        if isinstance(source, ExecutionResult):
+            yield {"errors": present_all(source.errors or [], request_id)}
+            return
+        async with aclosing(_closeable(source)) as events:
+            try:
+                async for payload in events:
                     event = executor.build_per_event_executor(payload)
                     event.context_value = await fresh_context()
                     yield await self._to_the_end(event, request_id, serially=False)
-        except Exception as error:  # noqa: BLE001 - whatever breaks the source is told to the caller, masked
-            yield {"errors": [present(error, request_id)]}
+            except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
+                yield {"errors": [present(error, request_id)]}
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until what runs has ended, or the time is up."""
@@ -103,7 +107,7 @@ class Engine:
         try:
             return await fresh_context()
         except Exception as error:
-            raise RefusedError([present(error, request_id)]) from error
+            raise refused_by(error, request_id) from error
 
     def _executor(self, operation: Operation, request: GraphQLRequest, context: object) -> Executor[Any]:
         executor = self._executor_class.build(
@@ -145,6 +149,17 @@ def _response(result: ExecutionResult, request_id: str) -> Response:
     if not result.errors:
         return {"data": result.data}
     return {"errors": present_all(result.errors, request_id), "data": result.data}
+
+
+async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    """Give any source the end that generators have; most are generators, some only iterate."""
+    try:
+        async for payload in source:
+            yield payload
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _settled(value: Any) -> Any:

@@ -84,12 +84,30 @@ class RefusedError(Exception):
     """
 
     def __init__(
-        self, errors: list[dict[str, Any]], *, status: int | None = None, of_document: bool = False
+        self,
+        errors: list[dict[str, Any]],
+        *,
+        status: int | None = None,
+        of_document: bool = False,
+        noted: bool = False,
     ) -> None:
         super().__init__(errors[0]["message"])
         self.errors = errors
         self.of_document = of_document
+        self._noted = noted
         self.status = status or STATUS_BY_CODE.get(errors[0]["extensions"]["code"], 400)
+
+    def note(self, request_id: str) -> None:
+        """Write the refusal down, a line at info, unless its cause has been written down already."""
+        if not self._noted:
+            self._noted = True
+            code = self.errors[0]["extensions"]["code"]
+            logger.info("request refused: %s", code, extra={"request_id": request_id, "code": code})
+
+
+def refused_by(error: Exception, request_id: str) -> RefusedError:
+    """Return the refusal that an error before the operation amounts to, and write the error down."""
+    return RefusedError([present(error, request_id)], noted=True)
 
 
 def refusal(code: ErrorCode, message: str, *, status: int | None = None) -> RefusedError:

@@ -44,6 +44,7 @@ class HttpDoor:
         try:
             return await self._answer(request, candidates, request_id)
         except RefusedError as refused:
+            refused.note(request_id)
             return _refusal(refused, media)
         except ClientDisconnect:
             # Nobody is there to read it; it closes the exchange for the server's log.
@@ -52,7 +53,7 @@ class HttpDoor:
             present(error, request_id)
             return _json({"errors": [masked(request_id)]}, status=500, media=media)
 
-    async def _answer(self, http: Request, candidates: list[Media], request_id: str) -> Response:
+    async def _answer(self, http: Request, candidates: tuple[Media, ...], request_id: str) -> Response:
         principal = await self._callers.authenticate(http.headers.get("authorization"), None, request_id)
         request = await self._read(http)
         try:
@@ -62,18 +63,19 @@ class HttpDoor:
             if media.is_stream:
                 expires_at = getattr(principal, "expires_at", None)
                 responses = self._engine.stream(operation, request, fresh_context, request_id)
-                return self._stream(_with_refusals(responses), media, expires_at)
+                return self._stream(_with_refusals(responses, request_id), media, expires_at)
             return _json(await self._engine.run(operation, request, fresh_context, request_id), media=media)
         except RefusedError as refused:
             # A stream tells what is wrong with its document as its only event; graphql-sse reads nothing else.
             if refused.of_document and candidates and candidates[0] is Media.EVENTS:
+                refused.note(request_id)
                 return self._stream(_once({"errors": refused.errors}), Media.EVENTS, None)
             raise
 
     def _stream(self, responses: AsyncGenerator[Any, None], media: Media, expires_at: Any) -> StreamResponse:
         return StreamResponse(responses, media, streams=self._streams, expires_at=expires_at, headers=HEADERS)
 
-    def _wants_page(self, request: Request, candidates: list[Media]) -> bool:
+    def _wants_page(self, request: Request, candidates: tuple[Media, ...]) -> bool:
         return request.method == "GET" and bool(candidates) and candidates[0] is Media.HTML
 
     async def _read(self, request: Request) -> GraphQLRequest:
@@ -102,7 +104,7 @@ class HttpDoor:
         return body
 
 
-def _media_for(request: HTTPConnection, operation: Operation, candidates: list[Media]) -> Media:
+def _media_for(request: HTTPConnection, operation: Operation, candidates: tuple[Media, ...]) -> Media:
     if operation.is_mutation and request.scope["method"] != "POST":
         raise refusal(ErrorCode.BAD_USER_INPUT, "Mutations are accepted by POST only.", status=405)
     media = chosen(candidates, subscription=operation.is_subscription)
@@ -137,12 +139,13 @@ async def _once(response: Any) -> AsyncGenerator[Any, None]:
     yield response
 
 
-async def _with_refusals(responses: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+async def _with_refusals(responses: AsyncGenerator[Any, None], request_id: str) -> AsyncGenerator[Any, None]:
     """Pass the responses on; a refusal that comes too late for a status becomes the only response."""
     try:
         async for response in responses:
             yield response
     except RefusedError as refused:
+        refused.note(request_id)
         yield {"errors": refused.errors}
     finally:
         await responses.aclose()

@@ -1,7 +1,8 @@
 """How much one caller may ask for at once. Every number has its unit, and every one of them is finite."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from graphql import (
     DocumentNode,
@@ -9,6 +10,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -29,6 +31,9 @@ class Limits:
     root_fields_max: int = 20
     fields_max: int = 2_000
     """Fields after fragments are expanded: what stops a short document that doubles itself ten times."""
+
+    repeats_max: int = 20
+    """The same field in the same place, which clients do by fragments: comparing them takes quadratic time."""
 
     documents_max: int = 1_000
     documents_chars_max: int = 2_000_000
@@ -80,6 +85,9 @@ def oversize(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
                 len(variable.directives or ()) for variable in definition.variable_definitions or ()
             )
             errors += _exceeded(size, on_operation, limits, definition)
+            # Expanding is safe only now that the number of fields is known to be small.
+            if not errors and scale.repeats(definition.selection_set, limits) > limits.repeats_max:
+                errors.append(_excess("number of repeats of one field", limits.repeats_max, definition))
     return errors
 
 
@@ -94,11 +102,11 @@ def _exceeded(
         ("number of directives", size.directives + directives, limits.directives_max),
         ("number of root fields", size.root_fields, limits.root_fields_max),
     )
-    return [
-        GraphQLError(f"The operation's {what} exceeds the limit of {limit}.", operation)
-        for what, value, limit in measured
-        if value > limit
-    ]
+    return [_excess(what, limit, operation) for what, value, limit in measured if value > limit]
+
+
+def _excess(what: str, limit: int, operation: OperationDefinitionNode) -> GraphQLError:
+    return GraphQLError(f"The operation's {what} exceeds the limit of {limit}.", operation)
 
 
 class _Scale:
@@ -144,3 +152,35 @@ class _Scale:
             if fragment is not None:
                 self._weighed[name] = self.weigh(fragment.selection_set)
         return self._weighed[name]
+
+    def repeats(self, selections: SelectionSetNode, limits: Limits) -> int:
+        """Return how often the most repeated field stands in one place, merging selections as execution will.
+
+        Fragments in a circle never end, so neither would this: it gives up after as many fields as are allowed,
+        and then answers more than is allowed.
+        """
+        most, left, places = 0, limits.fields_max, [[selections]]
+        while places:
+            here: dict[str, list[SelectionSetNode | None]] = {}
+            for node in self._flat(places.pop(), set()):
+                here.setdefault((node.alias or node.name).value, []).append(node.selection_set)
+                left -= 1
+            if left < 0:
+                return limits.repeats_max + 1
+            for inner in here.values():
+                most = max(most, len(inner))
+                if below := [selection for selection in inner if selection is not None]:
+                    places.append(below)
+        return most
+
+    def _flat(self, selections: Iterable[SelectionSetNode], spread: set[str]) -> Iterator[FieldNode]:
+        """Yield the fields of one place, each fragment once."""
+        for node in chain.from_iterable(selection.selections for selection in selections):
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                yield from self._flat([node.selection_set], spread)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                if node.name.value in self._fragments:
+                    yield from self._flat([self._fragments[node.name.value].selection_set], spread)

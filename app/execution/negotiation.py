@@ -1,6 +1,10 @@
 """Which media type answers a request: what the caller ranks highest among what the operation can be told in."""
 
+from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
+
+REMEMBERED_CHARS_MAX = 256
 
 
 class Media(Enum):
@@ -34,10 +38,15 @@ BY_NAME = {
 }
 
 
-def ranked(accept: str | None) -> list[Media]:
+def ranked(accept: str | None) -> tuple[Media, ...]:
     """Return the media types that the caller accepts, best first; among equals in the order written."""
     if accept is None or not accept.strip():
-        return [Media.JSON]
+        return (Media.JSON,)
+    # Callers send few different headers, and short ones; only those are remembered.
+    return _ranked_once(accept) if len(accept) <= REMEMBERED_CHARS_MAX else _ranked(accept)
+
+
+def _ranked(accept: str) -> tuple[Media, ...]:
     weighed: dict[Media, float] = {}
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
@@ -47,10 +56,14 @@ def ranked(accept: str | None) -> list[Media]:
             media = Media.MULTIPART
         if media is not None:
             weighed[media] = max(weighed.get(media, 0.0), _quality(settings.get("q")))
-    return sorted((m for m, quality in weighed.items() if quality > 0), key=lambda m: -weighed[m])
+    acceptable = [media for media, quality in weighed.items() if quality > 0]
+    return tuple(sorted(acceptable, key=lambda media: -weighed[media]))
 
 
-def chosen(candidates: list[Media], *, subscription: bool) -> Media | None:
+_ranked_once = lru_cache(maxsize=256)(_ranked)
+
+
+def chosen(candidates: Sequence[Media], *, subscription: bool) -> Media | None:
     """Return the first that can tell the operation: a subscription needs a stream, multipart carries nothing else."""
     for media in candidates:
         if media is Media.HTML or media.is_stream < subscription:

@@ -1,6 +1,7 @@
 """Responses that arrive over time: server-sent events, and Apollo's multipart."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +14,8 @@ from app.execution.errors import ErrorCode, refusal
 from app.execution.negotiation import Media
 from app.execution.requests import encode
 from app.execution.timing import at
+
+logger = logging.getLogger(__name__)
 
 
 class Events:
@@ -122,6 +125,7 @@ class StreamResponse(Response):
                 expiry.cancel()
             left = gone.done()
             await _ended(pump, gone)
+            _note_defect(pump)
         if not left:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -145,6 +149,13 @@ class StreamResponse(Response):
             if upcoming is not None:
                 await _ended(upcoming)
             await self._responses.aclose()
+
+
+def _note_defect(pump: asyncio.Task[None]) -> None:
+    # The status is sent, so all that is left to say is said in the log; the client sees a stream without its end.
+    error = None if pump.cancelled() else pump.exception()
+    if error is not None and not isinstance(error, OSError):
+        logger.error("defect in a stream", exc_info=error)
 
 
 async def _write(send: Send, body: bytes) -> None:

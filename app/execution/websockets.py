@@ -295,6 +295,7 @@ class SocketOperation:
                     await self._tell("next", response)
             await self._tell("complete")
         except RefusedError as refused:
+            refused.note(request_id)
             await self._tell("error", refused.errors)
         except Exception as error:  # noqa: BLE001 - a defect ends its operation, not the socket
             present(error, request_id)

@@ -1,6 +1,7 @@
 """Who did what beside moving money, when and why."""
 
 from typing import Any
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.models import Model
@@ -12,6 +13,7 @@ class AuditEntry(Model):
     """Append-only. Money explains itself by its transaction; this is for freezes, decisions and settings."""
 
     id = fields.UUIDField(primary_key=True)
+    wallet_id: UUID | None
     wallet: fields.ForeignKeyNullableRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="audit_entries", null=True, on_delete=fields.RESTRICT
     )

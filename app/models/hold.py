@@ -1,5 +1,7 @@
 """Value reserved until it is captured or released."""
 
+from uuid import UUID
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -11,6 +13,7 @@ class Hold(Model):
     """`amount_minor` was reserved; of it `captured_minor` was spent and `released_minor` given back."""
 
     id = fields.UUIDField(primary_key=True)
+    wallet_id: UUID
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="holds", on_delete=fields.RESTRICT
     )
@@ -31,6 +34,8 @@ class Reservation(Model):
     """The part of a hold that stands on one lot, so that a release gives back to that very lot."""
 
     id = fields.UUIDField(primary_key=True)
+    hold_id: UUID
+    lot_id: UUID
     hold: fields.ForeignKeyRelation[Hold] = fields.ForeignKeyField(
         "coffer.Hold", related_name="reservations", on_delete=fields.RESTRICT
     )

@@ -1,5 +1,7 @@
 """One credit with its bucket, remaining amount, expiry and source; debits draw on lots."""
 
+from uuid import UUID
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -15,6 +17,7 @@ class Lot(Model):
     """
 
     id = fields.UUIDField(primary_key=True)
+    wallet_id: UUID
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="lots", on_delete=fields.RESTRICT
     )

@@ -1,5 +1,7 @@
 """One posted movement of one wallet, and what it put into, or took out of, each lot."""
 
+from uuid import UUID
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -16,6 +18,9 @@ class Transaction(Model):
     """
 
     id = fields.UUIDField(primary_key=True)
+    wallet_id: UUID
+    corrects_id: UUID | None
+    hold_id: UUID | None
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="transactions", on_delete=fields.RESTRICT
     )
@@ -52,6 +57,8 @@ class Allocation(Model):
     """
 
     id = fields.UUIDField(primary_key=True)
+    transaction_id: UUID
+    lot_id: UUID | None
     transaction: fields.ForeignKeyRelation[Transaction] = fields.ForeignKeyField(
         "coffer.Transaction", related_name="allocations", on_delete=fields.RESTRICT
     )

@@ -1,5 +1,7 @@
 """The one wallet of a customer, in one currency."""
 
+from uuid import UUID
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -16,6 +18,7 @@ class Wallet(Model):
     """
 
     id = fields.UUIDField(primary_key=True)
+    customer_id: UUID
     customer: fields.OneToOneRelation[Customer] = fields.OneToOneField(
         "coffer.Customer", related_name="wallet", on_delete=fields.RESTRICT
     )

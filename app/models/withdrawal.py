@@ -1,5 +1,7 @@
 """The customer's request to be paid out."""
 
+from uuid import UUID
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -12,6 +14,9 @@ class Withdrawal(Model):
     """A request holds its amount at once; it ends paid, rejected or cancelled."""
 
     id = fields.UUIDField(primary_key=True)
+    wallet_id: UUID
+    hold_id: UUID
+    transaction_id: UUID | None
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="withdrawals", on_delete=fields.RESTRICT
     )

@@ -10,7 +10,7 @@ idempotency keys of its own: telling the story again changes nothing, and an int
 """
 
 from app.seed.people import DEMO_CUSTOMER
-from app.seed.plant import Planted, is_planted, plant
+from app.seed.plant import Planted, is_planted, may_plant, plant
 from app.seed.story import STAFF
 
-__all__ = ["DEMO_CUSTOMER", "STAFF", "Planted", "is_planted", "plant"]
+__all__ = ["DEMO_CUSTOMER", "STAFF", "Planted", "is_planted", "may_plant", "plant"]

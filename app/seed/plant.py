@@ -52,6 +52,15 @@ async def is_planted() -> bool:
     return bool(await get_connection(READER).execute_query_dict(sql))
 
 
+async def may_plant() -> bool:
+    """Tell whether the open database has no customers but the story's own, so that nobody's shop is mixed with it."""
+    sql = "SELECT COUNT(*) AS n, COALESCE(MAX(CASE WHEN external_id = $1 THEN 1 ELSE 0 END), 0) AS begun FROM customers"
+    if get_connection(READER).capabilities.dialect == "sqlite":
+        sql = sql.replace("$1", "?")
+    (row,) = await get_connection(READER).execute_query_dict(sql, [DEMO_CUSTOMER])
+    return not row["n"] or bool(row["begun"])
+
+
 async def plant(
     *,
     currency: str,

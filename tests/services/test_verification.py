@@ -9,8 +9,7 @@ import pytest
 from tortoise.context import TortoiseContext
 
 from app.services.ledger.writer import Writer
-from app.services.verification import Invariant, Phase, Progress, verify
-from app.services.verification import ledger as pages
+from app.services.verification import Invariant, Phase, Progress, ledger as pages, verify
 from tests.services.tampering import Ledger, build, credit, debit, tamper, writer
 
 STRANGER = UUID("0199aaaa-0000-7000-8000-000000000000")

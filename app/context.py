@@ -1,0 +1,55 @@
+"""What every resolver finds in `info.context`: who asks, and the parts of the program that answer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from strawberry.types import Info
+
+from app.domain.access import Principal
+from app.live import Hub
+from app.loaders import Loaders
+from app.services.ledger.writer import Writer
+from app.services.transaction import HistoryCounts, HistoryPages
+from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts of the program that live as long as the server."""
+
+    settings: Settings
+    writer: Writer
+    hub: Hub
+    clock: Callable[[], datetime]
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the ledger is verified: it reads everything, so one at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One operation, or one event of a subscription: loaders never outlive it."""
+
+    principal: Principal
+    request_id: str
+    runtime: Runtime
+    loaders: Loaders = field(default_factory=Loaders)
+    histories: HistoryPages = field(default_factory=HistoryPages)
+    history_counts: HistoryCounts = field(default_factory=HistoryCounts)
+    withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
+    withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
+
+
+AppInfo = Info[Context, Any]
+
+
+class RequestError(Exception):
+    """A request that gets no answer: `code` is one of the endpoint's closed set of error codes."""
+
+    def __init__(self, code: str, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.extensions = {**extra, "code": code}

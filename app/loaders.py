@@ -1,0 +1,96 @@
+"""Loads many rows by one statement, however many fields ask for one each; made anew for every operation.
+
+A loader trusts its caller: what may be seen is decided where a wallet or a customer first enters an answer,
+and what hangs below a wallet belongs to it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aiodataloader import DataLoader
+from tortoise.expressions import Q
+from tortoise.models import Model
+
+from app.models.customer import Customer
+from app.models.hold import Hold
+from app.models.lot import Lot
+from app.models.transaction import Allocation, Transaction
+from app.models.wallet import Wallet
+from app.models.withdrawal import Withdrawal
+
+M = TypeVar("M", bound=Model)
+
+# Both halves of the condition are those of the partial index that keeps open lots.
+_OPEN = Q(remaining_minor__gt=0) | Q(held_minor__gt=0)
+
+
+class ById(DataLoader[UUID, M | None]):
+    """Rows of one model by id; `None` for an id that is not there."""
+
+    def __init__(self, model: type[M]) -> None:
+        super().__init__()
+        self._model = model
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[M | None]:
+        """Load the rows of the ids."""
+        rows = {row.pk: row for row in await self._model.filter(pk__in=keys)}
+        return [rows.get(key) for key in keys]
+
+
+class WalletOfCustomer(DataLoader[UUID, Wallet | None]):
+    """A customer's one wallet, by the customer's id."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[Wallet | None]:
+        """Load the wallets of the customers."""
+        rows = {row.customer_id: row for row in await Wallet.filter(customer_id__in=keys)}
+        return [rows.get(key) for key in keys]
+
+
+class OpenLots(DataLoader[UUID, list[Lot]]):
+    """The lots of a wallet that still hold value."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Lot]]:
+        """Load the open lots of the wallets."""
+        return _grouped(await Lot.filter(wallet_id__in=keys).filter(_OPEN), keys, "wallet_id")
+
+
+class Allocations(DataLoader[UUID, list[Allocation]]):
+    """What a transaction put into or took out of lots, in order; each with its lot."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Allocation]]:
+        """Load the allocations of the transactions."""
+        rows = Allocation.filter(transaction_id__in=keys).order_by("position").prefetch_related("lot")
+        return _grouped(await rows, keys, "transaction_id")
+
+
+class Corrections(DataLoader[UUID, list[Transaction]]):
+    """The transactions that put another one right, oldest first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Transaction]]:
+        """Load the corrections of the transactions."""
+        return _grouped(
+            await Transaction.filter(corrects_id__in=keys).order_by("sequence"), keys, "corrects_id"
+        )
+
+
+class Loaders:
+    """The loaders of one operation."""
+
+    def __init__(self) -> None:
+        self.customers: ById[Customer] = ById(Customer)
+        self.wallets: ById[Wallet] = ById(Wallet)
+        self.transactions: ById[Transaction] = ById(Transaction)
+        self.holds: ById[Hold] = ById(Hold)
+        self.withdrawals: ById[Withdrawal] = ById(Withdrawal)
+        self.wallet_of_customer = WalletOfCustomer()
+        self.open_lots = OpenLots()
+        self.allocations = Allocations()
+        self.corrections = Corrections()
+
+
+def _grouped(rows: Iterable[M], keys: Sequence[Any], column: str) -> list[list[M]]:
+    groups: dict[Any, list[M]] = {key: [] for key in keys}
+    for row in rows:
+        groups[getattr(row, column)].append(row)
+    return [groups[key] for key in keys]

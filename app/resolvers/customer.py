@@ -1,0 +1,88 @@
+"""Customers: read, listed, made known."""
+
+from typing import Annotated
+
+import strawberry
+
+from app.context import AppInfo
+from app.domain.access import Capability
+from app.models.paging import PageRequest
+from app.resolvers.answering import answering, optional_key
+from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
+from app.schema.types.customer import Customer, CustomerSelector, CustomerSort, CustomerSortField
+from app.schema.types.inputs import RegisterCustomerInput, UpdateCustomerInput
+from app.schema.types.node import decode_id
+from app.schema.types.payloads import RegisterCustomerPayload, UpdateCustomerPayload
+from app.schema.types.sort import SortDirection
+from app.schema.types.wallet import Wallet
+from app.services import customer as customers
+
+
+async def customer(
+    info: AppInfo,
+    by: Annotated[CustomerSelector, strawberry.argument(description="Names the customer.")],
+) -> Customer | None:
+    """Find one customer: any for those who may read them, oneself for a customer."""
+    if by.id is not strawberry.UNSET and by.id is not None:
+        row = await customers.find(customer_id=decode_id(by.id, "Customer", field=("by", "id")))
+    else:
+        row = await customers.find(external_id=customers.check_external_id(str(by.store_customer_id)))
+    principal = info.context.principal
+    if row is None or not (principal.may(Capability.CUSTOMERS_READ) or principal.owns(row.external_id)):
+        return None
+    return Customer(model=row)
+
+
+async def list_customers(
+    info: AppInfo,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = None,
+    search: Annotated[
+        str | None,
+        strawberry.argument(description="Parts of the name, e-mail or store id, without regard to case."),
+    ] = None,
+    sort: Annotated[
+        CustomerSort | None, strawberry.argument(description="The order; by name when left out.")
+    ] = None,
+) -> Connection[Customer]:
+    """List customers."""
+    order = sort or CustomerSort(field=CustomerSortField.NAME)
+    query = customers.customers(search)
+    page = await customers.page_of(
+        query,
+        order.field.value,
+        PageRequest(first, after, last, before, offset),
+        descending=order.direction is SortDirection.DESC,
+    )
+    return connection(page, lambda row: Customer(model=row), query.count)
+
+
+@answering(RegisterCustomerPayload)
+async def register_customer(info: AppInfo, input: RegisterCustomerInput) -> RegisterCustomerPayload:  # noqa: A002
+    """Make a customer known."""
+    done = await customers.register(
+        info.context.runtime.writer,
+        info.context.principal.actor,
+        external_id=input.store_customer_id,
+        name=input.name,
+        email=input.email,
+        idempotency_key=optional_key(input.idempotency_key),
+    )
+    return RegisterCustomerPayload(customer=Customer(model=done.customer), wallet=Wallet(model=done.wallet))
+
+
+@answering(UpdateCustomerPayload)
+async def update_customer(info: AppInfo, input: UpdateCustomerInput) -> UpdateCustomerPayload:  # noqa: A002
+    """Take over a customer's new name or e-mail."""
+    done = await customers.update(
+        info.context.runtime.writer,
+        info.context.principal.actor,
+        external_id=input.store_customer_id,
+        name=input.name,
+        email=input.email,
+        idempotency_key=optional_key(input.idempotency_key),
+    )
+    return UpdateCustomerPayload(customer=Customer(model=done.customer), wallet=Wallet(model=done.wallet))

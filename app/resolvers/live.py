@@ -1,0 +1,69 @@
+"""Live balances."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import strawberry
+
+from app.context import AppInfo, RequestError
+from app.domain.errors import DomainError
+from app.live import InvalidResume, UpdateKind
+from app.resolvers.wallet import Selector
+from app.schema.types.filters import transaction_filter, wallet_ref
+from app.schema.types.live import WalletUpdate, wallet_update
+from app.schema.types.refusal import request_error
+from app.schema.types.scalars import BigInt
+from app.schema.types.transaction import Transaction, TransactionFilter
+from app.schema.types.wallet import Wallet
+from app.services import wallet as wallets
+from app.services.ledger.rows import transaction_of, wallet_of
+from app.services.transaction import matches
+
+After = Annotated[
+    BigInt | None,
+    strawberry.argument(
+        description="Resume: the sequence number up to which the caller was told. Left out, it begins with a snapshot."
+    ),
+]
+
+
+async def wallet_updated(
+    info: AppInfo, wallet: Selector, after_sequence: After = None
+) -> AsyncGenerator[WalletUpdate, None]:
+    """Tell the present state of a wallet, then every change in order."""
+    try:
+        found = await wallets.find(wallet_ref(wallet), info.context.principal)
+    except DomainError as error:
+        raise request_error(error) from None
+    if found is None:
+        raise RequestError("BAD_USER_INPUT", "There is no such wallet. Check the id and try again.")
+    updates = info.context.runtime.hub.wallet_updates(found.id, after_sequence)
+    try:
+        async for update in updates:
+            transaction = update.transaction
+            yield wallet_update(
+                UpdateKind(update.kind),
+                update.sequence,
+                transaction.balance_after_minor if transaction else update.wallet.posted_minor,
+                Wallet(model=wallet_of(update.wallet)),
+                Transaction(model=transaction_of(transaction)) if transaction else None,
+            )
+    except InvalidResume as error:
+        raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
+
+
+async def transaction_posted(
+    info: AppInfo,
+    filter: Annotated[  # noqa: A002 — the argument's name in the API
+        TransactionFilter | None, strawberry.argument(description="What the stream is narrowed to.")
+    ] = None,
+) -> AsyncGenerator[Transaction, None]:
+    """Tell every transaction of the store as it is posted."""
+    try:
+        wanted = transaction_filter(filter, info.context.runtime.settings.currency, info.context.principal)
+    except DomainError as error:
+        raise request_error(error) from None
+    async for _, transaction in info.context.runtime.hub.store_transactions():
+        row = transaction_of(transaction)
+        if await matches(row, wanted):
+            yield Transaction(model=row)

@@ -1,0 +1,89 @@
+"""Objects by their global id."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from app.context import AppInfo
+from app.domain.access import Capability, Principal
+from app.domain.errors import FieldInvalid
+from app.models.customer import Customer as CustomerModel
+from app.models.paging import PAGE_MAX
+from app.schema.types.customer import Customer
+from app.schema.types.node import Node, decode_any_id
+from app.schema.types.transaction import Transaction
+from app.schema.types.wallet import Wallet
+from app.schema.types.withdrawal import Withdrawal
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="The object's id.")]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(description="The objects' ids, at most 100.")]
+
+
+async def node(info: AppInfo, id: Id) -> Node | None:  # noqa: A002
+    """Fetch an object again."""
+    type_name, row_id = decode_any_id(id)
+    load = _LOADERS.get(type_name)
+    if load is None:
+        raise FieldInvalid("This is no id. Use an `id` just as the API gave it.", field=("id",))
+    return await load(info, row_id)
+
+
+async def nodes(info: AppInfo, ids: Ids) -> list[Node | None]:
+    """Fetch several objects again, in the order of their ids; what isn't there is null."""
+    if len(ids) > PAGE_MAX:
+        raise FieldInvalid(f"At most {PAGE_MAX} ids at once.", field=("ids",))
+    # One after the other would be a statement each: the loaders gather what is asked for together.
+    return list(await asyncio.gather(*(node(info, one) for one in ids)))
+
+
+async def _owner(info: AppInfo, wallet_id: UUID) -> CustomerModel | None:
+    wallet = await info.context.loaders.wallets.load(wallet_id)
+    return None if wallet is None else await info.context.loaders.customers.load(wallet.customer_id)
+
+
+def _sees(principal: Principal, capability: Capability, owner: CustomerModel | None) -> bool:
+    return owner is not None and (principal.may(capability) or principal.owns(owner.external_id))
+
+
+async def _wallet(info: AppInfo, row_id: UUID) -> Wallet | None:
+    owner = await _owner(info, row_id)
+    if not _sees(info.context.principal, Capability.WALLETS_READ, owner):
+        return None
+    row = await info.context.loaders.wallets.load(row_id)
+    return None if row is None else Wallet(model=row)
+
+
+async def _customer(info: AppInfo, row_id: UUID) -> Customer | None:
+    row = await info.context.loaders.customers.load(row_id)
+    if row is None or not _sees(info.context.principal, Capability.CUSTOMERS_READ, row):
+        return None
+    return Customer(model=row)
+
+
+async def _transaction(info: AppInfo, row_id: UUID) -> Transaction | None:
+    row = await info.context.loaders.transactions.load(row_id)
+    if row is None or not _sees(
+        info.context.principal, Capability.WALLETS_READ, await _owner(info, row.wallet_id)
+    ):
+        return None
+    return Transaction(model=row)
+
+
+async def _withdrawal(info: AppInfo, row_id: UUID) -> Withdrawal | None:
+    row = await info.context.loaders.withdrawals.load(row_id)
+    if row is None or not _sees(
+        info.context.principal, Capability.WALLETS_READ, await _owner(info, row.wallet_id)
+    ):
+        return None
+    return Withdrawal(model=row)
+
+
+_LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
+    "Customer": _customer,
+    "Transaction": _transaction,
+    "Wallet": _wallet,
+    "Withdrawal": _withdrawal,
+}

@@ -1,0 +1,67 @@
+"""The store's own settings."""
+
+from typing import Any
+
+from app.context import AppInfo
+from app.domain.errors import CurrencyMismatch, FieldInvalid
+from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
+from app.domain.note import NOTE_MIN, check_text
+from app.resolvers.answering import answering, optional_key
+from app.schema.types.inputs import UpdateSettingsInput
+from app.schema.types.money import MoneyInput
+from app.schema.types.payloads import UpdateSettingsPayload
+from app.schema.types.settings import Settings, settings_type
+from app.services import settings as store_settings
+from app.services.settings import SettingsInForce
+
+
+async def settings(info: AppInfo) -> Settings:
+    """Return the settings in force."""
+    return _shown(info, await store_settings.in_force())
+
+
+@answering(UpdateSettingsPayload)
+async def update_settings(info: AppInfo, input: UpdateSettingsInput) -> UpdateSettingsPayload:  # noqa: A002
+    """Write a new version of the settings."""
+    currency = info.context.runtime.settings.currency
+    note = check_text(input.note, field="note", length_max=1000, lines=True)
+    if len(note) < NOTE_MIN:
+        raise FieldInvalid("Say in a few words why the settings change.", field=("note",))
+    found = await store_settings.update(
+        info.context.runtime.writer,
+        info.context.principal.actor,
+        _changes(input, currency),
+        note=note,
+        idempotency_key=optional_key(input.idempotency_key),
+    )
+    return UpdateSettingsPayload(settings=_shown(info, found))
+
+
+def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "negative_balance_enabled": given.negative_balance_enabled,
+        "inactive_after_months": given.inactive_after_months,
+        "negative_balance_limit_minor": _minor(
+            given.negative_balance_limit, currency, "negativeBalanceLimit"
+        ),
+        "high_balance_minor": _minor(given.high_balance, currency, "highBalance"),
+    }
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def _minor(given: MoneyInput | None, currency: str, field: str) -> int | None:
+    if given is None:
+        return None
+    if given.currency != currency:
+        raise CurrencyMismatch(given=given.currency, wallet=currency, field=(field, "currency"))
+    amount_minor = parse_signed(given.amount, currency_of(currency))
+    if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
+        raise FieldInvalid(
+            "This amount can't be used here: it is negative or too large.", field=(field, "amount")
+        )
+    return amount_minor
+
+
+def _shown(info: AppInfo, found: SettingsInForce) -> Settings:
+    environment = info.context.runtime.settings
+    return settings_type(found, currency=environment.currency, store_name=environment.store_name)

@@ -1,0 +1,124 @@
+"""Withdrawals: requested, taken back, decided."""
+
+from typing import Annotated, TypeVar
+
+import strawberry
+
+from app.context import AppInfo
+from app.domain.errors import FieldInvalid
+from app.domain.withdrawal import WithdrawalStatus
+from app.models.paging import PageRequest
+from app.resolvers.answering import answering, checked_key
+from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
+from app.schema.types.filters import texts, wallet_ref
+from app.schema.types.inputs import (
+    CancelWithdrawalInput,
+    MarkWithdrawalPaidInput,
+    RejectWithdrawalInput,
+    RequestWithdrawalInput,
+)
+from app.schema.types.node import decode_id
+from app.schema.types.payloads import (
+    CancelWithdrawalPayload,
+    MarkWithdrawalPaidPayload,
+    RejectWithdrawalPayload,
+    RequestWithdrawalPayload,
+    WithdrawalPayload,
+)
+from app.schema.types.wallet import Wallet
+from app.schema.types.withdrawal import Withdrawal
+from app.services import withdrawal as withdrawals
+from app.services.ledger.command import WalletRef
+from app.services.withdrawal import Decided
+
+A = TypeVar("A", bound=WithdrawalPayload)
+
+
+async def list_withdrawals(
+    info: AppInfo,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    offset: Offset = None,
+    statuses: Annotated[
+        list[WithdrawalStatus] | None, strawberry.argument(description="Only in one of these states.")
+    ] = None,
+) -> Connection[Withdrawal]:
+    """List the store's withdrawals."""
+    query = withdrawals.withdrawals(texts(statuses, "statuses"))
+    page = await withdrawals.page_of(query, PageRequest(first, after, last, before, offset))
+    return connection(page, lambda row: Withdrawal(model=row), query.count)
+
+
+@answering(RequestWithdrawalPayload)
+async def request_withdrawal(
+    info: AppInfo,
+    input: RequestWithdrawalInput,  # noqa: A002
+) -> RequestWithdrawalPayload:
+    """Ask to be paid out."""
+    done = await withdrawals.request(
+        info.context.runtime.writer,
+        info.context.principal,
+        _own_wallet(info) if input.wallet is None else wallet_ref(input.wallet),
+        amount=input.amount.amount,
+        currency=input.amount.currency,
+        note=input.note or "",
+        idempotency_key=checked_key(input.idempotency_key),
+    )
+    return _payload(RequestWithdrawalPayload, done)
+
+
+@answering(CancelWithdrawalPayload)
+async def cancel_withdrawal(info: AppInfo, input: CancelWithdrawalInput) -> CancelWithdrawalPayload:  # noqa: A002
+    """Take a request back."""
+    done = await withdrawals.cancel(
+        info.context.runtime.writer,
+        info.context.principal,
+        decode_id(input.withdrawal_id, "Withdrawal", field=("withdrawalId",)),
+        idempotency_key=checked_key(input.idempotency_key),
+    )
+    return _payload(CancelWithdrawalPayload, done)
+
+
+@answering(RejectWithdrawalPayload)
+async def reject_withdrawal(info: AppInfo, input: RejectWithdrawalInput) -> RejectWithdrawalPayload:  # noqa: A002
+    """Refuse a request."""
+    done = await withdrawals.reject(
+        info.context.runtime.writer,
+        info.context.principal,
+        decode_id(input.withdrawal_id, "Withdrawal", field=("withdrawalId",)),
+        note=input.note,
+        idempotency_key=checked_key(input.idempotency_key),
+    )
+    return _payload(RejectWithdrawalPayload, done)
+
+
+@answering(MarkWithdrawalPaidPayload)
+async def mark_withdrawal_paid(
+    info: AppInfo,
+    input: MarkWithdrawalPaidInput,  # noqa: A002
+) -> MarkWithdrawalPaidPayload:
+    """Write down that the money was sent."""
+    done = await withdrawals.mark_paid(
+        info.context.runtime.writer,
+        info.context.principal,
+        decode_id(input.withdrawal_id, "Withdrawal", field=("withdrawalId",)),
+        payout_reference=input.payout_reference,
+        note=input.note,
+        idempotency_key=checked_key(input.idempotency_key),
+    )
+    return _payload(MarkWithdrawalPaidPayload, done)
+
+
+def _own_wallet(info: AppInfo) -> WalletRef:
+    own = info.context.principal.customer_external_id
+    if own is None:
+        raise FieldInvalid("Name the wallet: you have none of your own.", field=("wallet",))
+    return WalletRef(external_id=own)
+
+
+def _payload(kind: type[A], done: Decided) -> A:
+    return kind(
+        wallet=Wallet(model=done.wallet), withdrawal=Withdrawal(model=done.withdrawal), replayed=done.replayed
+    )

@@ -1,0 +1,62 @@
+"""What can be done: a line a field, with its resolver, who may ask, and what it is."""
+
+import strawberry
+
+from app.domain.access import Capability
+from app.resolvers import (
+    adjustment as adjustment_resolvers,
+    customer as customer_resolvers,
+    settings as settings_resolvers,
+    wallet as wallet_resolvers,
+    withdrawal as withdrawal_resolvers,
+)
+from app.schema.permissions import Needs, SignedIn, root
+from app.schema.types import payloads
+
+
+@strawberry.type(description="Everything that can be done. Refusals are answers: read `userErrors`.")
+class Mutation:
+    """The root of mutations."""
+
+    adjust_balance: payloads.AdjustBalancePayload = root(
+        adjustment_resolvers.adjust_balance,
+        Needs(Capability.WALLETS_ADJUST),
+        "Credit or debit a wallet, with a note that says why; nobody adjusts their own.",
+    )
+    freeze_wallet: payloads.FreezeWalletPayload = root(
+        wallet_resolvers.freeze_wallet,
+        Needs(Capability.WALLETS_FREEZE),
+        "Stop a wallet: nothing is spent or withdrawn.",
+    )
+    unfreeze_wallet: payloads.UnfreezeWalletPayload = root(
+        wallet_resolvers.unfreeze_wallet, Needs(Capability.WALLETS_FREEZE), "Let a frozen wallet go again."
+    )
+    register_customer: payloads.RegisterCustomerPayload = root(
+        customer_resolvers.register_customer,
+        Needs(Capability.CUSTOMERS_WRITE),
+        "Make a customer of the store known and open their wallet; may be repeated.",
+    )
+    update_customer: payloads.UpdateCustomerPayload = root(
+        customer_resolvers.update_customer,
+        Needs(Capability.CUSTOMERS_WRITE),
+        "Change a customer's name or e-mail.",
+    )
+    request_withdrawal: payloads.RequestWithdrawalPayload = root(
+        withdrawal_resolvers.request_withdrawal, SignedIn(), "Ask to be paid out; the amount is held at once."
+    )
+    cancel_withdrawal: payloads.CancelWithdrawalPayload = root(
+        withdrawal_resolvers.cancel_withdrawal, SignedIn(), "Take a withdrawal back that is not decided yet."
+    )
+    reject_withdrawal: payloads.RejectWithdrawalPayload = root(
+        withdrawal_resolvers.reject_withdrawal,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Refuse a withdrawal; its amount is back at once.",
+    )
+    mark_withdrawal_paid: payloads.MarkWithdrawalPaidPayload = root(
+        withdrawal_resolvers.mark_withdrawal_paid,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Write down that a withdrawal was paid out.",
+    )
+    update_settings: payloads.UpdateSettingsPayload = root(
+        settings_resolvers.update_settings, Needs(Capability.SETTINGS_WRITE), "Change the store's settings."
+    )

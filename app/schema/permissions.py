@@ -1,0 +1,97 @@
+"""Who may ask for which root field: named once beside the field, checked before anything is read."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import wraps
+from typing import Any
+
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from app.context import AppInfo, RequestError
+from app.domain.access import Capability, PrincipalKind
+from app.schema.types.refusal import Telling
+
+ACCESS = "access"
+"""The key in a field's metadata below which its access stands, for the test that walks the schema."""
+
+
+class Anyone:
+    """No credential is needed."""
+
+    words = "Anyone may ask."
+
+    def check(self, info: AppInfo) -> None:
+        """Let everybody through."""
+
+
+class SignedIn(Anyone):
+    """Any proven caller; what they see is narrowed to their own unless they may read all."""
+
+    words = "Signed-in callers; customers reach only what is their own."
+
+    def check(self, info: AppInfo) -> None:
+        """Refuse anonymous callers."""
+        if info.context.principal.kind is PrincipalKind.ANONYMOUS:
+            raise RequestError("UNAUTHENTICATED", "Sign in first: send a token as `Authorization: Bearer …`.")
+
+
+class Needs(SignedIn):
+    """A proven caller with a capability."""
+
+    def __init__(self, capability: Capability) -> None:
+        self.capability = capability
+        self.words = f"Needs the capability {capability}."
+
+    def check(self, info: AppInfo) -> None:
+        """Refuse callers without the capability."""
+        super().check(info)
+        if not info.context.principal.may(self.capability):
+            raise RequestError(
+                "FORBIDDEN",
+                f"You may not do this: it needs the capability {self.capability}. "
+                "Ask an administrator of the store for it.",
+                capability=self.capability.value,
+            )
+
+
+class Guard(Telling):
+    """Checks the access, then runs the field."""
+
+    def __init__(self, access: Anyone) -> None:
+        self.access = access
+
+    async def resolve_async(
+        self, next_: Callable[..., Awaitable[Any]], source: Any, info: AppInfo, **kwargs: Any
+    ) -> Any:
+        """Run the field if the caller may."""
+        self.access.check(info)
+        return await super().resolve_async(next_, source, info, **kwargs)
+
+
+def root(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
+    """Return a root field of queries or mutations: its resolver, who may ask, and what it is."""
+    field: StrawberryField = strawberry.field(
+        resolver=resolver,
+        description=f"{description} {access.words}",
+        extensions=[Guard(access)],
+        metadata={ACCESS: access},
+    )
+    return field
+
+
+def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
+    """Return a root field of subscriptions; the access is checked before the stream begins."""
+
+    @wraps(resolver)
+    async def guarded(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        info = kwargs.get("info") or args[0]
+        access.check(info)
+        events = resolver(*args, **kwargs)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    return strawberry.subscription(
+        resolver=guarded, description=f"{description} {access.words}", metadata={ACCESS: access}
+    )

@@ -1,0 +1,69 @@
+"""What can be asked: a line a field, with its resolver, who may ask, and what it is."""
+
+import strawberry
+
+from app.domain.access import Capability
+from app.resolvers import (
+    customer as customer_resolvers,
+    node as node_resolvers,
+    settings as settings_resolvers,
+    transaction as transaction_resolvers,
+    verification as verification_resolvers,
+    viewer as viewer_resolvers,
+    wallet as wallet_resolvers,
+    withdrawal as withdrawal_resolvers,
+)
+from app.schema.permissions import Anyone, Needs, SignedIn, root
+from app.schema.types.connection import Connection
+from app.schema.types.customer import Customer
+from app.schema.types.node import Node
+from app.schema.types.settings import Settings
+from app.schema.types.transaction import Transaction
+from app.schema.types.verification import LedgerVerification
+from app.schema.types.viewer import Viewer
+from app.schema.types.wallet import Wallet
+from app.schema.types.withdrawal import Withdrawal
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query:
+    """The root of queries."""
+
+    viewer: Viewer = root(viewer_resolvers.viewer, Anyone(), "Who asks.")
+    node: Node | None = root(node_resolvers.node, SignedIn(), "An object by its id.")
+    nodes: list[Node | None] = root(node_resolvers.nodes, SignedIn(), "Objects by their ids.")
+
+    wallet: Wallet | None = root(wallet_resolvers.wallet, SignedIn(), "One wallet.")
+    wallets: Connection[Wallet] = root(
+        wallet_resolvers.list_wallets,
+        Needs(Capability.WALLETS_READ),
+        "All wallets: searched, filtered, sorted, in pages.",
+    )
+    customer: Customer | None = root(customer_resolvers.customer, SignedIn(), "One customer.")
+    customers: Connection[Customer] = root(
+        customer_resolvers.list_customers,
+        Needs(Capability.CUSTOMERS_READ),
+        "All customers: searched, sorted, in pages.",
+    )
+    transaction: Transaction | None = root(
+        transaction_resolvers.transaction, SignedIn(), "One transaction, by its id or reference."
+    )
+    transactions: Connection[Transaction] = root(
+        transaction_resolvers.list_transactions,
+        Needs(Capability.WALLETS_READ),
+        "The transactions of the whole store: filtered, in pages.",
+    )
+    withdrawals: Connection[Withdrawal] = root(
+        withdrawal_resolvers.list_withdrawals,
+        Needs(Capability.WALLETS_READ),
+        "The withdrawals of the whole store, newest first.",
+    )
+    verify_ledger: LedgerVerification = root(
+        verification_resolvers.verify_ledger,
+        Needs(Capability.LEDGER_VERIFY),
+        "Derive every balance, sequence, allocation, entry and hash again and name what is wrong. "
+        "It reads the whole ledger, so one runs at a time; name a wallet for a quick check.",
+    )
+    settings: Settings = root(
+        settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."
+    )

@@ -1,0 +1,32 @@
+"""What can be watched: a line a field, with its resolver, who may ask, and what it is."""
+
+from collections.abc import AsyncGenerator
+
+import strawberry
+
+from app.domain.access import Capability
+from app.resolvers import (
+    live as live_resolvers,
+)
+from app.schema.permissions import Needs, SignedIn, stream
+from app.schema.types.live import WalletUpdate
+from app.schema.types.transaction import Transaction
+
+
+@strawberry.type(
+    description="Everything that can be watched, over websockets (graphql-transport-ws) and over SSE."
+)
+class Subscription:
+    """The root of subscriptions."""
+
+    wallet_updated: AsyncGenerator[WalletUpdate, None] = stream(
+        live_resolvers.wallet_updated,
+        SignedIn(),
+        "A wallet's live balance: a snapshot first, then every change in order with no gap; "
+        "with `afterSequence`, what was missed comes first.",
+    )
+    transaction_posted: AsyncGenerator[Transaction, None] = stream(
+        live_resolvers.transaction_posted,
+        Needs(Capability.WALLETS_READ),
+        "Every transaction of the store as it is posted.",
+    )

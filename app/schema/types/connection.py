@@ -1,0 +1,78 @@
+"""Relay connections over keyset pages."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+
+from app.models.paging import Page
+
+T = TypeVar("T")
+
+First = Annotated[
+    int | None,
+    strawberry.argument(description="At most this many from the start, or after `after` (20, at most 100)."),
+]
+After = Annotated[str | None, strawberry.argument(description="Continue after this cursor.")]
+Last = Annotated[
+    int | None,
+    strawberry.argument(description="At most this many from the end, or before `before` (at most 100)."),
+]
+Before = Annotated[str | None, strawberry.argument(description="Go back from this cursor.")]
+Offset = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Skip this many; for table components that count pages. Cursors are faster."
+    ),
+]
+
+
+@strawberry.type(description="Where a page lies among all rows.")
+class PageInfo:
+    """As the Relay specification has it."""
+
+    has_next_page: bool = strawberry.field(description="Whether there are rows after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there are rows before this page.")
+    start_cursor: str | None = strawberry.field(description="The cursor of the first row.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last row.")
+
+
+@strawberry.type(description="A row of a page and its cursor.")
+class Edge(Generic[T]):
+    """As the Relay specification has it."""
+
+    cursor: str = strawberry.field(description="Names this row's place; opaque.")
+    node: T = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of rows.")
+class Connection(Generic[T]):
+    """As the Relay specification has it, with `nodes` for those who need no cursors."""
+
+    edges: list[Edge[T]] = strawberry.field(description="The rows, each with its cursor.")
+    nodes: list[T] = strawberry.field(description="The rows alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    counter: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field(description="How many rows there are in all pages; counted only when asked for.")
+    async def total_count(self) -> int:
+        """Count all rows."""
+        return await self.counter()
+
+
+def connection(
+    page: Page[Any], wrap: Callable[[Any], T], counter: Callable[[], Awaitable[int]]
+) -> Connection[T]:
+    """Return a page of models as a connection of GraphQL objects."""
+    nodes = [wrap(row) for row in page.rows]
+    return Connection(
+        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(page.cursors, nodes, strict=True)],
+        nodes=nodes,
+        page_info=PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=page.cursors[0] if page.cursors else None,
+            end_cursor=page.cursors[-1] if page.cursors else None,
+        ),
+        counter=counter,
+    )

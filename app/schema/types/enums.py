@@ -1,0 +1,61 @@
+"""The domain's enumerations as GraphQL sees them: each value described by the sentence below it in the domain."""
+
+import ast
+import inspect
+import textwrap
+from enum import Enum
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import strawberry
+
+from app.domain.access import ActorKind, Capability, PrincipalKind
+from app.domain.adjustment import AdjustmentReason, Direction
+from app.domain.errors import ErrorCode
+from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
+from app.domain.withdrawal import WithdrawalStatus
+from app.live import UpdateKind
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def sentences(enumeration: type[Enum]) -> dict[str, str]:
+    """Return the sentence that stands below each member in the source."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(enumeration)))
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    found = {}
+    for member, below in pairwise(body):
+        if (
+            isinstance(member, ast.Assign)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            target = member.targets[0]
+            if isinstance(target, ast.Name):
+                found[target.id] = inspect.cleandoc(str(below.value.value))
+    return found
+
+
+def publish(enumeration: E, description: str, *, name: str | None = None) -> E:
+    """Make a domain enumeration part of the schema, with a description of the whole and of each value."""
+    published: Any = strawberry.enum(enumeration, name=name, description=description)
+    described = sentences(enumeration)
+    for value in published.__strawberry_definition__.values:
+        value.description = described[value.name]
+    return enumeration
+
+
+def publish_all() -> None:
+    """Make all of them part of the schema; called once, before the schema is built."""
+    publish(Bucket, "The kind of value in a wallet.")
+    publish(WalletStatus, "Whether a wallet can be used.")
+    publish(TransactionKind, "Why money moved.")
+    publish(CounterAccount, "The ledger account on the other side of a transaction.")
+    publish(Direction, "Which way money goes, seen from the wallet.")
+    publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
+    publish(WithdrawalStatus, "How a withdrawal stands.")
+    publish(ActorKind, "What sort of actor did something.")
+    publish(PrincipalKind, "What sort of caller a credential proved.")
+    publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
+    publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
+    publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

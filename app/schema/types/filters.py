@@ -1,0 +1,97 @@
+"""Filters and selectors as they come in, made into those of the services."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from app.domain.access import Capability, Principal
+from app.domain.errors import AmountTooPrecise, FieldInvalid
+from app.domain.money import currency_of, parse_signed
+from app.schema.types.money import AmountRange
+from app.schema.types.node import decode_id
+from app.schema.types.transaction import TransactionFilter
+from app.services.customer import check_external_id
+from app.services.ledger.command import WalletRef
+from app.services.transaction import TransactionFilter as Transactions
+from app.services.wallet import WalletFilter as Wallets
+
+if TYPE_CHECKING:
+    from app.schema.types.wallet import WalletFilter, WalletSelector
+
+LIST_MAX = 50
+"""Values in one list of a filter at most."""
+
+
+def bounds_minor(range_: AmountRange | None, currency: str, field: str) -> tuple[int | None, int | None]:
+    """Return a range's bounds in minor units, or raise `FieldInvalid`."""
+    if range_ is None:
+        return None, None
+    known = currency_of(currency)
+    found: list[int | None] = []
+    for name in ("min", "max"):
+        text = getattr(range_, name)
+        try:
+            found.append(None if text is None else parse_signed(text, known))
+        except AmountTooPrecise as error:
+            raise FieldInvalid(error.message, field=(field, name)) from None
+    return found[0], found[1]
+
+
+def texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
+    """Return the values of a list as the services take them, or raise `FieldInvalid` for too many."""
+    if values is None:
+        return None
+    if len(values) > LIST_MAX:
+        raise FieldInvalid(f"At most {LIST_MAX} values.", field=(field,))
+    return tuple(str(value) for value in values)
+
+
+def transaction_filter(given: TransactionFilter | None, currency: str, principal: Principal) -> Transactions:
+    """Return the filter of transactions."""
+    if given is None:
+        return Transactions()
+    if given.actor_id is not None and not principal.may(Capability.WALLETS_READ):
+        raise FieldInvalid("Only staff can filter by actor.", field=("filter", "actorId"))
+    low, high = bounds_minor(given.amount, currency, "amount")
+    created = given.created
+    return Transactions(
+        kinds=texts(given.kinds, "kinds"),
+        direction=given.direction,
+        buckets=texts(given.buckets, "buckets"),
+        created_from=created.from_ if created else None,
+        created_to=created.to if created else None,
+        actor_id=given.actor_id,
+        reasons=texts(given.reasons, "reasons"),
+        amount_min_minor=low,
+        amount_max_minor=high,
+        search=given.search,
+    )
+
+
+def wallet_filter(given: "WalletFilter | None", search: str | None, currency: str) -> Wallets:
+    """Return the filter of wallets."""
+    if given is None:
+        return Wallets(search=search)
+    low, high = bounds_minor(given.balance, currency, "balance")
+    created, activity, before = given.created, given.last_activity, given.last_activity_before
+    return Wallets(
+        search=search,
+        balance_min_minor=low,
+        balance_max_minor=high,
+        created_from=created.from_ if created else None,
+        created_to=created.to if created else None,
+        last_activity_from=activity.from_ if activity else None,
+        last_activity_to=activity.to if activity else None,
+        last_activity_before=before,
+        statuses=texts(given.statuses, "statuses"),
+    )
+
+
+def wallet_ref(selector: "WalletSelector", *, field: str = "wallet") -> WalletRef:
+    """Return what names the wallet, or raise `FieldInvalid` for an id that is none."""
+    if selector.id is not strawberry.UNSET and selector.id is not None:
+        return WalletRef(wallet_id=decode_id(selector.id, "Wallet", field=(field, "id")))
+    if selector.customer_id is not strawberry.UNSET and selector.customer_id is not None:
+        return WalletRef(customer_id=decode_id(selector.customer_id, "Customer", field=(field, "customerId")))
+    return WalletRef(external_id=check_external_id(str(selector.store_customer_id), field="storeCustomerId"))

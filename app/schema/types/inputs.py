@@ -1,0 +1,144 @@
+"""What mutations take, one input each."""
+
+import strawberry
+
+from app.domain.adjustment import AdjustmentReason, Direction
+from app.domain.ledger import Bucket
+from app.schema.types.money import MoneyInput
+from app.schema.types.scalars import DateTime
+from app.schema.types.wallet import WalletSelector
+
+KEY = (
+    "Chosen by the caller, once for each intention: repeating the request with the same key gives the first answer "
+    "and moves nothing again. A UUID is fine; at most 255 characters."
+)
+OPTIONAL_KEY = f"{KEY} May be left out here."
+NOTE = (
+    "Why, in words that still help a year later: at least 10 characters, and more than a bare category such as "
+    '"refund". The customer can see it.'
+)
+
+
+@strawberry.input(description="An adjustment of a balance by staff.")
+class AdjustBalanceInput:
+    """Input of adjustBalance."""
+
+    wallet: WalletSelector = strawberry.field(
+        description="Whose balance. By the store's customer id, a missing customer and wallet are created."
+    )
+    direction: Direction = strawberry.field(description="CREDIT gives money, DEBIT takes it.")
+    amount: MoneyInput = strawberry.field(description="How much; positive, in the wallet's currency.")
+    reason: AdjustmentReason = strawberry.field(description="What it is grouped by in reviews and reports.")
+    note: str = strawberry.field(description=NOTE)
+    bucket: Bucket | None = strawberry.field(
+        default=None,
+        description="Where a credit goes (CASH by default), or the only kind of value that a debit may take.",
+    )
+    expires_at: DateTime | None = strawberry.field(
+        default=None, description="When the credit expires, if it shall; only for credits."
+    )
+    corrects: strawberry.ID | None = strawberry.field(
+        default=None, description="The id of the transaction of the same wallet that this one puts right."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A customer's request to be paid out.")
+class RequestWithdrawalInput:
+    """Input of requestWithdrawal."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose wallet; left out, the caller's own."
+    )
+    amount: MoneyInput = strawberry.field(description="How much; at most what is withdrawable.")
+    note: str | None = strawberry.field(default=None, description="Anything that the store should know.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that is taken back.")
+class CancelWithdrawalInput:
+    """Input of cancelWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that staff refuse.")
+class RejectWithdrawalInput:
+    """Input of rejectWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that was paid out.")
+class MarkWithdrawalPaidInput:
+    """Input of markWithdrawalPaid."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    payout_reference: str | None = strawberry.field(
+        default=None, description="The bank's or provider's reference of the payout."
+    )
+    note: str | None = strawberry.field(default=None, description="Anything worth keeping about the payout.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A wallet that staff stop.")
+class FreezeWalletInput:
+    """Input of freezeWallet."""
+
+    wallet: WalletSelector = strawberry.field(description="Which wallet.")
+    note: str = strawberry.field(description=NOTE)
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="A wallet that staff let go again.")
+class UnfreezeWalletInput:
+    """Input of unfreezeWallet."""
+
+    wallet: WalletSelector = strawberry.field(description="Which wallet.")
+    note: str = strawberry.field(description=NOTE)
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="A customer whom the store makes known; one who is known already is updated.")
+class RegisterCustomerInput:
+    """Input of registerCustomer."""
+
+    store_customer_id: str = strawberry.field(description="The store's own id of the customer.")
+    name: str | None = strawberry.field(default=None, description="The customer's name.")
+    email: str | None = strawberry.field(default=None, description="The customer's e-mail address.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="A known customer's new name or e-mail.")
+class UpdateCustomerInput:
+    """Input of updateCustomer."""
+
+    store_customer_id: str = strawberry.field(description="The store's own id of the customer.")
+    name: str | None = strawberry.field(default=None, description="The new name; left out, it stays.")
+    email: str | None = strawberry.field(
+        default=None, description="The new e-mail address; left out, it stays."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="Changes of the store's settings; what is left out stays.")
+class UpdateSettingsInput:
+    """Input of updateSettings."""
+
+    negative_balance_enabled: bool | None = strawberry.field(
+        default=None, description="Whether a debit by staff may take a wallet below zero."
+    )
+    negative_balance_limit: MoneyInput | None = strawberry.field(
+        default=None, description="How far below zero, when it may."
+    )
+    inactive_after_months: int | None = strawberry.field(
+        default=None, description="Months without a transaction after which a wallet counts as inactive."
+    )
+    high_balance: MoneyInput | None = strawberry.field(
+        default=None, description="Balances from here on are listed for regular review."
+    )
+    note: str = strawberry.field(description="Why the settings change, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

@@ -1,0 +1,39 @@
+"""Money as GraphQL sees it: an exact decimal with its currency."""
+
+import strawberry
+
+from app.domain.money import currency_of
+from app.schema.types.scalars import CurrencyCode, Decimal
+
+
+@strawberry.type(description="An exact amount of money in a currency.")
+class Money:
+    """A decimal string with all the currency's decimals, and the currency."""
+
+    amount: Decimal = strawberry.field(
+        description='The amount with all decimals of its currency, such as "25.00".'
+    )
+    currency: CurrencyCode = strawberry.field(description="The currency.")
+
+
+def money(amount_minor: int, currency: str) -> Money:
+    """Return an amount in minor units as GraphQL shows it."""
+    return Money(amount=Decimal(currency_of(currency).format(amount_minor)), currency=CurrencyCode(currency))
+
+
+@strawberry.input(
+    description="An amount of money, positive; a direction or the mutation says which way it goes."
+)
+class MoneyInput:
+    """What a caller sends as an amount."""
+
+    amount: Decimal = strawberry.field(description='The amount as a string, such as "25.00".')
+    currency: CurrencyCode = strawberry.field(description="The currency, which must be that of the wallet.")
+
+
+@strawberry.input(description="Bounds of an amount in the store's currency, both inclusive.")
+class AmountRange:
+    """From and to; either may be left out."""
+
+    min: Decimal | None = strawberry.field(default=None, description="At least this much.")
+    max: Decimal | None = strawberry.field(default=None, description="At most this much.")

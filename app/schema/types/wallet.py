@@ -1,0 +1,255 @@
+"""Wallets."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+import strawberry
+
+from app.context import AppInfo
+from app.domain.ledger import WITHDRAWABLE, Bucket, WalletStatus
+from app.domain.withdrawal import WithdrawalStatus
+from app.models.lot import Lot
+from app.models.paging import PageRequest
+from app.models.wallet import Wallet as WalletModel
+from app.schema.types.connection import After, Before, Connection, First, Last, connection
+from app.schema.types.customer import Customer
+from app.schema.types.enums import publish
+from app.schema.types.filters import texts, transaction_filter
+from app.schema.types.money import AmountRange, Money, money
+from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.refusal import telling
+from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
+from app.schema.types.sort import SortDirection
+from app.schema.types.time import TimeRange
+from app.schema.types.transaction import Transaction, TransactionFilter
+from app.schema.types.withdrawal import Withdrawal
+
+
+@strawberry.type(description="What a wallet holds of one kind of value.")
+class BucketBalance:
+    """One bucket's share of a wallet."""
+
+    bucket: Bucket = strawberry.field(description="The kind of value.")
+    balance: Money = strawberry.field(description="All of it, also what is held.")
+    held: Money = strawberry.field(
+        description="Reserved, for example by a withdrawal that is not decided yet."
+    )
+    next_expiry_at: DateTime | None = strawberry.field(
+        description="When the first of it expires, if any does."
+    )
+
+
+@strawberry.type(
+    description="The one wallet of a customer, in one currency. It can't be deleted; at zero it is ready to use."
+)
+class Wallet(Node):
+    """A wallet."""
+
+    model: strawberry.Private[WalletModel]
+
+    @strawberry.field(description=ID_DESCRIPTION)
+    def id(self) -> strawberry.ID:
+        """Return the global id."""
+        return encode_id("Wallet", self.model.id)
+
+    @strawberry.field(description="Whose wallet it is.")
+    async def customer(self, info: AppInfo) -> Customer:
+        """Load the customer, unless it came with the wallet."""
+        row = self.model.__dict__.get("_customer") or await info.context.loaders.customers.load(
+            self.model.customer_id
+        )
+        if row is None:
+            raise LookupError(f"wallet {self.model.id} has no customer")
+        return Customer(model=row)
+
+    @strawberry.field(
+        description="The balance: the sum of all transactions, also what is held. Right at any moment."
+    )
+    def balance(self) -> Money:
+        """Return the posted balance."""
+        return money(self.model.posted_minor, self.model.currency)
+
+    @strawberry.field(description="The part of the balance that is reserved.")
+    def held(self) -> Money:
+        """Return what is held."""
+        return money(self.model.held_minor, self.model.currency)
+
+    @strawberry.field(description="What can be spent now: the balance less what is held.")
+    def available(self) -> Money:
+        """Return what is available."""
+        return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
+
+    @strawberry.field(
+        description="What can be paid out now: the available part of cash. Zero while the wallet is frozen."
+    )
+    async def withdrawable(self, info: AppInfo) -> Money:
+        """Return what can be withdrawn."""
+        if self.model.status == WalletStatus.FROZEN:
+            return money(0, self.model.currency)
+        now = info.context.runtime.clock()
+        lots = await info.context.loaders.open_lots.load(self.model.id)
+        free = sum(
+            lot.remaining_minor
+            for lot in lots
+            if lot.bucket in WITHDRAWABLE and (lot.expires_at is None or lot.expires_at > now)
+        )
+        available = self.model.posted_minor - self.model.held_minor
+        return money(max(0, min(free, available)), self.model.currency)
+
+    @strawberry.field(
+        description="What it holds of each kind of value; kinds of which there is nothing are left out."
+    )
+    async def buckets(self, info: AppInfo) -> list[BucketBalance]:
+        """Sum the open lots by bucket."""
+        lots = await info.context.loaders.open_lots.load(self.model.id)
+        return [
+            _bucket_balance(bucket, [lot for lot in lots if lot.bucket == bucket], self.model.currency)
+            for bucket in Bucket
+            if any(lot.bucket == bucket for lot in lots)
+        ]
+
+    @strawberry.field(description="The currency of everything in it.")
+    def currency(self) -> CurrencyCode:
+        """Return the currency's code."""
+        return CurrencyCode(self.model.currency)
+
+    @strawberry.field(description="Whether it can be used.")
+    def status(self) -> WalletStatus:
+        """Return the status."""
+        return WalletStatus(self.model.status)
+
+    @strawberry.field(description="The sequence number of its newest transaction; 0 before the first.")
+    def sequence(self) -> BigInt:
+        """Return the sequence number."""
+        return BigInt(self.model.sequence)
+
+    @strawberry.field(description="When it was opened.")
+    def created_at(self) -> DateTime:
+        """Return the time."""
+        return DateTime(self.model.created_at)
+
+    @strawberry.field(description="When anything in it last changed, a hold or a freeze included.")
+    def updated_at(self) -> DateTime:
+        """Return the time."""
+        return DateTime(self.model.updated_at)
+
+    @strawberry.field(
+        description="When its newest transaction was posted; when it was opened, if there is none."
+    )
+    def last_activity_at(self) -> DateTime:
+        """Return the time."""
+        return DateTime(self.model.last_activity_at)
+
+    @strawberry.field(description="Its transactions, newest first.", extensions=[telling()])
+    async def transactions(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: TransactionFilter | None = None,  # noqa: A002 — the argument's name in the API
+    ) -> Connection[Transaction]:
+        """Load a page of the history."""
+        context = info.context
+        wanted = transaction_filter(filter, self.model.currency, context.principal)
+        request = PageRequest(first, after, last, before)
+        page = await context.histories.load((self.model.id, wanted, request))
+        return connection(
+            page,
+            lambda row: Transaction(model=row),
+            lambda: context.history_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(description="Its withdrawals, newest first.", extensions=[telling()])
+    async def withdrawals(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        statuses: Annotated[
+            list[WithdrawalStatus] | None, strawberry.argument(description="Only in one of these states.")
+        ] = None,
+    ) -> Connection[Withdrawal]:
+        """Load a page of the withdrawals."""
+        context = info.context
+        wanted = texts(statuses, "statuses")
+        page = await context.withdrawals.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: Withdrawal(model=row),
+            lambda: context.withdrawal_counts.load((self.model.id, wanted)),
+        )
+
+
+def _bucket_balance(bucket: Bucket, lots: Iterable[Lot], currency: str) -> BucketBalance:
+    lots = list(lots)
+    expiries = [lot.expires_at for lot in lots if lot.expires_at is not None]
+    held = sum(lot.held_minor for lot in lots)
+    return BucketBalance(
+        bucket=bucket,
+        balance=money(sum(lot.remaining_minor for lot in lots) + held, currency),
+        held=money(held, currency),
+        next_expiry_at=DateTime(min(expiries)) if expiries else None,
+    )
+
+
+@strawberry.input(one_of=True, description="Names a wallet by exactly one of these.")
+class WalletSelector:
+    """Wallet id, customer id or the store's own customer id."""
+
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The wallet's id.")
+    customer_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="The id of its customer."
+    )
+    store_customer_id: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The store's own id of its customer."
+    )
+
+
+@strawberry.input(description="What a list of wallets is narrowed to; all that is given must hold.")
+class WalletFilter:
+    """Conditions on wallets."""
+
+    balance: AmountRange | None = strawberry.field(
+        default=None, description="Whose balance is in this range."
+    )
+    created: TimeRange | None = strawberry.field(default=None, description="Opened in this time.")
+    last_activity: TimeRange | None = strawberry.field(
+        default=None, description="Whose newest transaction was posted in this time."
+    )
+    last_activity_before: DateTime | None = strawberry.field(
+        default=None, description="Without a transaction since this time."
+    )
+    statuses: list[WalletStatus] | None = strawberry.field(
+        default=None, description="In one of these states."
+    )
+
+
+class WalletSortField(StrEnum):
+    """What a list of wallets is sorted by."""
+
+    BALANCE = "BALANCE"
+    """The balance."""
+    CREATED_AT = "CREATED_AT"
+    """When the wallet was opened."""
+    CUSTOMER_NAME = "CUSTOMER_NAME"
+    """The customer's name."""
+    LAST_ACTIVITY_AT = "LAST_ACTIVITY_AT"
+    """When the newest transaction was posted."""
+
+
+publish(WalletSortField, "What a list of wallets is sorted by.")
+
+
+@strawberry.input(description="The order of a list of wallets.")
+class WalletSort:
+    """Field and direction."""
+
+    field: WalletSortField = strawberry.field(description="What to sort by.")
+    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Which way.")

@@ -1,0 +1,96 @@
+"""Staff adjust a balance."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain import adjustment as rules
+from app.domain.access import Principal
+from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
+from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
+from app.domain.ledger import Bucket, Draft, Row, Transaction
+from app.domain.money import currency_of, parse_amount
+from app.domain.note import check_note
+from app.models.transaction import Transaction as TransactionModel
+from app.models.wallet import Wallet
+from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
+from app.services.ledger.rows import transaction_of, wallet_of
+from app.services.ledger.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentRequest:
+    """What staff asked for, as it came in; `corrects` is the transaction that it puts right."""
+
+    wallet: WalletRef
+    direction: Direction
+    amount: str
+    currency: str
+    reason: AdjustmentReason
+    note: str
+    bucket: Bucket | None
+    expires_at: datetime | None
+    corrects: TransactionModel | None
+    corrects_is_missing: bool
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The wallet after the adjustment, the transaction, and whether this is the answer to a repeated request."""
+
+    wallet: Wallet
+    transaction: TransactionModel
+    replayed: bool
+
+
+async def adjust(writer: Writer, principal: Principal, request: AdjustmentRequest) -> Adjusted:
+    """Post an adjustment, opening a wallet (and making the store's customer known) where there is none.
+
+    Raises the `DomainError` that says why not; then nothing has moved.
+    """
+    actor = principal.actor
+    amount_minor = parse_amount(request.amount, currency_of(request.currency), field=("amount", "amount"))
+    if request.corrects_is_missing:
+        raise NotFound("transaction", field=("corrects",))
+    adjustment = Adjustment(
+        direction=request.direction,
+        amount_minor=amount_minor,
+        reason=request.reason,
+        note=check_note(request.note),
+        actor=actor,
+        bucket=request.bucket,
+        expires_at=request.expires_at,
+        corrects_id=request.corrects.id if request.corrects else None,
+        corrects_wallet_id=request.corrects.wallet_id if request.corrects else None,
+    )
+
+    def decide(draft: Draft) -> Row:
+        if principal.owns(draft.customer.external_id):
+            raise OwnWallet
+        if draft.wallet.currency != request.currency:
+            raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency)
+        return rules.adjust(draft, adjustment)
+
+    claim = IdempotencyClaim.of(
+        actor, request.idempotency_key, "adjustBalance", _content(request, adjustment)
+    )
+    outcome = await writer.submit(Command("adjustBalance", actor, request.wallet, decide, claim, opens=True))
+    if isinstance(outcome.answer, Transaction) and outcome.wallet is not None:
+        return Adjusted(wallet_of(outcome.wallet), transaction_of(outcome.answer), replayed=False)
+    transaction = await TransactionModel.get(id=outcome.result["Transaction"]).select_related("wallet")
+    return Adjusted(transaction.wallet, transaction, replayed=True)
+
+
+def _content(request: AdjustmentRequest, adjustment: Adjustment) -> dict[str, Any]:
+    return {
+        "wallet": repr(request.wallet),
+        "direction": adjustment.direction,
+        "amount_minor": adjustment.amount_minor,
+        "currency": request.currency,
+        "reason": adjustment.reason,
+        "note": adjustment.note,
+        "bucket": adjustment.bucket,
+        "expires_at": None if adjustment.expires_at is None else adjustment.expires_at.isoformat(),
+        "corrects": None if adjustment.corrects_id is None else str(adjustment.corrects_id),
+    }

@@ -1,0 +1,42 @@
+"""The models of records that were just committed, so that an answer needs no read."""
+
+from typing import Any, TypeVar
+
+from tortoise.models import Model
+
+from app.domain.customer import Customer as CustomerRecord
+from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
+from app.domain.withdrawal import Withdrawal as WithdrawalRecord
+from app.models.customer import Customer
+from app.models.transaction import Transaction
+from app.models.wallet import Wallet
+from app.models.withdrawal import Withdrawal
+from app.services.ledger import tables
+
+M = TypeVar("M", bound=Model)
+
+
+def wallet_of(record: WalletRecord) -> Wallet:
+    """Return the model of a wallet."""
+    return _model(Wallet, tables.WALLETS, record)
+
+
+def customer_of(record: CustomerRecord) -> Customer:
+    """Return the model of a customer."""
+    return _model(Customer, tables.CUSTOMERS, record)
+
+
+def transaction_of(record: TransactionRecord) -> Transaction:
+    """Return the model of a transaction."""
+    return _model(Transaction, tables.TRANSACTIONS, record)
+
+
+def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
+    """Return the model of a withdrawal."""
+    return _model(Withdrawal, tables.BESIDE[WithdrawalRecord], record)
+
+
+def _model(model: type[M], table: tables.Table, record: Any) -> M:
+    row = model(**dict(zip(table.columns, table.row(record), strict=True)))
+    row._saved_in_db = True
+    return row

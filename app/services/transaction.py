@@ -1,0 +1,170 @@
+"""Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from aiodataloader import DataLoader
+from tortoise.expressions import Q, Subquery
+from tortoise.functions import Count
+from tortoise.queryset import QuerySet
+
+from app.domain.access import Capability, Principal
+from app.domain.adjustment import Direction
+from app.domain.errors import FieldInvalid
+from app.domain.note import check_text
+from app.models.paging import Page, PageRequest, Sort, fetch_page, fetch_pages, time_value
+from app.models.transaction import Allocation, Transaction
+
+SEARCH_MAX = 100
+
+BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, int)
+"""The order of one wallet's history."""
+
+BY_TIME = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value)
+"""The order of the store's history."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFilter:
+    """What a list of transactions is narrowed to; bounds are inclusive, amounts positive and in minor units."""
+
+    kinds: tuple[str, ...] | None = None
+    direction: Direction | None = None
+    buckets: tuple[str, ...] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    actor_id: str | None = None
+    reasons: tuple[str, ...] | None = None
+    amount_min_minor: int | None = None
+    amount_max_minor: int | None = None
+    search: str | None = None
+
+
+_EQUALITIES = {
+    "kinds": "kind__in",
+    "created_from": "created_at__gte",
+    "created_to": "created_at__lte",
+    "actor_id": "actor_id",
+    "reasons": "reason__in",
+}
+
+
+def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> QuerySet[Transaction]:
+    """Return the query of a list of transactions, of one wallet or of the whole store."""
+    query = Transaction.all()
+    if wallet_id is not None:
+        query = query.filter(wallet_id=wallet_id)
+    for name, condition in _EQUALITIES.items():
+        bound = getattr(wanted, name)
+        if bound is not None:
+            query = query.filter(**{condition: bound})
+    query = query.filter(_amounts(wanted))
+    if wanted.buckets is not None:
+        # Asked as "its id is among", because a join would give a transaction once for each allocation.
+        of_bucket = Allocation.filter(bucket__in=wanted.buckets)
+        if wallet_id is not None:
+            of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
+        query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
+    if wanted.search:
+        text = check_text(wanted.search, field="search", length_max=SEARCH_MAX)
+        query = query.filter(Q(note__icontains=text) | Q(reference__istartswith=text))
+    return query
+
+
+def _amounts(wanted: TransactionFilter) -> Q:
+    low, high = wanted.amount_min_minor, wanted.amount_max_minor
+    for name, bound in (("amountMin", low), ("amountMax", high)):
+        if bound is not None and bound < 0:
+            raise FieldInvalid("Amounts of transactions are positive here; use `direction`.", field=(name,))
+    credit = Q(amount_minor__gt=0)
+    debit = Q(amount_minor__lt=0)
+    if low is not None:
+        credit &= Q(amount_minor__gte=low)
+        debit &= Q(amount_minor__lte=-low)
+    if high is not None:
+        credit &= Q(amount_minor__lte=high)
+        debit &= Q(amount_minor__gte=-high)
+    if wanted.direction is Direction.CREDIT:
+        return credit
+    if wanted.direction is Direction.DEBIT:
+        return debit
+    return Q() if low is None and high is None else credit | debit
+
+
+async def matches(row: Transaction, wanted: TransactionFilter) -> bool:
+    """Tell whether a transaction that was just posted is one that the filter wants."""
+    if wanted == TransactionFilter():
+        return True
+    return await transactions(wanted).filter(id=row.id).exists()
+
+
+async def page_of(
+    query: QuerySet[Transaction], sort: Sort, request: PageRequest, *, descending: bool
+) -> Page[Transaction]:
+    """Read one page of a list of transactions."""
+    return await fetch_page(query, replace(sort, descending=descending), request)
+
+
+class HistoryPages(DataLoader[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]]):
+    """Pages of wallets' histories, newest first: one statement for all wallets that are asked the same."""
+
+    async def batch_load_fn(
+        self, keys: list[tuple[UUID, TransactionFilter, PageRequest]]
+    ) -> list[Page[Transaction]]:
+        """Load the pages, by (wallet id, filter, page)."""
+        asked: dict[tuple[TransactionFilter, PageRequest], list[UUID]] = defaultdict(list)
+        for wallet_id, wanted, request in keys:
+            asked[wanted, request].append(wallet_id)
+        sort = replace(BY_SEQUENCE, descending=True)
+        found: dict[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]] = {}
+        for (wanted, request), wallet_ids in asked.items():
+            if len(wallet_ids) == 1:
+                pages = [await fetch_page(transactions(wanted, wallet_ids[0]), sort, request)]
+            else:
+                pages = await fetch_pages(
+                    transactions(wanted), sort, request, partition="wallet_id", keys=wallet_ids
+                )
+            found.update(
+                ((wallet_id, wanted, request), page)
+                for wallet_id, page in zip(wallet_ids, pages, strict=True)
+            )
+        return [found[key] for key in keys]
+
+
+class HistoryCounts(DataLoader[tuple[UUID, TransactionFilter], int]):
+    """How many transactions of a wallet a filter finds."""
+
+    async def batch_load_fn(self, keys: list[tuple[UUID, TransactionFilter]]) -> list[int]:
+        """Count, by (wallet id, filter)."""
+        asked: dict[TransactionFilter, list[UUID]] = defaultdict(list)
+        for wallet_id, wanted in keys:
+            asked[wanted].append(wallet_id)
+        found: dict[tuple[UUID, TransactionFilter], int] = {}
+        for wanted, wallet_ids in asked.items():
+            query = transactions(wanted).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
+            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
+                found[row["wallet_id"], wanted] = row["number"]
+        return [found.get(key, 0) for key in keys]
+
+
+async def find(
+    principal: Principal, *, transaction_id: UUID | None = None, reference: str | None = None
+) -> Transaction | None:
+    """Return a transaction, or `None` when there is none of that name or it is not the caller's."""
+    query = Transaction.all().select_related("wallet__customer")
+    if transaction_id is not None:
+        transaction = await query.get_or_none(id=transaction_id)
+    else:
+        transaction = await query.get_or_none(reference=(reference or "").strip().upper())
+    if transaction is None:
+        return None
+    if principal.may(Capability.WALLETS_READ) or principal.owns(transaction.wallet.customer.external_id):
+        return transaction
+    return None
+
+
+async def known(transaction_id: UUID) -> Transaction | None:
+    """Return a transaction whoever asks; for those who may correct any."""
+    return await Transaction.get_or_none(id=transaction_id)

@@ -1,0 +1,140 @@
+"""Wallets: found, listed, frozen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tortoise.queryset import QuerySet
+
+from app.domain import wallet as rules
+from app.domain.access import Actor, Capability, Principal
+from app.domain.customer import fold
+from app.domain.errors import NotFound, OwnWallet
+from app.domain.ledger import Draft
+from app.domain.note import check_note, check_text
+from app.models.paging import Page, PageRequest, Sort, fetch_page, time_value
+from app.models.wallet import Wallet
+from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
+from app.services.ledger.rows import wallet_of
+from app.services.ledger.writer import Writer
+
+SORTS = {
+    "BALANCE": Sort("BALANCE", "posted_minor", lambda row: row.posted_minor, int),
+    "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value),
+    "CUSTOMER_NAME": Sort("CUSTOMER_NAME", "customer__name", lambda row: row.customer.name, str),
+    "LAST_ACTIVITY_AT": Sort(
+        "LAST_ACTIVITY_AT", "last_activity_at", lambda row: row.last_activity_at, time_value
+    ),
+}
+"""The orders that a list of wallets comes in."""
+
+SEARCH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFilter:
+    """What a list of wallets is narrowed to; bounds are inclusive, amounts in minor units."""
+
+    search: str | None = None
+    balance_min_minor: int | None = None
+    balance_max_minor: int | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    last_activity_from: datetime | None = None
+    last_activity_to: datetime | None = None
+    last_activity_before: datetime | None = None
+    statuses: tuple[str, ...] | None = None
+
+
+_BOUNDS = {
+    "balance_min_minor": "posted_minor__gte",
+    "balance_max_minor": "posted_minor__lte",
+    "created_from": "created_at__gte",
+    "created_to": "created_at__lte",
+    "last_activity_from": "last_activity_at__gte",
+    "last_activity_to": "last_activity_at__lte",
+    "last_activity_before": "last_activity_at__lt",
+    "statuses": "status__in",
+}
+
+
+def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
+    """Return the query of a list of wallets, each with its customer."""
+    query = Wallet.all().select_related("customer")
+    for name, condition in _BOUNDS.items():
+        bound = getattr(wanted, name)
+        if bound is not None:
+            query = query.filter(**{condition: bound})
+    if wanted.search:
+        for word in fold(check_text(wanted.search, field="search", length_max=SEARCH_MAX)).split():
+            query = query.filter(customer__search_text__contains=word)
+    return query
+
+
+async def page_of(
+    query: QuerySet[Wallet], sort: str, request: PageRequest, *, descending: bool
+) -> Page[Wallet]:
+    """Read one page of a list of wallets."""
+    return await fetch_page(query, replace(SORTS[sort], descending=descending), request)
+
+
+async def find(ref: WalletRef, principal: Principal) -> Wallet | None:
+    """Return a wallet, or `None` when there is none of that name or it is not the caller's."""
+    query = Wallet.all().select_related("customer")
+    if ref.wallet_id is not None:
+        wallet = await query.get_or_none(id=ref.wallet_id)
+    elif ref.customer_id is not None:
+        wallet = await query.get_or_none(customer_id=ref.customer_id)
+    else:
+        wallet = await query.get_or_none(customer__external_id=ref.external_id)
+    if wallet is None or not may_see(principal, wallet):
+        return None
+    return wallet
+
+
+def may_see(principal: Principal, wallet: Wallet) -> bool:
+    """Tell whether the caller may see a wallet that was loaded with its customer."""
+    return principal.may(Capability.WALLETS_READ) or principal.owns(wallet.customer.external_id)
+
+
+async def freeze(
+    writer: Writer, principal: Principal, ref: WalletRef, *, note: str, idempotency_key: str | None
+) -> Wallet:
+    """Stop a wallet. Raises `NotFound`, `OwnWallet`, `WalletFrozen` or a refusal of the note."""
+    return await _set(writer, principal, ref, "freezeWallet", rules.freeze, note, idempotency_key)
+
+
+async def unfreeze(
+    writer: Writer, principal: Principal, ref: WalletRef, *, note: str, idempotency_key: str | None
+) -> Wallet:
+    """Let a wallet go again. Raises `NotFound`, `OwnWallet`, `WalletNotFrozen` or a refusal of the note."""
+    return await _set(writer, principal, ref, "unfreezeWallet", rules.unfreeze, note, idempotency_key)
+
+
+async def _set(  # noqa: PLR0917 — the two public functions name everything
+    writer: Writer,
+    principal: Principal,
+    ref: WalletRef,
+    command: str,
+    rule: Callable[..., None],
+    note: str,
+    idempotency_key: str | None,
+) -> Wallet:
+    note = check_note(note)
+    actor: Actor = principal.actor
+
+    def decide(draft: Draft) -> None:
+        if principal.owns(draft.customer.external_id):
+            raise OwnWallet
+        rule(draft, note=note, actor=actor)
+
+    claim = None
+    if idempotency_key is not None:
+        claim = IdempotencyClaim.of(actor, idempotency_key, command, {"wallet": repr(ref), "note": note})
+    outcome = await writer.submit(Command(command, actor, ref, decide, claim))
+    if outcome.wallet is not None:
+        return wallet_of(outcome.wallet)
+    wallet = await Wallet.get_or_none(id=outcome.result["Wallet"])
+    if wallet is None:
+        raise NotFound("wallet", field=("wallet",))
+    return wallet

@@ -1,0 +1,230 @@
+"""A customer asks to be paid out; the store decides."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiodataloader import DataLoader
+from tortoise.functions import Count
+from tortoise.queryset import QuerySet
+
+from app.domain import withdrawal as rules
+from app.domain.access import Capability, Principal
+from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
+from app.domain.ledger import Draft
+from app.domain.money import currency_of, parse_amount
+from app.domain.note import check_note, check_text
+from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+from app.models.paging import Page, PageRequest, Sort, fetch_page, fetch_pages, time_value
+from app.models.wallet import Wallet
+from app.models.withdrawal import Withdrawal as WithdrawalModel
+from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
+from app.services.ledger.rows import wallet_of, withdrawal_of
+from app.services.ledger.writer import Writer
+
+NOTE_MAX = 1000
+PAYOUT_REFERENCE_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The wallet and the withdrawal after a step, and whether this is the answer to a repeated request."""
+
+    wallet: Wallet
+    withdrawal: WithdrawalModel
+    replayed: bool
+
+
+SORT = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True)
+"""Withdrawals come newest first."""
+
+Statuses = tuple[str, ...] | None
+
+
+def withdrawals(statuses: Statuses, wallet_id: UUID | None = None) -> QuerySet[WithdrawalModel]:
+    """Return the query of a list of withdrawals, of one wallet or of the whole store."""
+    query = WithdrawalModel.all()
+    if statuses is not None:
+        query = query.filter(status__in=statuses)
+    return query if wallet_id is None else query.filter(wallet_id=wallet_id)
+
+
+async def page_of(query: QuerySet[WithdrawalModel], page: PageRequest) -> Page[WithdrawalModel]:
+    """Read one page of a list of withdrawals."""
+    return await fetch_page(query, SORT, page)
+
+
+class WithdrawalPages(DataLoader[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]]):
+    """Pages of wallets' withdrawals, newest first: one statement for all wallets that are asked the same."""
+
+    async def batch_load_fn(
+        self, keys: list[tuple[UUID, Statuses, PageRequest]]
+    ) -> list[Page[WithdrawalModel]]:
+        """Load the pages, by (wallet id, statuses, page)."""
+        asked: dict[tuple[Statuses, PageRequest], list[UUID]] = defaultdict(list)
+        for wallet_id, statuses, page in keys:
+            asked[statuses, page].append(wallet_id)
+        found: dict[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]] = {}
+        for (statuses, page), wallet_ids in asked.items():
+            pages = await fetch_pages(
+                withdrawals(statuses), SORT, page, partition="wallet_id", keys=wallet_ids
+            )
+            for wallet_id, one in zip(wallet_ids, pages, strict=True):
+                found[wallet_id, statuses, page] = one
+        return [found[key] for key in keys]
+
+
+class WithdrawalCounts(DataLoader[tuple[UUID, Statuses], int]):
+    """How many withdrawals a wallet has in given states."""
+
+    async def batch_load_fn(self, keys: list[tuple[UUID, Statuses]]) -> list[int]:
+        """Count, by (wallet id, statuses)."""
+        asked: dict[Statuses, list[UUID]] = defaultdict(list)
+        for wallet_id, statuses in keys:
+            asked[statuses].append(wallet_id)
+        found: dict[tuple[UUID, Statuses], int] = {}
+        for statuses, wallet_ids in asked.items():
+            query = withdrawals(statuses).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
+            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
+                found[row["wallet_id"], statuses] = row["number"]
+        return [found.get(key, 0) for key in keys]
+
+
+async def request(
+    writer: Writer,
+    principal: Principal,
+    ref: WalletRef,
+    *,
+    amount: str,
+    currency: str,
+    note: str,
+    idempotency_key: str,
+) -> Decided:
+    """Hold an amount of withdrawable money and write the request down.
+
+    Raises `NotFound` (also for a wallet that is not the caller's), `WalletFrozen`, `InsufficientFunds` or a
+    refusal of the input.
+    """
+    amount_minor = parse_amount(amount, currency_of(currency), field=("amount", "amount"))
+    note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+    actor = principal.actor
+
+    def decide(draft: Draft) -> Withdrawal:
+        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "wallet")
+        if draft.wallet.currency != currency:
+            raise CurrencyMismatch(given=currency, wallet=draft.wallet.currency)
+        return rules.request(draft, amount_minor, note=note, actor=actor)
+
+    content = {"wallet": repr(ref), "amount_minor": amount_minor, "currency": currency, "note": note}
+    claim = IdempotencyClaim.of(actor, idempotency_key, "requestWithdrawal", content)
+    return await _decided(await writer.submit(Command("requestWithdrawal", actor, ref, decide, claim)))
+
+
+async def cancel(
+    writer: Writer, principal: Principal, withdrawal_id: UUID, *, idempotency_key: str
+) -> Decided:
+    """Take a request back. Raises `NotFound` or `WithdrawalNotOpen`."""
+
+    def decide(draft: Draft) -> Withdrawal:
+        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "withdrawal")
+        withdrawal = draft.row(Withdrawal, withdrawal_id)
+        return rules.give_back(
+            draft, withdrawal, WithdrawalStatus.CANCELLED, note=None, actor=principal.actor
+        )
+
+    return await _decide(writer, principal, withdrawal_id, "cancelWithdrawal", decide, {}, idempotency_key)
+
+
+async def reject(
+    writer: Writer, principal: Principal, withdrawal_id: UUID, *, note: str, idempotency_key: str
+) -> Decided:
+    """Refuse a request, saying why. Raises `NotFound`, `OwnWallet`, `WithdrawalNotOpen` or a refusal of the note."""
+    note = check_note(note)
+
+    def decide(draft: Draft) -> Withdrawal:
+        _require_others(principal, draft)
+        withdrawal = draft.row(Withdrawal, withdrawal_id)
+        return rules.give_back(draft, withdrawal, WithdrawalStatus.REJECTED, note=note, actor=principal.actor)
+
+    content = {"note": note}
+    return await _decide(
+        writer, principal, withdrawal_id, "rejectWithdrawal", decide, content, idempotency_key
+    )
+
+
+async def mark_paid(
+    writer: Writer,
+    principal: Principal,
+    withdrawal_id: UUID,
+    *,
+    payout_reference: str | None,
+    note: str | None,
+    idempotency_key: str,
+) -> Decided:
+    """Write down that the money was sent. Raises `NotFound`, `OwnWallet`, `WithdrawalNotOpen` or `WalletFrozen`."""
+    if payout_reference is not None:
+        payout_reference = check_text(
+            payout_reference, field="payoutReference", length_max=PAYOUT_REFERENCE_MAX
+        )
+    if note is not None:
+        note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+
+    def decide(draft: Draft) -> Withdrawal:
+        _require_others(principal, draft)
+        withdrawal = draft.row(Withdrawal, withdrawal_id)
+        return rules.pay(
+            draft, withdrawal, payout_reference=payout_reference, note=note, actor=principal.actor
+        )
+
+    content = {"payout_reference": payout_reference, "note": note}
+    return await _decide(
+        writer, principal, withdrawal_id, "markWithdrawalPaid", decide, content, idempotency_key
+    )
+
+
+def _require_mine_or(capability: Capability, principal: Principal, draft: Draft, what: str) -> None:
+    if not (principal.owns(draft.customer.external_id) or principal.may(capability)):
+        raise NotFound(what, field=(what,))
+
+
+def _require_others(principal: Principal, draft: Draft) -> None:
+    if principal.owns(draft.customer.external_id):
+        raise OwnWallet
+
+
+async def _decide(  # noqa: PLR0917 — the public functions name everything
+    writer: Writer,
+    principal: Principal,
+    withdrawal_id: UUID,
+    command: str,
+    decide: Callable[[Draft], Withdrawal],
+    content: Mapping[str, str | None],
+    idempotency_key: str,
+) -> Decided:
+    # Wallet and hold of a withdrawal never change, so they may be read before the wallet is locked.
+    found = await WithdrawalModel.get_or_none(id=withdrawal_id)
+    if found is None:
+        raise NotFound("withdrawal", field=("withdrawal",))
+    actor = principal.actor
+    request_content = {"withdrawal": str(withdrawal_id), **content}
+    claim = IdempotencyClaim.of(actor, idempotency_key, command, request_content)
+    outcome = await writer.submit(
+        Command(
+            command,
+            actor,
+            WalletRef(wallet_id=found.wallet_id),
+            decide,
+            claim,
+            holds=(found.hold_id,),
+            rows=((Withdrawal, withdrawal_id),),
+        )
+    )
+    return await _decided(outcome)
+
+
+async def _decided(outcome: Outcome) -> Decided:
+    if isinstance(outcome.answer, Withdrawal) and outcome.wallet is not None:
+        return Decided(wallet_of(outcome.wallet), withdrawal_of(outcome.answer), replayed=False)
+    withdrawal = await WithdrawalModel.get(id=outcome.result["Withdrawal"]).select_related("wallet")
+    return Decided(withdrawal.wallet, withdrawal, replayed=True)
