@@ -29,6 +29,9 @@ class Session(Protocol):
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """Lock the wallets in id order and return them joined with their customers (`c_…`)."""
 
+    async def lock_table(self, table: Table) -> Found:
+        """Lock all rows of a small table in id order and return them."""
+
     async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert the rows."""
 
@@ -66,6 +69,13 @@ class PostgresSession:
         # The wallet's row is the lock. Every process takes its locks in id order, so two batches that share
         # wallets wait for each other instead of ending in a deadlock.
         return await self.select(_LOCK + " FOR UPDATE OF w", ids)
+
+    async def lock_table(self, table: Table) -> Found:
+        """See `Session`."""
+        # In id order, as everywhere. A row that is inserted meanwhile is not waited for: where that counts, the
+        # command also asks for a table that is never empty (roles), whose first row is then the lock.
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id FOR UPDATE", [])
+        return rows
 
     async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """See `Session`."""
@@ -117,6 +127,11 @@ class SqliteSession:
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """See `Session`."""
         return await self.select(_LOCK, ids)
+
+    async def lock_table(self, table: Table) -> Found:
+        """See `Session`."""
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
+        return rows
 
     async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """See `Session`."""
