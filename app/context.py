@@ -8,9 +8,12 @@ from typing import Any
 
 from strawberry.types import Info
 
+from app.auth import AuthenticationError, Failure
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.services.access import Directory
+from app.services.audit import AuditCounts, AuditPages
 from app.services.ledger.writer import Writer
 from app.services.transaction import HistoryCounts, HistoryPages
 from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
@@ -25,6 +28,7 @@ class Runtime:
     writer: Writer
     hub: Hub
     clock: Callable[[], datetime]
+    access: Directory
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 
@@ -41,9 +45,18 @@ class Context:
     history_counts: HistoryCounts = field(default_factory=HistoryCounts)
     withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
     withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
+    audit: AuditPages = field(default_factory=AuditPages)
+    audit_counts: AuditCounts = field(default_factory=AuditCounts)
 
 
 AppInfo = Info[Context, Any]
+
+
+def unauthenticated(error: AuthenticationError) -> "RequestError":
+    """Return a credential's refusal as a top-level error; one that may pass says to try again."""
+    away = error.reason in {Failure.KEYS_UNAVAILABLE, Failure.RIGHTS_UNAVAILABLE}
+    code = "SERVICE_UNAVAILABLE" if away else "UNAUTHENTICATED"
+    return RequestError(code, error.message, reason=error.reason.value)
 
 
 class RequestError(Exception):

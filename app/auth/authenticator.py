@@ -24,8 +24,14 @@ from app.domain.rights import PRESET_RIGHTS, End, Ended, Rights
 _HEADER = "authorization"
 _KEY_HEADER = "x-api-key"
 _ENDED = {
-    End.REVOKED: (Failure.REVOKED, "This API key was revoked: use the one that replaced it, or create another."),
-    End.EXPIRED: (Failure.EXPIRED, "This API key has expired: use the one that replaced it, or create another."),
+    End.REVOKED: (
+        Failure.REVOKED,
+        "This API key was revoked: use the one that replaced it, or create another.",
+    ),
+    End.EXPIRED: (
+        Failure.EXPIRED,
+        "This API key has expired: use the one that replaced it, or create another.",
+    ),
     End.NOT_ACCEPTED: (
         Failure.NOT_ACCEPTED,
         "This issuer vouches for staff only, and the token holds no role that Coffer knows: map its roles.",
@@ -170,9 +176,7 @@ def principal_now(identity: Identity, rights: Rights, now: datetime) -> Principa
 
 
 def _words(claims: Mapping[str, object], issuer: IssuerConfig) -> tuple[str, ...]:
-    of_roles = (
-        issuer.claims.role_map.get(word, word) for word in words_at(claims, issuer.claims.roles)
-    )
+    of_roles = (issuer.claims.role_map.get(word, word) for word in words_at(claims, issuer.claims.roles))
     of_scopes = (issuer.claims.scope_roles.get(word, "") for word in words_at(claims, issuer.claims.scopes))
     words = tuple(dict.fromkeys(word for word in (*of_roles, *of_scopes) if word))
     return words if issuer.staff else tuple(word for word in words if word == CUSTOMER)

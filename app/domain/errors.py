@@ -243,7 +243,9 @@ class NameTaken(InvalidState):
     code = ErrorCode.NAME_TAKEN
 
     def __init__(self, what: str, name: str) -> None:
-        super().__init__(f"There is {what} with the name {name} already. Choose another one.", field=("name",))
+        super().__init__(
+            f"There is {what} with the name {name} already. Choose another one.", field=("name",)
+        )
 
 
 class RoleProtected(InvalidState):

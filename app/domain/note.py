@@ -175,6 +175,14 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
     return unicodedata.normalize("NFC", text).strip()
 
 
+def check_reason(note: str, *, field: str = "note") -> str:
+    """Return why something was changed that moves no money, or raise `FieldInvalid` for too few words."""
+    kept = check_text(note, field=field, length_max=NOTE_MAX, lines=True)
+    if len(kept) < NOTE_MIN:
+        raise FieldInvalid("Say in a few words why this changes.", field=(field,))
+    return kept
+
+
 def check_note(note: str, *, field: str = "note") -> str:
     """Return the note as it is kept, or raise `NoteTooShort`, `NoteTooLong` or `NoteNotMeaningful`.
 

@@ -139,9 +139,7 @@ def _changed(desk: Desk, roles: Iterable[Role], role: Role, wanted: RoleChange) 
         role,
         description=role.description if wanted.description is None else wanted.description,
         capabilities=role.capabilities if wanted.capabilities is None else wanted.capabilities,
-        maps_from=role.maps_from
-        if wanted.maps_from is None
-        else _words(roles, role.name, wanted.maps_from),
+        maps_from=role.maps_from if wanted.maps_from is None else _words(roles, role.name, wanted.maps_from),
         archived_at=archived_at,
         updated_at=desk.now,
     )
@@ -171,7 +169,9 @@ def _words(roles: Iterable[Role], name: str, words: Iterable[str]) -> tuple[str,
         raise FieldInvalid(f"A role maps from at most {WORDS_MAX} words.", field=("mapsFrom",))
     # A word that names a role would silently give that role's bearers another one too: every customer, at worst.
     if taken := sorted({role.name for role in roles} & set(kept)):
-        raise FieldInvalid(f"{taken[0]} is the name of another role, so it means that one.", field=("mapsFrom",))
+        raise FieldInvalid(
+            f"{taken[0]} is the name of another role, so it means that one.", field=("mapsFrom",)
+        )
     return kept
 
 

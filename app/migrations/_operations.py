@@ -253,7 +253,9 @@ class GrantCapabilities(TortoiseOperation):
             held = json.loads(held) if isinstance(held, str) else held
             wanted = sorted({*held, *self.granted.get(row["name"], ())})
             if wanted != held:
-                statement = f"UPDATE roles SET capabilities = {_literal(wanted)} WHERE name = {_literal(row['name'])}"  # noqa: S608
+                statement = (
+                    f"UPDATE roles SET capabilities = {_literal(wanted)} WHERE name = {_literal(row['name'])}"  # noqa: S608
+                )
                 await _run(state_editor, [statement])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from app.context import AppInfo
 from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
-from app.domain.note import NOTE_MIN, check_text
+from app.domain.note import check_reason
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.inputs import UpdateSettingsInput
 from app.schema.types.money import MoneyInput
@@ -24,14 +24,11 @@ async def settings(info: AppInfo) -> Settings:
 async def update_settings(info: AppInfo, input: UpdateSettingsInput) -> UpdateSettingsPayload:  # noqa: A002
     """Write a new version of the settings."""
     currency = info.context.runtime.settings.currency
-    note = check_text(input.note, field="note", length_max=1000, lines=True)
-    if len(note) < NOTE_MIN:
-        raise FieldInvalid("Say in a few words why the settings change.", field=("note",))
     found = await store_settings.update(
         info.context.runtime.writer,
         info.context.principal.actor,
         _changes(input, currency),
-        note=note,
+        note=check_reason(input.note),
         idempotency_key=optional_key(input.idempotency_key),
     )
     return UpdateSettingsPayload(settings=_shown(info, found))

@@ -36,10 +36,30 @@ AGE_MAX_S = 45.0
 UNKNOWN_KEY_INTERVAL_S = 1.0
 """An unknown key may be brand new, so it is worth one look; a flood of them is worth one a second."""
 
+FAILED_INTERVAL_S = 1.0
+"""How long a read that failed is not tried again on behalf of a request."""
+
 USED_INTERVAL_S = 60.0
 """How often it is written down when keys were last used."""
 
 Verdict = Callable[[], Exception | None]
+
+
+class _Watch:
+    """Something that goes on for as long as the verdict finds no error."""
+
+    __slots__ = ("_verdict", "error", "scope")
+
+    def __init__(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self.error: Exception | None = None
+        # Of asyncio's own making, so that it tells its cancellation from everybody else's.
+        self.scope = asyncio.timeout(None)
+
+    def look(self) -> None:
+        if self.error is None and (error := self._verdict()) is not None:
+            self.error = error
+            self.scope.reschedule(asyncio.get_running_loop().time())
 
 
 class Directory:
@@ -54,10 +74,11 @@ class Directory:
         # Counted, not flagged: what changes during a read asks for another one.
         self._changes = 1
         self._changes_loaded = 0
+        self._failed_at = float("-inf")
         self._loading = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
-        self._watched: dict[asyncio.Timeout, Verdict] = {}
+        self._watches: set[_Watch] = set()
         self._used: dict[UUID, datetime] = {}
 
     @property
@@ -73,7 +94,7 @@ class Directory:
     async def fresh(self) -> Rights:
         """Return roles and keys that hold every change this process knows of, or raise `AuthenticationError`."""
         if self._changes_loaded != self._changes or self._age_s() > self._interval_s * 2:
-            await self._load_once(self._changes)
+            await self._try_to_load()
         if self._age_s() > AGE_MAX_S:
             raise _unavailable()
         return self._rights
@@ -126,24 +147,22 @@ class Directory:
 
     async def while_allowed(self, awaited: Callable[[], Awaitable[T]], verdict: Verdict) -> T:
         """Await something for as long as the verdict finds no error; then end it and raise that error."""
-        scope = asyncio.timeout(None)
+        watch = _Watch(verdict)
         try:
-            async with scope:
-                self._watched[scope] = verdict
+            async with watch.scope:
+                self._watches.add(watch)
                 try:
                     return await awaited()
                 finally:
-                    del self._watched[scope]
+                    self._watches.discard(watch)
         except TimeoutError:
-            if scope.expired() and (error := verdict()) is not None:
-                raise error from None
-            raise
+            if watch.error is None:
+                raise
+            raise watch.error from None
 
-    def _look_at_watched(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for scope, verdict in list(self._watched.items()):
-            if verdict() is not None:
-                scope.reschedule(now)
+    def _look_at_watches(self) -> None:
+        for watch in self._watches:
+            watch.look()
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -160,6 +179,7 @@ class Directory:
             self._stopping = True
             self._wake.set()
             await task
+            await self._write_down_use_at_last()
 
     async def _run(self) -> None:
         written_at = monotonic()
@@ -167,13 +187,19 @@ class Directory:
             await self._awake()
             try:
                 await self._load_once(self._changes, also_if_fresh=True)
-                if self._stopping or monotonic() - written_at >= USED_INTERVAL_S:
+                if monotonic() - written_at >= USED_INTERVAL_S:
                     written_at = monotonic()
                     await self.write_down_use()
             except Exception as error:  # noqa: BLE001 — whatever it is, the next round may work
-                log.warning("rights can't be read", error=repr(error), age_s=round(self._age_s()))
+                log.warning("rights can't be read", error=repr(error))
             # Also when reading failed: what is open ends when the rights are too old to be believed.
-            self._look_at_watched()
+            self._look_at_watches()
+
+    async def _write_down_use_at_last(self) -> None:
+        try:
+            await self.write_down_use()
+        except Exception as error:  # noqa: BLE001 — the server stops, and this is worth little
+            log.warning("the last use of keys can't be written down", error=repr(error))
 
     async def _awake(self) -> None:
         try:
@@ -182,6 +208,16 @@ class Directory:
         except TimeoutError:
             pass
         self._wake.clear()
+
+    async def _try_to_load(self) -> None:
+        # While the database is away, one caller a second finds that out, and the others go by what is known.
+        if monotonic() - self._failed_at < FAILED_INTERVAL_S:
+            return
+        try:
+            await self._load_once(self._changes)
+        except Exception as error:  # noqa: BLE001 — `fresh` decides by their age whether the last ones still count
+            self._failed_at = monotonic()
+            log.warning("rights can't be read", error=repr(error), age_s=round(min(self._age_s(), 1e6)))
 
     async def _load_once(self, changes: int, *, also_if_fresh: bool = False) -> None:
         """Read, unless somebody else has meanwhile read all changes that this caller knows of."""
@@ -206,7 +242,7 @@ class Directory:
             self._signature = signature
             rights.revision = self._rights.revision + 1
             self._rights = rights
-            self._look_at_watched()
+            self._look_at_watches()
 
     def _age_s(self) -> float:
         return float("inf") if self._loaded_at is None else monotonic() - self._loaded_at

@@ -11,6 +11,7 @@ import strawberry
 
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
+from app.domain.audit import AuditAction
 from app.domain.errors import ErrorCode
 from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
 from app.domain.withdrawal import WithdrawalStatus
@@ -54,6 +55,7 @@ def publish_all() -> None:
     publish(Direction, "Which way money goes, seen from the wallet.")
     publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
     publish(WithdrawalStatus, "How a withdrawal stands.")
+    publish(AuditAction, "What was done beside moving money.")
     publish(ActorKind, "What sort of actor did something.")
     publish(PrincipalKind, "What sort of caller a credential proved.")
     publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")

@@ -179,7 +179,16 @@ def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
 
 
 def _audit_entry(a: AuditEntry) -> tuple[Any, ...]:
-    return (a.id, a.wallet_id, str(a.action), str(a.actor.kind), a.actor.id, a.note, _json(a.data), a.created_at)
+    return (
+        a.id,
+        a.wallet_id,
+        str(a.action),
+        str(a.actor.kind),
+        a.actor.id,
+        a.note,
+        _json(a.data),
+        a.created_at,
+    )
 
 
 def _role(r: Role) -> tuple[Any, ...]:
