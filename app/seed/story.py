@@ -375,11 +375,15 @@ _KINDS = (_newcomer, _spender, _sleeper, _regular, _loyal, _collector, _withdraw
 _WEIGHTS = (8, 11, 13, 36, 14, 5, 8, 5)
 
 
+def unit_of(exponent: int) -> int:
+    """Return what a hundredth is: prices are thought up as 25.00 dollars, which stay, 2500 yen or 25.000 dinars."""
+    return 10 ** max(0, exponent - 2)
+
+
 def tell(exponent: int) -> list[Event]:
     """Return all events in the order in which they happen, with amounts for a currency of so many decimals."""
-    # Prices are thought up in hundredths: 25.00 dollars stay, yen become 2500, dinars 25.000.
-    unit = 10 ** max(0, exponent - 2)
-    events = []
+    unit = unit_of(exponent)
+    events: list[Event] = []
     for person in people():
         plot = Plot(person, unit)
         kind = (
