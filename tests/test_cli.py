@@ -71,9 +71,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str, **variables: str) -> Done:
-        clean = {name: None for name in os.environ if name.startswith("COFFER_")}
-        given = {environment_variable(name): value for name, value in variables.items()}
-        done = CliRunner().invoke(cli, arguments, env=clean | given)
+        changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("COFFER_")}
+        changes |= {environment_variable(name): value for name, value in variables.items()}
+        done = CliRunner().invoke(cli, arguments, env=changes)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return Done(done.exit_code, done.stdout, done.stderr)
 
