@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app import jobs
 from app.auth import AuthConfig, AuthenticationError, Authenticator, Failure, issuer_config
 from app.context import Context, Runtime
 from app.db import open_database, require_migrated
@@ -50,7 +51,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with runtime.hub.running(listener):
+            async with runtime.hub.running(listener), jobs.running(runtime):
                 yield
                 await endpoint.drain()
                 await runtime.writer.stop()

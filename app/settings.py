@@ -108,6 +108,13 @@ class Settings(BaseSettings):
         0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
     )
 
+    jobs_interval_s: float = Field(
+        20,
+        ge=0.05,
+        le=3600,
+        description="How often the clock looks for what is due, such as value that expires.",
+    )
+
     log_format: Literal["console", "json"] = Field("console", description="Logs for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important line that is logged."

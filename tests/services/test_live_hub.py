@@ -31,9 +31,9 @@ from app.live import (
     UnknownWallet,
     UpdateKind,
     WalletUpdate,
+    reader as reader_module,
+    store as store_module,
 )
-from app.live import reader as reader_module
-from app.live import store as store_module
 
 T = TypeVar("T")
 SNAPSHOT, TRANSACTION, STATE = UpdateKind

@@ -8,9 +8,9 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.ledger import WITHDRAWABLE, Bucket, WalletStatus
+from app.domain.page import PageRequest
 from app.domain.withdrawal import WithdrawalStatus
 from app.models.lot import Lot
-from app.models.paging import PageRequest
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer

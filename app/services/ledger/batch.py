@@ -309,7 +309,8 @@ class Batch:
         result = {"Wallet": str(wallet.id)}
         if answer is not None:
             result[type(answer).__name__] = str(answer.id)
-        self._claim(command.claim, command.name, result)
+        if changed or draft.rows or not (command.claim and command.claim.is_own):
+            self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
 
     def _claim(self, claim: IdempotencyClaim | None, command: str, result: dict[str, str]) -> None:
