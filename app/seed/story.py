@@ -361,13 +361,14 @@ def _demo(plot: Plot) -> None:
     plot.withdraws(220, WithdrawalStatus.CANCELLED)
     plot.withdraws(140, WithdrawalStatus.REJECTED)
     plot.tops_up(58, 15_000, 20_000)
-    plot.redeems_gift_card(45)
     plot.is_adjusted_wrongly(32)
     plot.buys(26, 2_000, 4_000)
     plot.is_adjusted(15)
-    plot.gets_promotion(9)
-    plot.tops_up(6, 8_000, 9_000)
-    plot.buys(4, 1_500, 3_500)
+    plot.tops_up(9, 8_000, 9_000)
+    plot.buys(7, 1_500, 3_500)
+    # The last purchase is past: what came after it is still there, so that every kind of value shows.
+    plot.redeems_gift_card(5)
+    plot.gets_promotion(4)
     plot.withdraws(2, WithdrawalStatus.REQUESTED, 2_500, 2_500)
 
 
