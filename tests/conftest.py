@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ import pytest
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
+from app.seed import plant
 from app.services.ledger.writer import Writer
 from app.settings import Settings
 from tests.auditor import audit, read_tables
@@ -110,6 +112,28 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "coffer.sqlite3"
     asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
     return path
+
+
+@pytest.fixture(scope="session")
+def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the demo's customers, to be copied. It takes seconds: mark what asks for it as slow."""
+    path = tmp_path_factory.mktemp("seeded") / "coffer.sqlite3"
+    shutil.copyfile(migrated_sqlite, path)
+
+    async def fill() -> None:
+        async with open_database(settings_for(f"sqlite:///{path}")):
+            await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512)
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.fixture
+def demo_database_url(seeded_sqlite: Path, tmp_path: Path) -> str:
+    """A database with the demo's customers."""
+    path = tmp_path / "demo.sqlite3"
+    shutil.copyfile(seeded_sqlite, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(scope="session")
