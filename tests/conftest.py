@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +28,7 @@ from tests.auditor import audit, read_tables
 from tests.databases import settings_for
 from tests.ledger import Clock, running_writer
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.server import ServerProcess
 
 PARTS = ("postgres", "node", "browser")
 MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
@@ -204,3 +205,21 @@ async def writer(database: TortoiseContext, clock: Clock) -> AsyncIterator[Write
     async with running_writer(clock) as running:
         yield running
     audit(await read_tables())
+
+
+@pytest.fixture
+def server_on(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start real servers: `server_on(database_url, **settings)`; several may share one PostgreSQL.
+
+    With `start=False` the process is only made, for tests that start several together. All are killed in the end.
+    """
+    servers: list[ServerProcess] = []
+
+    def make(database_url: str, *, start: bool = True, **settings: object) -> ServerProcess:
+        server = ServerProcess(database_url, folder=tmp_path, name=f"server-{len(servers)}", **settings)
+        servers.append(server)
+        return server.start() if start else server
+
+    yield make
+    for server in servers:
+        server.kill()
