@@ -5,7 +5,7 @@ SQLite one `executemany`), whatever the batch holds.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -152,7 +152,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        return value.isoformat(" ")
+        # In UTC, whatever zone a caller wrote it in: SQLite compares times as the texts that they are.
+        return value.astimezone(UTC).isoformat(" ")
     return value
 
 
