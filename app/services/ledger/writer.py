@@ -227,8 +227,7 @@ class Writer:
         # batch is run again, and the key tells what was done already.
         if command.claim is not None:
             return command
-        scope = f"{command.actor.kind}:{command.actor.id}"
-        return replace(command, claim=IdempotencyClaim(scope, f"auto:{self._mint.id()}", b""))
+        return replace(command, claim=IdempotencyClaim.own(command.actor, str(self._mint.id())))
 
     async def _pause(self, attempt: int, error: Exception) -> None:
         log.warning("batch is tried again", attempt=attempt, error=type(error).__name__)
