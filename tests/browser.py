@@ -90,7 +90,7 @@ def require_browser() -> None:
 @asynccontextmanager
 async def open_chromium(*, color_scheme: str = "light") -> AsyncIterator[Visit]:
     """A fresh Chromium with one empty page, which records from the first request on."""
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - only who opens a browser needs it
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(_FLAGS))
@@ -119,7 +119,8 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     """Serve ``app`` with uvicorn on a free port of this machine; gives the origin, for example ``http://127.0.0.1:54321``."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    # The same library for websockets as in `serve` of the command line.
+    config = uvicorn.Config(app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -6,7 +6,7 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.access import Capability
-from app.models.paging import PageRequest
+from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.customer import Customer, CustomerSelector, CustomerSort, CustomerSortField
@@ -26,7 +26,9 @@ async def customer(
     if by.id is not strawberry.UNSET and by.id is not None:
         row = await customers.find(customer_id=decode_id(by.id, "Customer", field=("by", "id")))
     else:
-        row = await customers.find(external_id=customers.check_external_id(str(by.store_customer_id)))
+        row = await customers.find(
+            external_id=customers.check_external_id(str(by.store_customer_id), field="by.storeCustomerId")
+        )
     principal = info.context.principal
     if row is None or not (principal.may(Capability.CUSTOMERS_READ) or principal.owns(row.external_id)):
         return None

@@ -370,9 +370,11 @@ def _demo(plot: Plot) -> None:
     plot.is_adjusted_wrongly(32)
     plot.buys(26, 2_000, 4_000)
     plot.is_adjusted(15)
-    plot.gets_promotion(9)
-    plot.tops_up(6, 8_000, 9_000)
-    plot.buys(4, 1_500, 3_500)
+    plot.tops_up(9, 8_000, 9_000)
+    plot.buys(7, 1_500, 3_500)
+    # The last purchase is past: what came after it is still there, so that every kind of value shows.
+    plot.redeems_gift_card(5)
+    plot.gets_promotion(4)
     plot.withdraws(2, WithdrawalStatus.REQUESTED, 2_500, 2_500)
 
 
