@@ -151,6 +151,9 @@ _BARE_WORDS = frozenset(
     ]
 )
 _DIRECTION_OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_GROWTH_MAX = 3
+"""How many characters normalisation makes of one, at most."""
+
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
@@ -172,7 +175,11 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
                 "The text has characters that can't be shown, such as control characters. Remove them and try again.",
                 field=(field,),
             )
-    return unicodedata.normalize("NFC", text).strip()
+    kept = unicodedata.normalize("NFC", text).strip()
+    if len(kept) > length_max:
+        # A few characters become two or three when they are normalised.
+        raise FieldInvalid(f"This text is too long: at most {length_max} characters.", field=(field,))
+    return kept
 
 
 def check_note(note: str, *, field: str = "note") -> str:
@@ -181,11 +188,14 @@ def check_note(note: str, *, field: str = "note") -> str:
     A note is meaningful when at least two of its words, or one word and a number, are more than a bare
     category ("credit", "bonus", "refund") or filler.
     """
+    too_long = NoteTooLong(
+        f"The note is too long: at most {NOTE_MAX} characters. Keep what a review needs.", field=(field,)
+    )
     if len(note) > NOTE_MAX:
-        raise NoteTooLong(
-            f"The note is too long: at most {NOTE_MAX} characters. Keep what a review needs.", field=(field,)
-        )
-    kept = check_text(note, field=field, length_max=NOTE_MAX, lines=True)
+        raise too_long
+    kept = check_text(note, field=field, length_max=NOTE_MAX * _GROWTH_MAX, lines=True)
+    if len(kept) > NOTE_MAX:
+        raise too_long
     hint = f'Say what happened and for which order, for example: "{GOOD_NOTE}".'
     if len(kept) < NOTE_MIN:
         raise NoteTooShort(f"The note is too short: at least {NOTE_MIN} characters. {hint}", field=(field,))
