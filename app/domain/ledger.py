@@ -22,7 +22,7 @@ from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
 from app.domain.customer import Customer
-from app.domain.errors import BalanceTooLarge, InsufficientFunds
+from app.domain.errors import BalanceTooLarge, InsufficientFunds, NotFound
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.money import BALANCE_MAX_MINOR, Currency, currency_of
 from app.domain.settings import StoreSettings
@@ -255,6 +255,12 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     return digest.digest()
 
 
+def _require_positive(amount_minor: int) -> None:
+    # The doors refuse such an amount with words; were one to slip through, a negative debit would make money.
+    if amount_minor <= 0:
+        raise AssertionError(f"an amount is positive, not {amount_minor}")
+
+
 class Row(Protocol):
     """A record that is kept beside the ledger and known by its id."""
 
@@ -431,12 +437,18 @@ class Draft(Desk):
                 yield current
 
     def hold(self, hold_id: UUID) -> Hold:
-        """Return a hold that the command named, as the draft leaves it."""
-        return self.holds.get(hold_id) or self._state.holds[hold_id]
+        """Return a hold that the command named, as the draft leaves it, or raise `NotFound`: it is not this wallet's."""
+        found = self.holds.get(hold_id) or self._state.holds.get(hold_id)
+        if found is None:
+            raise NotFound("hold", field=("hold",))
+        return found
 
     def row(self, kind: type[R], row_id: UUID) -> R:
-        """Return a row beside the ledger that the command named, as it was loaded."""
-        found = self._state.rows[row_id]
+        """Return a row beside the ledger that the command named, as it was loaded, or raise `NotFound`."""
+        found = self._state.rows.get(row_id)
+        if found is None:
+            name = kind.__name__.lower()
+            raise NotFound(name, field=(name,))
         if not isinstance(found, kind):
             raise TypeError(f"{row_id} is a {type(found).__name__}, not a {kind.__name__}")
         return found
@@ -457,6 +469,7 @@ class Draft(Desk):
         expires_at: datetime | None = None,
     ) -> Transaction:
         """Post a credit: it settles the overdraft first, the rest opens a lot."""
+        _require_positive(amount_minor)
         if self.wallet.posted_minor + amount_minor > BALANCE_MAX_MINOR:
             raise BalanceTooLarge(largest=self.currency.display(BALANCE_MAX_MINOR))
         settled = min(self.wallet.overdraft_minor, amount_minor)
@@ -506,6 +519,7 @@ class Draft(Desk):
 
     def _draw(self, amount_minor: int, buckets: Collection[Bucket]) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
+        _require_positive(amount_minor)
         drawn, left = [], amount_minor
         for lot in self.drawable(buckets):
             taken = min(lot.remaining_minor, left)
@@ -554,6 +568,7 @@ class Draft(Desk):
 
         The caller checks that the hold is open and has that much; what is left stays held.
         """
+        _require_positive(amount_minor)
         hold, allocations, left = self.hold(hold_id), [], amount_minor
         reservations = []
         for reservation in self._reservations(hold_id):

@@ -24,11 +24,12 @@ async def settings(info: AppInfo) -> Settings:
 async def update_settings(info: AppInfo, input: UpdateSettingsInput) -> UpdateSettingsPayload:  # noqa: A002
     """Write a new version of the settings."""
     currency = info.context.runtime.settings.currency
+    note = check_reason(input.note)
     found = await store_settings.update(
         info.context.runtime.writer,
         info.context.principal.actor,
         _changes(input, currency),
-        note=check_reason(input.note),
+        note=note,
         idempotency_key=optional_key(input.idempotency_key),
     )
     return UpdateSettingsPayload(settings=_shown(info, found))
@@ -51,10 +52,12 @@ def _minor(given: MoneyInput | None, currency: str, field: str) -> int | None:
         return None
     if given.currency != currency:
         raise CurrencyMismatch(given=given.currency, wallet=currency, field=(field, "currency"))
-    amount_minor = parse_signed(given.amount, currency_of(currency))
+    known = currency_of(currency)
+    amount_minor = parse_signed(given.amount, known, field=(field, "amount"))
     if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
         raise FieldInvalid(
-            "This amount can't be used here: it is negative or too large.", field=(field, "amount")
+            f"This amount is negative or too large. Choose from 0 to {known.display(AMOUNT_MAX_MINOR)}.",
+            field=(field, "amount"),
         )
     return amount_minor
 

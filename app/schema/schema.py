@@ -5,7 +5,6 @@ import strawberry
 from app.schema.mutation import Mutation
 from app.schema.query import Query
 from app.schema.subscription import Subscription
-from app.schema.types import enums
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
@@ -14,8 +13,6 @@ from app.schema.types.scalars import CONFIG
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
-
-enums.publish_all()
 
 schema = strawberry.Schema(
     query=Query,

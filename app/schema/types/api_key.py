@@ -5,9 +5,8 @@ from enum import StrEnum
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import Capability
 from app.models.api_key import ApiKey as ApiKeyModel
-from app.schema.types.enums import publish
+from app.schema.types.enums import Capability, publish
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.role import Role
 from app.schema.types.scalars import DateTime

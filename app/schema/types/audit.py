@@ -6,9 +6,8 @@ import orjson
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import Capability
-from app.domain.audit import AuditAction
 from app.models.audit import AuditEntry as AuditEntryModel
+from app.schema.types.enums import AuditAction, Capability
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import DateTime
 from app.schema.types.time import TimeRange

@@ -13,7 +13,7 @@ from app.schema.types.withdrawal import Withdrawal
 
 ERRORS = "Why it was refused; empty when it was done."
 REPLAYED = "Whether this answers a repeated request: nothing moved now, it had moved before."
-SECRET = (
+SHOWN_ONCE = (
     "The whole key, to be sent as `Authorization: Bearer …` or `X-API-Key: …`. It is shown this once and kept nowhere: "
     "null in the answer to a repeated request, and then the key has to be rotated."
 )
@@ -128,7 +128,7 @@ class CreateApiKeyPayload:
     """The key and, once, its secret; or the refusals."""
 
     api_key: ApiKey | None = strawberry.field(default=None, description="The key.")
-    secret: str | None = strawberry.field(default=None, description=SECRET)
+    secret: str | None = strawberry.field(default=None, description=SHOWN_ONCE)
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
@@ -138,7 +138,7 @@ class RotateApiKeyPayload:
     """The new key and, once, its secret; or the refusals."""
 
     api_key: ApiKey | None = strawberry.field(default=None, description="The new key.")
-    secret: str | None = strawberry.field(default=None, description=SECRET)
+    secret: str | None = strawberry.field(default=None, description=SHOWN_ONCE)
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 

@@ -2,8 +2,9 @@
 
 import strawberry
 
-from app.domain.access import ADMINISTRATOR, CUSTOMER, Capability
+from app.domain.access import ADMINISTRATOR, CUSTOMER
 from app.models.role import Role as RoleModel
+from app.schema.types.enums import Capability
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import DateTime
 

@@ -8,15 +8,14 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.access import Capability
-from app.domain.ledger import WITHDRAWABLE, Bucket, WalletStatus
+from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
-from app.domain.withdrawal import WithdrawalStatus
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
-from app.schema.types.enums import publish
+from app.schema.types.enums import Bucket, WalletStatus, WithdrawalStatus, publish
 from app.schema.types.filters import texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
@@ -151,7 +150,9 @@ class Wallet(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        filter: TransactionFilter | None = None,  # noqa: A002 — the argument's name in the API
+        filter: Annotated[  # noqa: A002 — the argument's name in the API
+            TransactionFilter | None, strawberry.argument(description="What the history is narrowed to.")
+        ] = None,
     ) -> Connection[Transaction]:
         """Load a page of the history."""
         context = info.context

@@ -11,7 +11,7 @@ import orjson
 
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
-from app.domain.ledger import Desk, Draft, Mint, Row, WalletChange, WalletState
+from app.domain.ledger import Desk, Draft, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.settings import SettingsChange, StoreSettings
 from app.services.ledger import records, tables
 from app.services.ledger.command import (
@@ -145,12 +145,19 @@ class Batch:
         return found
 
     async def _lock(self, ids: set[UUID]) -> None:
+        fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
             wallet = records.read_wallet(row)
             state = self._known.states.get(wallet.id)
-            if state is None or state.wallet.version != wallet.version:
-                state = WalletState(wallet, records.read_customer(row, "c_"))
-            self._enter(state)
+            if state is not None and state.wallet.version == wallet.version:
+                self._enter(state)
+            else:
+                fresh[wallet.customer_id] = wallet
+        if fresh:
+            # Read under the lock: what was read before it may have changed while we waited.
+            for row in await self._session.select("SELECT * FROM customers WHERE id IN {ids}", fresh):
+                customer = records.read_customer(row)
+                self._enter(WalletState(fresh[customer.id], customer))
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state
@@ -271,13 +278,13 @@ class Batch:
     def _at_desk(self, command: DeskCommand) -> Outcome:
         desk = Desk(now=self._now, mint=self._mint, settings=self._settings, tables=self._tables)
         answer = command.decide(desk)
+        result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
             self.writes.rows[row.id] = row
             if type(row) in self._tables:
                 self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
-        result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         self._claim(command.claim, command.name, result)
         return Outcome(result, answer=answer)
 
@@ -303,6 +310,10 @@ class Batch:
 
     def _accept(self, command: Command, state: WalletState, draft: Draft, answer: Row | None) -> Outcome:
         writes, wallet = self.writes, draft.wallet
+        # First of all: an answer that is no row fails here, before anything of its command is written.
+        result = {"Wallet": str(wallet.id)}
+        if answer is not None:
+            result[type(answer).__name__] = str(answer.id)
         if state.is_new and wallet.id not in self._states:
             writes.new_wallets[wallet.id] = wallet
             if draft.customer.id not in self._bare_customers:
@@ -325,9 +336,6 @@ class Batch:
         self._enter(state)
         if changed:
             self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
-        result = {"Wallet": str(wallet.id)}
-        if answer is not None:
-            result[type(answer).__name__] = str(answer.id)
         if changed or draft.rows or not (command.claim and command.claim.is_own):
             self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
