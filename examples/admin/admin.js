@@ -123,15 +123,14 @@ async function loadHistory() {
 function onUpdate({ kind, wallet, transaction }) {
   if (wallet.id !== open.id) return;
   open.currency = wallet.balance.currency;
-  const tiles = [
-    ["Balance", money(wallet.balance)],
-    ["Available", money(wallet.available)],
-    ["Withdrawable", money(wallet.withdrawable)],
-    ...wallet.buckets.map(({ bucket, balance }) => [BUCKETS[bucket], money(balance)]),
-  ];
-  if (!isZero(wallet.held)) tiles.splice(1, 0, ["Held", money(wallet.held)]);
-  if (wallet.status === "FROZEN") tiles.push(["Status", "Frozen"]);
-  get("tiles").replaceChildren(...tiles.map(tileOf));
+  get("tiles").replaceChildren(
+    tileOf("Balance", wallet.balance),
+    tileOf("Held", wallet.held),
+    tileOf("Available", wallet.available),
+    tileOf("Withdrawable", wallet.withdrawable),
+  );
+  get("buckets").replaceChildren(...wallet.buckets.map(chipOf));
+  get("frozen").hidden = wallet.status !== "FROZEN";
   const balance = document.querySelector(`[data-wallet="${CSS.escape(wallet.id)}"] .amount`);
   if (balance) balance.textContent = money(wallet.balance);
   if (kind === "TRANSACTION" && transaction.sequence > open.newest) {
@@ -140,10 +139,16 @@ function onUpdate({ kind, wallet, transaction }) {
   }
 }
 
-const BUCKETS = { CASH: "in cash", PROMO: "in bonus", GIFT_CARD: "in gift cards" };
+function tileOf(name, value) {
+  const shade = isZero(value) ? "amount muted" : "amount";
+  return element("div", { class: "card" }, element("dt", {}, name), element("dd", { class: shade }, money(value)));
+}
 
-function tileOf([name, value]) {
-  return element("div", { class: "card" }, element("dt", {}, name), element("dd", { class: "amount" }, value));
+const BUCKETS = { CASH: "cash", PROMO: "bonus", GIFT_CARD: "gift cards" };
+
+function chipOf({ bucket, balance, nextExpiryAt }) {
+  const expiry = nextExpiryAt ? `, the first of it until ${day(nextExpiryAt)}` : "";
+  return element("li", { class: `chip ${bucket.toLowerCase()}` }, `${money(balance)} ${BUCKETS[bucket]}${expiry}`);
 }
 
 function rowOf(transaction, attributes = {}) {
@@ -162,9 +167,13 @@ function rowOf(transaction, attributes = {}) {
       element("span", {}, `${kind.toLowerCase().replaceAll("_", " ")} by ${actor.id ?? actor.kind.toLowerCase()}`),
       element("code", {}, reference),
       transaction.corrects ? element("span", {}, "puts right ", element("code", {}, transaction.corrects.reference)) : null,
-      element("button", { class: "plain small", type: "button", onclick: correct, "aria-label": `Correct ${reference}` }, "Correct"),
     ),
-    element("span", { class: "small muted amount" }, money(balanceAfter)),
+    element(
+      "span",
+      { class: "small muted amount" },
+      element("button", { class: "plain small", type: "button", onclick: correct, "aria-label": `Correct ${reference}` }, "Correct"),
+      money(balanceAfter),
+    ),
   );
 }
 

@@ -212,6 +212,7 @@ async def test_balance_widget(demo_database_url: str) -> None:
         await shop.says("coffer-balance.pill", dollars(str(float(before["available"]["amount"]) + 7.25)))
         await shop.says("coffer-balance.pill", "+$7.25")
         assert await page.evaluate("told.transaction.note") == "Parcel of order 48213 came nine days late"
+        await page.wait_for_timeout(400)
         await shop.picture("widget")
 
         await shown.evaluate("(widget) => widget.setAttribute('show', 'balance')")
