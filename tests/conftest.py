@@ -11,19 +11,24 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
 from app.seed import plant
+from app.services.ledger.writer import Writer
 from app.settings import Settings
+from tests.auditor import audit, read_tables
 from tests.databases import settings_for
+from tests.ledger import Clock, running_writer
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.server import ServerProcess
 
 PARTS = ("postgres", "node", "browser")
 MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
@@ -95,6 +100,11 @@ def chromium() -> str:
 
 # --- the app: databases, callers, statement counter, servers ------------------------------------------------
 # (Fixtures that know Coffer go below this line.)
+
+# How long Hypothesis searches: pytest --hypothesis-profile=long. A database's pace is no reason to fail.
+hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fast")
 
 
 @pytest.fixture(scope="session")
@@ -181,3 +191,35 @@ def _postgres_database(server: PostgresServer, template: str | None) -> Iterator
     server.create_database(name, template)
     yield server.url(name)
     server.drop_database(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves; all writers of the test go by it."""
+    return Clock()
+
+
+@pytest.fixture
+async def writer(database: TortoiseContext, clock: Clock) -> AsyncIterator[Writer]:
+    """A writer on the test's own database, started; when the test is over, the books are audited."""
+    async with running_writer(clock) as running:
+        yield running
+    audit(await read_tables())
+
+
+@pytest.fixture
+def server_on(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start real servers: `server_on(database_url, **settings)`; several may share one PostgreSQL.
+
+    With `start=False` the process is only made, for tests that start several together. All are killed in the end.
+    """
+    servers: list[ServerProcess] = []
+
+    def make(database_url: str, *, start: bool = True, **settings: object) -> ServerProcess:
+        server = ServerProcess(database_url, folder=tmp_path, name=f"server-{len(servers)}", **settings)
+        servers.append(server)
+        return server.start() if start else server
+
+    yield make
+    for server in servers:
+        server.kill()

@@ -26,7 +26,9 @@ async def customer(
     if by.id is not strawberry.UNSET and by.id is not None:
         row = await customers.find(customer_id=decode_id(by.id, "Customer", field=("by", "id")))
     else:
-        row = await customers.find(external_id=customers.check_external_id(str(by.store_customer_id)))
+        row = await customers.find(
+            external_id=customers.check_external_id(str(by.store_customer_id), field="by.storeCustomerId")
+        )
     principal = info.context.principal
     if row is None or not (principal.may(Capability.CUSTOMERS_READ) or principal.owns(row.external_id)):
         return None

@@ -8,7 +8,7 @@ import strawberry
 
 from app.context import AppInfo, RequestError
 from app.domain.errors import DomainError
-from app.live import InvalidResume, WalletUpdate as Update
+from app.live import InvalidResume, LiveUnavailable, SubscriberTooSlow, WalletUpdate as Update
 from app.resolvers.wallet import Selector
 from app.schema.types.filters import transaction_filter, wallet_ref
 from app.schema.types.live import WalletUpdate, wallet_update
@@ -26,6 +26,8 @@ After = Annotated[
         description="Resume: the sequence number up to which the caller was told. Left out, it begins with a snapshot."
     ),
 ]
+
+_RESUME = "Live updates can't be read now. Subscribe again in a moment from the last sequence number that you received."
 
 
 async def wallet_updated(
@@ -45,6 +47,8 @@ async def wallet_updated(
                 yield _shown(update)
     except InvalidResume as error:
         raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
+    except LiveUnavailable:
+        raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
 
 
 async def transaction_posted(
@@ -59,11 +63,16 @@ async def transaction_posted(
     except DomainError as error:
         raise request_error(error) from None
     posted = info.context.runtime.hub.store_transactions()
-    async with aclosing(posted):
-        async for _, transaction in posted:
-            row = transaction_of(transaction)
-            if await matches(row, wanted):
-                yield Transaction(model=row)
+    try:
+        async with aclosing(posted):
+            async for _, transaction in posted:
+                row = transaction_of(transaction)
+                if await matches(row, wanted):
+                    yield Transaction(model=row)
+    except SubscriberTooSlow as error:
+        raise RequestError("RATE_LIMITED", str(error)) from None
+    except LiveUnavailable:
+        raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
 
 
 def _shown(update: Update) -> WalletUpdate:

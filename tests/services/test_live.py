@@ -35,7 +35,7 @@ PROJECT = Path(__file__).parents[2]
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - any condition, told by nobody
+        while not condition():  # noqa: ASYNC110 — a property tells of nothing by itself
             await asyncio.sleep(0.01)
 
 

@@ -431,8 +431,7 @@ def many(ledger: Ledger) -> list[UUID]:
 
 async def test_the_store_begins_with_what_comes(hub: Hub, ledger: Ledger, many: list[UUID]) -> None:
     ledger.post(many[0])
-    stream: Any = hub.store_transactions()
-    async with aclosing(stream):
+    async with aclosing(hub.store_transactions()) as stream:
         waiting = await silent(stream)
         hub.publish([ledger.post(many[0]), ledger.post(many[1], 2), ledger.hold(1, many[2])])
         assert entries([await waiting, *await take(stream, 2)]) == [(1, 5), (2, 4), (2, 5)]
@@ -446,8 +445,7 @@ async def test_the_store_tells_what_is_heard_of_during_its_first_read(
     hub: Hub, ledger: Ledger, many: list[UUID]
 ) -> None:
     ledger.gate.clear()
-    stream: Any = hub.store_transactions()
-    async with aclosing(stream):
+    async with aclosing(hub.store_transactions()) as stream:
         waiting = asyncio.ensure_future(take(stream, 3))
         await ledger.stopped.wait()
         hub.publish([ledger.post(many[0])])
@@ -457,11 +455,48 @@ async def test_the_store_tells_what_is_heard_of_during_its_first_read(
         assert sorted(entries(await waiting)) == [(1, 4), (2, 4), (2, 5)]
 
 
+async def test_the_store_tells_also_what_its_first_read_has_seen(
+    hub: Hub, ledger: Ledger, many: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, begun, go = ledger.sequences_since, asyncio.Event(), asyncio.Event()
+
+    async def look_late(since: datetime) -> Mapping[UUID, int]:
+        begun.set()
+        await go.wait()
+        return await honest(since)
+
+    monkeypatch.setattr(ledger, "sequences_since", look_late)
+    ledger.post(many[0])
+    async with aclosing(hub.store_transactions()) as stream:
+        waiting = asyncio.ensure_future(take(stream, 3))
+        await begun.wait()
+        hub.publish([ledger.post(many[0])])
+        theirs = ledger.post(many[1], 2)
+        hub.notice(many[1], 3, 5, theirs.wallet.version)
+        go.set()
+        assert sorted(entries(await waiting)) == [(1, 5), (2, 4), (2, 5)]
+
+
+async def test_the_store_reads_page_by_page(
+    hub: Hub, ledger: Ledger, many: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "READ_TRANSACTIONS_MAX", 7)
+    monkeypatch.setattr(store_module, "READ_WALLETS_MAX", 2)
+    async with aclosing(hub.store_transactions()) as stream:
+        waiting = await silent(stream)
+        for wallet_id in many:
+            ledger.post(wallet_id, 20)
+        ledger.broken = 1
+        hub.recheck()
+        found = entries([await waiting, *await take(stream, 99)])
+        assert sorted(found) == [(n, sequence) for n in range(1, 6) for sequence in range(4, 24)]
+        await dismiss(await silent(stream))
+
+
 async def test_the_store_keeps_the_order_when_notices_come_late(
     hub: Hub, ledger: Ledger, many: list[UUID]
 ) -> None:
-    stream: Any = hub.store_transactions()
-    async with aclosing(stream):
+    async with aclosing(hub.store_transactions()) as stream:
         waiting = await silent(stream)
         theirs, ours = ledger.post(many[0]), ledger.post(many[0])
         hub.publish([ours])
@@ -474,8 +509,7 @@ async def test_the_store_finds_what_nobody_told_of(
     hub: Hub, ledger: Ledger, many: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "POSITIONS_MAX", 0)
-    stream: Any = hub.store_transactions()
-    async with aclosing(stream):
+    async with aclosing(hub.store_transactions()) as stream:
         waiting = await silent(stream)
         for day in range(3):
             ledger.now = NOW + timedelta(days=day)
@@ -518,8 +552,7 @@ async def test_a_hopeless_follower_is_given_up(
     hub: Hub, ledger: Ledger, many: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "MISSED_WALLETS_MAX", 2)
-    stream: Any = hub.store_transactions()
-    async with aclosing(stream):
+    async with aclosing(hub.store_transactions()) as stream:
         waiting = await silent(stream)
         for _ in range(20):
             for wallet_id in many:
