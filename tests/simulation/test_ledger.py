@@ -150,7 +150,7 @@ class LedgerMachine(RuleBasedStateMachine):
         kind, who, by, args, pick, key = play
         if kind == "settings":
             # They belong to no wallet, so a request to change them names none.
-            who = "ada"
+            who, by = "ada", "external"
         if (by == "wallet" and who not in self.wallet_ids) or (
             by == "customer" and who not in self.customer_ids
         ):
