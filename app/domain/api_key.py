@@ -85,7 +85,7 @@ def check_name(text: str) -> str:
     """Return a key's name, or raise `FieldInvalid`."""
     if not _NAME.fullmatch(text):
         raise FieldInvalid(
-            "A key's name is that of the service: 2 to 64 letters, digits, spaces, dots, hyphens and underscores.",
+            "A key's name is that of the service. Use 2 to 64 letters, digits, spaces, dots, hyphens and underscores.",
             field=("name",),
         )
     return text
@@ -142,7 +142,7 @@ def rotate(  # noqa: PLR0917 — the same
     `ApiKeyNotActive`, `RightsExceeded`, `LimitReached` or `FieldInvalid`.
     """
     if not 0 <= overlap_h <= OVERLAP_MAX_H:
-        raise FieldInvalid(f"The overlap is from 0 to {OVERLAP_MAX_H} hours.", field=("overlapHours",))
+        raise FieldInvalid(f"Choose an overlap from 0 to {OVERLAP_MAX_H} hours.", field=("overlapHours",))
     old = _active(desk, key_id)
     keys = desk.table(ApiKey)
     if any(key.replaces_id == key_id and key.revoked_at is None for key in keys):
@@ -194,7 +194,7 @@ def _active(desk: Desk, key_id: UUID) -> ApiKey:
 
 def _require_room(active: Iterable[ApiKey]) -> None:
     if len(list(active)) >= ACTIVE_MAX:
-        raise LimitReached(f"There are {ACTIVE_MAX} keys already. Revoke those that nobody uses.")
+        raise LimitReached(f"There are {ACTIVE_MAX} keys already. Choose some that nobody uses, and revoke them.")
 
 
 def _require_future(now: datetime, expires_at: datetime | None) -> None:

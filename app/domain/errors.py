@@ -266,8 +266,7 @@ class ApiKeyNotActive(InvalidState):
 
     def __init__(self) -> None:
         super().__init__(
-            "This key was revoked or replaced already, or has expired. Create a new one, or rotate the one that "
-            "replaced it.",
+            "This key was revoked or replaced already, or has expired. Use the one that replaced it, or make a new one.",
             field=("apiKeyId",),
         )
 

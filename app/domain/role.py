@@ -71,7 +71,8 @@ def check_name(text: str) -> str:
     """Return the name of a new role, or raise `FieldInvalid`."""
     if not is_name(text):
         raise FieldInvalid(
-            "A role's name has small letters, digits and underscores, begins with a letter, and is at most 48 long.",
+            "A role's name begins with a small letter and has small letters, digits and underscores, at most 48. "
+            "Choose one such as shop_manager.",
             field=("name",),
         )
     return text
@@ -85,7 +86,7 @@ def create(  # noqa: PLR0917 — as `update` below
     if any(role.name == name for role in roles):
         raise NameTaken("a role", name)
     if any(name in role.maps_from for role in roles):
-        raise FieldInvalid("Another role maps from this word: take it out there first.", field=("name",))
+        raise FieldInvalid("Another role maps from this word. Choose another name, or take it out there first.", field=("name",))
     if len(roles) >= ROLES_MAX:
         raise LimitReached(f"There are {ROLES_MAX} roles already. Take an archived one back instead.")
     role = Role(
@@ -149,16 +150,18 @@ def _require_unprotected(role: Role, wanted: RoleChange) -> None:
     if role.name not in (ADMINISTRATOR, CUSTOMER):
         return
     if wanted.archived:
-        raise RoleProtected(f"The role {role.name} can't be archived.", field=("archived",))
+        raise RoleProtected(
+            f"The store can't do without the role {role.name}. Leave it in use.", field=("archived",)
+        )
     if wanted.capabilities is None or wanted.capabilities == role.granted:
         return
     if role.name == ADMINISTRATOR:
         raise RoleProtected(
-            "The administrator holds every capability, so that nobody is locked out. Create another role for less.",
+            "The administrator holds every capability, so that nobody is locked out. Choose another role for less.",
             field=("capabilities",),
         )
     raise RoleProtected(
-        "Every customer of the store bears this role, so it gets no capabilities. Create another role.",
+        "Every customer of the store bears this role, so it gets no capabilities. Choose another role.",
         field=("capabilities",),
     )
 
@@ -166,11 +169,11 @@ def _require_unprotected(role: Role, wanted: RoleChange) -> None:
 def _words(roles: Iterable[Role], name: str, words: Iterable[str]) -> tuple[str, ...]:
     kept = tuple(sorted(set(words) - {name}))
     if len(kept) > WORDS_MAX:
-        raise FieldInvalid(f"A role maps from at most {WORDS_MAX} words.", field=("mapsFrom",))
+        raise FieldInvalid(f"Give a role at most {WORDS_MAX} words to map from.", field=("mapsFrom",))
     # A word that names a role would silently give that role's bearers another one too: every customer, at worst.
     if taken := sorted({role.name for role in roles} & set(kept)):
         raise FieldInvalid(
-            f"{taken[0]} is the name of another role, so it means that one.", field=("mapsFrom",)
+            f"{taken[0]} is the name of another role, so it means that one. Leave it out.", field=("mapsFrom",)
         )
     return kept
 

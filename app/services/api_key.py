@@ -11,7 +11,7 @@ from tortoise.queryset import QuerySet
 
 from app.auth.api_key import new_api_key
 from app.domain import api_key as rules
-from app.domain.access import Capability, Principal
+from app.domain.access import Actor, Capability, Principal
 from app.domain.api_key import ApiKey, KeyRequest
 from app.domain.ledger import Desk
 from app.domain.note import check_reason
@@ -20,6 +20,7 @@ from app.domain.rights import Rights
 from app.domain.role import Role, require_held
 from app.models.api_key import ApiKey as ApiKeyModel
 from app.models.paging import Sort, fetch_page, time_value
+from app.models.role import Role as RoleModel
 from app.services.ledger.command import DeskCommand, IdempotencyClaim
 from app.services.ledger.rows import api_key_of
 from app.services.ledger.writer import Writer
@@ -43,13 +44,25 @@ def keys(now: datetime, *, ended: bool) -> QuerySet[ApiKeyModel]:
     return query if ended else query.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
 
 
+async def found(text: str, now: datetime) -> list[ApiKeyModel]:
+    """Return the keys of a name that are still good, newest first; or the one of a prefix."""
+    prefix = text.removeprefix("cof_").partition("_")[0]
+    return await keys(now, ended=False).filter(Q(name=text) | Q(prefix=prefix)).order_by("-created_at")
+
+
+async def role_id_of(name: str) -> UUID | None:
+    """Return the id of a role."""
+    role = await RoleModel.get_or_none(name=name)
+    return None if role is None else role.id
+
+
 async def page_of(query: QuerySet[ApiKeyModel], request: PageRequest) -> Page[ApiKeyModel]:
     """Read one page of the list of keys."""
     return await fetch_page(query, SORT, request)
 
 
 async def create(
-    writer: Writer, principal: Principal, wanted: KeyRequest, *, note: str, idempotency_key: str | None
+    writer: Writer, by: Principal | Actor, wanted: KeyRequest, *, note: str, idempotency_key: str | None
 ) -> Kept:
     """Make a key. Raises `NameTaken`, `NotFound`, `RightsExceeded`, `LimitReached` or a refusal of the input."""
     rules.check_name(wanted.name)
@@ -58,7 +71,7 @@ async def create(
     new = new_api_key()
 
     def decide(desk: Desk) -> ApiKey:
-        return rules.create(desk, wanted, new.secret, _held(desk, principal), note, principal.actor)
+        return rules.create(desk, wanted, new.secret, _held(desk, by), note, _actor(by))
 
     content = {
         "name": wanted.name,
@@ -67,12 +80,12 @@ async def create(
         "expires_at": None if wanted.expires_at is None else wanted.expires_at.isoformat(),
         "note": note,
     }
-    return await _submit(writer, principal, "createApiKey", decide, content, idempotency_key, new.text)
+    return await _submit(writer, by, "createApiKey", decide, content, idempotency_key, new.text)
 
 
 async def rotate(
     writer: Writer,
-    principal: Principal,
+    by: Principal | Actor,
     key_id: UUID,
     *,
     overlap_h: int,
@@ -87,8 +100,8 @@ async def rotate(
     note, new = check_reason(note), new_api_key()
 
     def decide(desk: Desk) -> ApiKey:
-        held = _held(desk, principal)
-        return rules.rotate(desk, key_id, new.secret, overlap_h, expires_at, held, note, principal.actor)
+        held = _held(desk, by)
+        return rules.rotate(desk, key_id, new.secret, overlap_h, expires_at, held, note, _actor(by))
 
     content = {
         "key": str(key_id),
@@ -96,40 +109,47 @@ async def rotate(
         "expires_at": None if expires_at is None else expires_at.isoformat(),
         "note": note,
     }
-    return await _submit(writer, principal, "rotateApiKey", decide, content, idempotency_key, new.text)
+    return await _submit(writer, by, "rotateApiKey", decide, content, idempotency_key, new.text)
 
 
 async def revoke(
-    writer: Writer, principal: Principal, key_id: UUID, *, note: str, idempotency_key: str | None
+    writer: Writer, by: Principal | Actor, key_id: UUID, *, note: str, idempotency_key: str | None
 ) -> Kept:
     """End a key now. Raises `NotFound`, `ApiKeyNotActive` or a refusal of the note."""
     note = check_reason(note)
 
     def decide(desk: Desk) -> ApiKey:
-        _held(desk, principal)
-        return rules.revoke(desk, key_id, note, principal.actor)
+        _held(desk, by)
+        return rules.revoke(desk, key_id, note, _actor(by))
 
     content = {"key": str(key_id), "note": note}
-    return await _submit(writer, principal, "revokeApiKey", decide, content, idempotency_key, None)
+    return await _submit(writer, by, "revokeApiKey", decide, content, idempotency_key, None)
 
 
-def _held(desk: Desk, principal: Principal) -> frozenset[Capability]:
+def _held(desk: Desk, by: Principal | Actor) -> frozenset[Capability]:
     # By the rows that are locked now: the caller's rights may have been taken since the request came in.
-    held = Rights(desk.table(Role), desk.table(ApiKey)).held_by(principal, desk.now)
+    if isinstance(by, Actor):
+        # The command line: whoever has the database's address may do everything anyway.
+        return frozenset(Capability)
+    held = Rights(desk.table(Role), desk.table(ApiKey)).held_by(by, desk.now)
     require_held({Capability.API_KEYS_WRITE}, held)
     return held
 
 
+def _actor(by: Principal | Actor) -> Actor:
+    return by if isinstance(by, Actor) else by.actor
+
+
 async def _submit(  # noqa: PLR0917 — the public functions name everything
     writer: Writer,
-    principal: Principal,
+    by: Principal | Actor,
     command: str,
     decide: Callable[[Desk], ApiKey],
     content: dict[str, Any],
     idempotency_key: str | None,
     text: str | None,
 ) -> Kept:
-    actor, claim = principal.actor, None
+    actor, claim = _actor(by), None
     if idempotency_key is not None:
         claim = IdempotencyClaim.of(actor, idempotency_key, command, content)
     outcome = await writer.submit(DeskCommand(command, actor, decide, claim, tables=(Role, ApiKey)))

@@ -107,10 +107,10 @@ def _checked(wanted: RoleChange) -> RoleChange:
         description = check_text(description, field="description", length_max=DESCRIPTION_MAX)
     if words is not None:
         if len(words) > WORDS_GIVEN_MAX:
-            raise FieldInvalid(f"At most {WORDS_GIVEN_MAX} words at once.", field=("mapsFrom",))
+            raise FieldInvalid(f"Send at most {WORDS_GIVEN_MAX} words at once.", field=("mapsFrom",))
         words = tuple(check_text(word, field="mapsFrom", length_max=WORD_MAX) for word in words)
         if not all(words):
-            raise FieldInvalid("A word to map from can't be empty.", field=("mapsFrom",))
+            raise FieldInvalid("A word to map from can't be empty. Leave it out.", field=("mapsFrom",))
     return RoleChange(description, wanted.capabilities, words, wanted.archived)
 
 
