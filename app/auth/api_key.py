@@ -55,4 +55,4 @@ def proves(text: str, kept: bytes | None) -> bool:
 
 
 def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

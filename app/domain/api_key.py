@@ -194,7 +194,9 @@ def _active(desk: Desk, key_id: UUID) -> ApiKey:
 
 def _require_room(active: Iterable[ApiKey]) -> None:
     if len(list(active)) >= ACTIVE_MAX:
-        raise LimitReached(f"There are {ACTIVE_MAX} keys already. Choose some that nobody uses, and revoke them.")
+        raise LimitReached(
+            f"There are {ACTIVE_MAX} keys already. Choose some that nobody uses, and revoke them."
+        )
 
 
 def _require_future(now: datetime, expires_at: datetime | None) -> None:

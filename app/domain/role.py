@@ -86,7 +86,10 @@ def create(  # noqa: PLR0917 — as `update` below
     if any(role.name == name for role in roles):
         raise NameTaken("a role", name)
     if any(name in role.maps_from for role in roles):
-        raise FieldInvalid("Another role maps from this word. Choose another name, or take it out there first.", field=("name",))
+        raise FieldInvalid(
+            "Another role maps from this word. Choose another name, or take it out there first.",
+            field=("name",),
+        )
     if len(roles) >= ROLES_MAX:
         raise LimitReached(f"There are {ROLES_MAX} roles already. Take an archived one back instead.")
     role = Role(
@@ -173,7 +176,8 @@ def _words(roles: Iterable[Role], name: str, words: Iterable[str]) -> tuple[str,
     # A word that names a role would silently give that role's bearers another one too: every customer, at worst.
     if taken := sorted({role.name for role in roles} & set(kept)):
         raise FieldInvalid(
-            f"{taken[0]} is the name of another role, so it means that one. Leave it out.", field=("mapsFrom",)
+            f"The word {taken[0]} is the name of another role, so it means that one. Leave it out.",
+            field=("mapsFrom",),
         )
     return kept
 

@@ -75,6 +75,7 @@ class Directory:
         self._changes = 1
         self._changes_loaded = 0
         self._failed_at = float("-inf")
+        self._looked_at = float("-inf")
         self._loading = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -118,8 +119,10 @@ class Directory:
         """Return whose an API key is, or raise `AuthenticationError`."""
         prefix = prefix_of(text)
         key = None if prefix is None else self._rights.keys_by_prefix.get(prefix)
-        if key is None and prefix is not None and self._age_s() > UNKNOWN_KEY_INTERVAL_S:
-            self.invalidate()
+        if key is None and prefix is not None:
+            if monotonic() - self._looked_at > UNKNOWN_KEY_INTERVAL_S:
+                self._looked_at = monotonic()
+                self.invalidate()
             await self.fresh()
             key = self._rights.keys_by_prefix.get(prefix)
         if not proves(text, key.hash if key else None) or key is None:

@@ -641,7 +641,9 @@ MUTATIONS = (
                 "capabilities",
                 of_preset("administrator", capabilities=["WALLETS_READ"]),
             ),
-            refused("no administrator", "ROLE_PROTECTED", "archived", of_preset("administrator", archived=True)),
+            refused(
+                "no administrator", "ROLE_PROTECTED", "archived", of_preset("administrator", archived=True)
+            ),
             refused("no customer", "ROLE_PROTECTED", "archived", of_preset("customer", archived=True)),
             refused(
                 "more for customers",

@@ -345,7 +345,7 @@ class Store:
 
     async def api_key(self, *capabilities: str, **more: Any) -> JsonObject:
         """A new API key, with its secret."""
-        input_ = {"name": fresh("service"), "note": WHY}
+        input_: JsonObject = {"name": fresh("service"), "note": WHY}
         if capabilities:
             input_["capabilities"] = capabilities
         payload = await self.done("createApiKey", {**input_, **more})
