@@ -63,6 +63,8 @@ plays = st.one_of(
     credit_plays,
     credit_plays,
     drawn("debit", amounts, st.none() | buckets),
+    # Cash that runs out while there is other value: the debt and the lots stand side by side.
+    drawn("debit", amounts, st.just("CASH")),
     drawn("purchase", amounts),
     drawn("stranger", amounts),
     drawn("authorize", amounts),
@@ -112,10 +114,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- rules ----------------------------------------------------------------------------------------------
 
-    @initialize(credits_made=st.lists(credit_plays, min_size=1, max_size=6))
-    def open_with_something(self, credits_made: list[Drawn]) -> None:
+    @initialize(
+        credits_made=st.lists(credit_plays, min_size=1, max_size=6), limit=st.sampled_from((0, 30, 30))
+    )
+    def open_with_something(self, credits_made: list[Drawn], limit: int) -> None:
         self.runner.run(self._open())
-        self.run([self.resolve(play) for play in credits_made], 0)
+        self.run([Play("settings", "", (limit,)), *(self.resolve(play) for play in credits_made)], 0)
 
     @rule(play=plays, hours=waits, process=processes)
     def one(self, play: Drawn, hours: int, process: int) -> None:
