@@ -1,13 +1,13 @@
 """The store's own settings."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from app.context import AppInfo
 from app.domain.errors import CurrencyMismatch, FieldInvalid, NoteTooShort
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import NOTE_MIN, check_remark
 from app.resolvers.answering import answering, optional_key
-from app.schema.types.inputs import UpdateSettingsInput
+from app.schema.types.inputs import INPUT, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
 from app.schema.types.payloads import UpdateSettingsPayload
 from app.schema.types.settings import Settings, settings_type
@@ -21,7 +21,10 @@ async def settings(info: AppInfo) -> Settings:
 
 
 @answering(UpdateSettingsPayload)
-async def update_settings(info: AppInfo, input: UpdateSettingsInput) -> UpdateSettingsPayload:  # noqa: A002
+async def update_settings(
+    info: AppInfo,
+    input: Annotated[UpdateSettingsInput, INPUT],  # noqa: A002
+) -> UpdateSettingsPayload:
     """Write a new version of the settings."""
     currency = info.context.runtime.settings.currency
     note = check_remark(input.note)
