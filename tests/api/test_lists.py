@@ -231,7 +231,7 @@ NAMED = (
     ("Zoë Quinn", ["zoë", "ZOË", "oË q", "zoe\u0308", "QUINN zoë"]),
     (
         "İpek Işık",
-        [  # noqa: RUF001 - the letters are the point
+        [
             "i̇pek",
             "İPEK",
             "ipek",
