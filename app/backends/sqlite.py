@@ -59,6 +59,8 @@ class SafeSqliteClient(SqliteClient):
             connection.row_factory = sqlite3.Row
             for name, value in self.pragmas.items():
                 await connection.execute_fetchall(f"PRAGMA {name}={value}")
+            # SQLite's own knows ASCII only, and searches without regard to case compare by it.
+            await connection.create_function("upper", 1, _upper, deterministic=True)
         except BaseException:
             await connection.close()
             raise
@@ -194,6 +196,10 @@ class _SafeTransactionContext(SqliteTransactionContext):
             await uninterrupted(work)
         finally:
             self._trxlock.release()
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
 
 
 def split_statements(script: str) -> list[str]:
