@@ -10,7 +10,7 @@ from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.api_key import ApiKey
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
-from app.schema.types.inputs import CreateApiKeyInput, RevokeApiKeyInput, RotateApiKeyInput
+from app.schema.types.inputs import INPUT, CreateApiKeyInput, RevokeApiKeyInput, RotateApiKeyInput
 from app.schema.types.node import decode_id
 from app.schema.types.payloads import CreateApiKeyPayload, RevokeApiKeyPayload, RotateApiKeyPayload
 from app.services import api_key as keys
@@ -34,7 +34,10 @@ async def list_api_keys(
 
 
 @answering(CreateApiKeyPayload)
-async def create_api_key(info: AppInfo, input: CreateApiKeyInput) -> CreateApiKeyPayload:  # noqa: A002
+async def create_api_key(
+    info: AppInfo,
+    input: Annotated[CreateApiKeyInput, INPUT],  # noqa: A002
+) -> CreateApiKeyPayload:
     """Make a key."""
     role_id = None if input.role_id is None else decode_id(input.role_id, "Role", field=("roleId",))
     capabilities = None if input.capabilities is None else frozenset(input.capabilities)
@@ -49,7 +52,10 @@ async def create_api_key(info: AppInfo, input: CreateApiKeyInput) -> CreateApiKe
 
 
 @answering(RotateApiKeyPayload)
-async def rotate_api_key(info: AppInfo, input: RotateApiKeyInput) -> RotateApiKeyPayload:  # noqa: A002
+async def rotate_api_key(
+    info: AppInfo,
+    input: Annotated[RotateApiKeyInput, INPUT],  # noqa: A002
+) -> RotateApiKeyPayload:
     """Replace a key."""
     done = await keys.rotate(
         info.context.runtime.writer,
@@ -64,7 +70,10 @@ async def rotate_api_key(info: AppInfo, input: RotateApiKeyInput) -> RotateApiKe
 
 
 @answering(RevokeApiKeyPayload)
-async def revoke_api_key(info: AppInfo, input: RevokeApiKeyInput) -> RevokeApiKeyPayload:  # noqa: A002
+async def revoke_api_key(
+    info: AppInfo,
+    input: Annotated[RevokeApiKeyInput, INPUT],  # noqa: A002
+) -> RevokeApiKeyPayload:
     """End a key."""
     done = await keys.revoke(
         info.context.runtime.writer,

@@ -7,7 +7,7 @@ import strawberry
 from app.context import AppInfo
 from app.domain.role import RoleChange
 from app.resolvers.answering import answering, optional_key
-from app.schema.types.inputs import CreateRoleInput, UpdateRoleInput
+from app.schema.types.inputs import INPUT, CreateRoleInput, UpdateRoleInput
 from app.schema.types.node import decode_id
 from app.schema.types.payloads import CreateRolePayload, UpdateRolePayload
 from app.schema.types.role import Role
@@ -25,7 +25,10 @@ async def list_roles(
 
 
 @answering(CreateRolePayload)
-async def create_role(info: AppInfo, input: CreateRoleInput) -> CreateRolePayload:  # noqa: A002
+async def create_role(
+    info: AppInfo,
+    input: Annotated[CreateRoleInput, INPUT],  # noqa: A002
+) -> CreateRolePayload:
     """Make a role."""
     done = await roles.create(
         info.context.runtime.writer,
@@ -43,7 +46,10 @@ async def create_role(info: AppInfo, input: CreateRoleInput) -> CreateRolePayloa
 
 
 @answering(UpdateRolePayload)
-async def update_role(info: AppInfo, input: UpdateRoleInput) -> UpdateRolePayload:  # noqa: A002
+async def update_role(
+    info: AppInfo,
+    input: Annotated[UpdateRoleInput, INPUT],  # noqa: A002
+) -> UpdateRolePayload:
     """Change a role."""
     done = await roles.update(
         info.context.runtime.writer,

@@ -46,7 +46,10 @@ def key(number: int, **more: object) -> ApiKey:
 
 
 def desk(*rows: Row) -> Desk:
-    tables = {kind: {row.id: row for row in rows if isinstance(row, kind)} for kind in (Role, ApiKey)}
+    tables: dict[type[Row], dict[UUID, Row]] = {
+        Role: {row.id: row for row in rows if isinstance(row, Role)},
+        ApiKey: {row.id: row for row in rows if isinstance(row, ApiKey)},
+    }
     return Desk(now=NOW, mint=Mint(), settings=StoreSettings(), tables=tables)
 
 
