@@ -230,13 +230,17 @@ async def test_names_are_in_order(api: Store, people: list[JsonObject]) -> None:
 NAMED = (
     ("Zoë Quinn", ["zoë", "ZOË", "oË q", "zoe\u0308", "QUINN zoë"]),
     (
+<<<<<<< HEAD
         "İpek Işık",
+=======
+        "\u0130pek Iş\u0131k",
+>>>>>>> api
         [
             "i̇pek",
-            "İPEK",
+            "\u0130PEK",
             "ipek",
             "IŞIK",
-            "ışık",
+            "\u0131ş\u0131k",
         ],
     ),
     ("Jürgen Groß", ["groß", "GROSS", "gross", "JÜRGEN"]),
@@ -248,7 +252,7 @@ NAMED = (
 )
 
 
-@pytest.mark.parametrize(("name", "searches"), NAMED, ids=[name for name, _ in NAMED])
+@pytest.mark.parametrize(("name", "searches"), NAMED, ids=[name.split()[-1] for name, _ in NAMED])
 async def test_found_in_any_case(api: Store, name: str, searches: list[str]) -> None:
     customer = await api.customer(name=name)
     for text in searches:
@@ -538,7 +542,7 @@ async def test_a_cursor_belongs_to_its_order(api: Store, people: list[JsonObject
             assert answer.code == (None if name == other else "BAD_USER_INPUT"), (name, other)
 
 
-BAD_PAGES = (
+BAD_PAGES: tuple[tuple[JsonObject, str], ...] = (
     ({"first": 101}, "first"),
     ({"first": -1}, "first"),
     ({"last": 101}, "last"),
@@ -566,20 +570,22 @@ async def test_limits_of_a_page(api: Store, people: list[JsonObject], field: str
         answer = await api.execute(listing.query(), variables)
         assert (answer.code, answer.errors[0]["extensions"]["argument"]) == ("BAD_USER_INPUT", argument)
         assert_helpful(answer.message)
-    for variables in (
+    wrong: tuple[JsonObject, ...] = (
         {"first": 2**31},
         {"first": "5"},
         {"first": 1.5},
         {"first": True},
         {"offset": None, "first": []},
-    ):
+    )
+    for variables in wrong:
         answer = await api.execute(listing.query(), variables)
         assert answer.code == "BAD_USER_INPUT", variables
 
 
 async def test_the_count_is_of_all_pages(api: Store, people: list[JsonObject]) -> None:
     listing = Listing("wallets")
-    for variables in ({"first": 1}, {"last": 2}, {"first": 3, "offset": 4}):
+    pages: tuple[JsonObject, ...] = ({"first": 1}, {"last": 2}, {"first": 3, "offset": 4})
+    for variables in pages:
         found = await page(api, listing, f"totalCount {PAGE}", search="page", **variables)
         assert found["totalCount"] == ROWS
 
