@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import hypothesis
 import pytest
+import structlog
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
@@ -105,6 +106,14 @@ def chromium() -> str:
 hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fast")
+
+# Structlog's own default draws tracebacks with all local variables, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,8 @@ class Subscriber:
                 updates = socket.updates(HOT, self.reached)
                 session = asyncio.create_task(self._listen(updates, stays))
                 # Told of the end, a subscriber who has heard everything has nothing to wait for any more.
-                await asyncio.wait({session, last_sequence}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {session, last_sequence}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 while not session.done():
                     if self.reached == last_sequence.result():
                         session.cancel()
