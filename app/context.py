@@ -12,11 +12,9 @@ from app.auth import AuthenticationError, Failure
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.services import audit, transaction as transactions, withdrawal as withdrawals
 from app.services.access import Directory
-from app.services.audit import AuditCounts, AuditPages
 from app.services.ledger.writer import Writer
-from app.services.transaction import HistoryCounts, HistoryPages
-from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
 from app.settings import Settings
 
 
@@ -41,12 +39,12 @@ class Context:
     request_id: str
     runtime: Runtime
     loaders: Loaders = field(default_factory=Loaders)
-    histories: HistoryPages = field(default_factory=HistoryPages)
-    history_counts: HistoryCounts = field(default_factory=HistoryCounts)
-    withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
-    withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
-    audit: AuditPages = field(default_factory=AuditPages)
-    audit_counts: AuditCounts = field(default_factory=AuditCounts)
+    histories: transactions.Histories = field(default_factory=transactions.histories)
+    history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
+    withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
+    withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
+    audit_pages: audit.Pages = field(default_factory=audit.pages)
+    audit_counts: audit.Counts = field(default_factory=audit.counts)
 
 
 AppInfo = Info[Context, Any]

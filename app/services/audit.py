@@ -1,17 +1,14 @@
 """The audit trail: who did what beside moving money, when and why. It is read here; the commands write it."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from aiodataloader import DataLoader
-from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from app.domain.page import Page, PageRequest
 from app.models.audit import AuditEntry
-from app.models.paging import Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 
 SORT = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True)
 """Entries come newest first."""
@@ -52,27 +49,19 @@ async def page_of(query: QuerySet[AuditEntry], request: PageRequest) -> Page[Aud
     return await fetch_page(query, SORT, request)
 
 
-class AuditPages(DataLoader[tuple[UUID, PageRequest], Page[AuditEntry]]):
-    """Pages of wallets' entries, newest first: one statement for all wallets that are asked the same."""
-
-    async def batch_load_fn(self, keys: list[tuple[UUID, PageRequest]]) -> list[Page[AuditEntry]]:
-        """Load the pages, by (wallet id, page)."""
-        asked: dict[PageRequest, list[UUID]] = defaultdict(list)
-        for wallet_id, page in keys:
-            asked[page].append(wallet_id)
-        found: dict[tuple[UUID, PageRequest], Page[AuditEntry]] = {}
-        for page, wallet_ids in asked.items():
-            pages = await fetch_pages(AuditEntry.all(), SORT, page, partition="wallet_id", keys=wallet_ids)
-            found.update(((wallet_id, page), one) for wallet_id, one in zip(wallet_ids, pages, strict=True))
-        return [found[key] for key in keys]
+Pages = PageLoader[AuditFilter, AuditEntry]
+Counts = CountLoader[AuditFilter]
 
 
-class AuditCounts(DataLoader[UUID, int]):
-    """How many entries there are of a wallet."""
+def pages() -> Pages:
+    """Return a loader of pages of wallets' entries, newest first."""
+    return PageLoader(_of_wallet, SORT, partition="wallet_id")
 
-    async def batch_load_fn(self, keys: list[UUID]) -> list[int]:
-        """Count, by wallet id."""
-        query = AuditEntry.filter(wallet_id__in=keys).annotate(number=Count("id"))
-        rows = await query.group_by("wallet_id").values("wallet_id", "number")
-        found = {row["wallet_id"]: row["number"] for row in rows}
-        return [found.get(key, 0) for key in keys]
+
+def counts() -> Counts:
+    """Return a loader of how many entries wallets have."""
+    return CountLoader(_of_wallet, partition="wallet_id")
+
+
+def _of_wallet(wanted: AuditFilter, wallet_id: UUID | None) -> QuerySet[AuditEntry]:
+    return entries(wanted if wallet_id is None else replace(wanted, wallet_id=wallet_id))

@@ -25,6 +25,7 @@ from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal
+from app.services.audit import AuditFilter
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -181,9 +182,14 @@ class Wallet(Node):
         context = info.context
         if not context.principal.may(Capability.AUDIT_READ):
             return None
-        page = await context.audit.load((self.model.id, PageRequest(first, after, last, before)))
+        wanted = AuditFilter()
+        page = await context.audit_pages.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
         return connection(
-            page, lambda row: AuditEntry(model=row), lambda: context.audit_counts.load(self.model.id)
+            page,
+            lambda row: AuditEntry(model=row),
+            lambda: context.audit_counts.load((self.model.id, wanted)),
         )
 
     @strawberry.field(description="Its withdrawals, newest first.", extensions=[telling()])
@@ -201,7 +207,7 @@ class Wallet(Node):
         """Load a page of the withdrawals."""
         context = info.context
         wanted = texts(statuses, "statuses")
-        page = await context.withdrawals.load(
+        page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
         return connection(
