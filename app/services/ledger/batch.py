@@ -399,7 +399,15 @@ class Batch:
     def _allocation_rows(self) -> Iterable[tuple[Any, ...]]:
         for transaction in self.writes.transactions:
             for position, a in enumerate(transaction.allocations):
-                yield (self._mint.id(), transaction.id, a.lot_id, position, str(a.bucket), a.amount_minor)
+                yield (
+                    self._mint.id(),
+                    transaction.id,
+                    a.lot_id,
+                    position,
+                    str(a.bucket),
+                    a.amount_minor,
+                    a.expires_at,
+                )
 
     def _notifications(self, process: str) -> list[str]:
         latest = {change.wallet.id: change.wallet for change in self.changes}

@@ -198,7 +198,7 @@ TRANSACTIONS = Table.of(
     _transaction,
 )
 ALLOCATIONS = Table.of(
-    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor expires_at", _as_is
 )
 HOLDS = Table.of(
     hold.Hold,
