@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app import jobs
 from app.auth import AuthConfig, AuthenticationError, Authenticator, Failure, issuer_config
 from app.context import Context, Runtime
 from app.db import open_database, require_migrated
@@ -21,11 +22,12 @@ from app.execution.endpoint import GraphQLEndpoint
 from app.execution.errors import ApiError, ErrorCode
 from app.execution.limits import Limits
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
-from app.live import Hub
+from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
 from app.schema.schema import schema
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
+from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
 
 
@@ -40,7 +42,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     `demo_tokens` (customer, staff, administrator) are shown in GraphiQL's tabs: for the demo only, since
     whoever opens the page can read them.
     """
-    runtime = _runtime(settings)
+    runtime, listener = _runtime(settings)
     endpoint = _endpoint(settings, runtime, demo_tokens)
     show_graphiql = _graphiql_enabled(settings)
 
@@ -49,7 +51,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with runtime.hub.running():
+            async with runtime.hub.running(listener), jobs.running(runtime):
                 yield
                 await endpoint.drain()
                 await runtime.writer.stop()
@@ -69,10 +71,10 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     return app
 
 
-def _runtime(settings: Settings) -> Runtime:
+def _runtime(settings: Settings) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
-    hub = Hub()
+    hub, listener = live_hub(settings, process=process, clock=now)
     writer = Writer(
         currency=settings.currency,
         mint=mint,
@@ -82,7 +84,7 @@ def _runtime(settings: Settings) -> Runtime:
         queue_max=settings.batch_queue_max,
         process=process,
     )
-    return Runtime(settings=settings, writer=writer, hub=hub, clock=now)
+    return Runtime(settings=settings, writer=writer, hub=hub, clock=now), listener
 
 
 def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, str] | None) -> GraphQLEndpoint:

@@ -102,10 +102,17 @@ class Settings(BaseSettings):
         256,
         ge=1,
         le=100_000,
-        description="Updates that may wait for one slow subscriber before it is cut off.",
+        description="Updates kept for slow subscribers; who is further behind reads them from the database.",
     )
     live_poll_interval_s: float = Field(
         0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
+    )
+
+    jobs_interval_s: float = Field(
+        20,
+        ge=0.05,
+        le=3600,
+        description="How often the clock looks for what is due, such as value that expires.",
     )
 
     log_format: Literal["console", "json"] = Field("console", description="Logs for people or for machines.")

@@ -90,7 +90,7 @@ def require_browser() -> None:
 @asynccontextmanager
 async def open_chromium(*, color_scheme: str = "light") -> AsyncIterator[Visit]:
     """A fresh Chromium with one empty page, which records from the first request on."""
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - only who opens a browser needs it
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(_FLAGS))

@@ -15,12 +15,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
+from app.services.ledger.writer import Writer
 from app.settings import Settings
+from tests.auditor import audit, read_tables
 from tests.databases import settings_for
+from tests.ledger import Clock, running_writer
 from tests.postgres import PostgresServer, PostgresUnavailableError
 
 PARTS = ("postgres", "node", "browser")
@@ -94,6 +98,11 @@ def chromium() -> str:
 # --- the app: databases, callers, statement counter, servers ------------------------------------------------
 # (Fixtures that know Coffer go below this line.)
 
+# How long Hypothesis searches: pytest --hypothesis-profile=long. A database's pace is no reason to fail.
+hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fast")
+
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -157,3 +166,17 @@ def _postgres_database(server: PostgresServer, template: str | None) -> Iterator
     server.create_database(name, template)
     yield server.url(name)
     server.drop_database(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves; all writers of the test go by it."""
+    return Clock()
+
+
+@pytest.fixture
+async def writer(database: TortoiseContext, clock: Clock) -> AsyncIterator[Writer]:
+    """A writer on the test's own database, started; when the test is over, the books are audited."""
+    async with running_writer(clock) as running:
+        yield running
+    audit(await read_tables())

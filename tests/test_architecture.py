@@ -22,6 +22,8 @@ FORBIDDEN_NAMES = {"utils", "util", "base", "helpers", "helper", "common", "misc
 NOT_IN_A_LAYER = {"app", "app.schema", "app.migrations"}
 
 # What the domain may use of the standard library: nothing here reads a clock, rolls a die or touches the machine.
+# Data of standards, with no behaviour of its own: docs/adr/0001-domain-of-pure-decisions.md.
+DOMAIN_DATA = {"iso4217"}
 DOMAIN_STDLIB = {
     "__future__",
     "abc",
@@ -156,7 +158,11 @@ def test_the_domain_imports_itself_and_safe_standard_library_only() -> None:
         f"{_named(path)}:{line} imports {name}"
         for path in _sources(APP / "domain")
         for line, name in _imports(path)
-        if not (name == "app.domain" or name.startswith("app.domain.") or name.split(".")[0] in DOMAIN_STDLIB)
+        if not (
+            name == "app.domain"
+            or name.startswith("app.domain.")
+            or name.split(".")[0] in DOMAIN_STDLIB | DOMAIN_DATA
+        )
     ]
     assert guilty == []
 

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
 from app.domain.customer import Customer
-from app.domain.errors import BalanceTooLarge, InsufficientFunds
+from app.domain.errors import BalanceTooLarge, InsufficientFunds, NotFound
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.money import BALANCE_MAX_MINOR, Currency, currency_of
 from app.domain.settings import StoreSettings
@@ -416,12 +416,18 @@ class Draft(Desk):
                 yield current
 
     def hold(self, hold_id: UUID) -> Hold:
-        """Return a hold that the command named, as the draft leaves it."""
-        return self.holds.get(hold_id) or self._state.holds[hold_id]
+        """Return a hold that the command named, as the draft leaves it, or raise `NotFound`: it is not this wallet's."""
+        found = self.holds.get(hold_id) or self._state.holds.get(hold_id)
+        if found is None:
+            raise NotFound("hold", field=("hold",))
+        return found
 
     def row(self, kind: type[R], row_id: UUID) -> R:
-        """Return a row beside the ledger that the command named, as it was loaded."""
-        found = self._state.rows[row_id]
+        """Return a row beside the ledger that the command named, as it was loaded, or raise `NotFound`."""
+        found = self._state.rows.get(row_id)
+        if found is None:
+            name = kind.__name__.lower()
+            raise NotFound(name, field=(name,))
         if not isinstance(found, kind):
             raise TypeError(f"{row_id} is a {type(found).__name__}, not a {kind.__name__}")
         return found

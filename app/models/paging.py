@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import orjson
@@ -19,15 +19,7 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from app.domain.errors import FieldInvalid
-
-PAGE_MAX = 100
-"""Rows in one page at most."""
-
-PAGE_DEFAULT = 20
-"""Rows in one page when nothing is said."""
-
-OFFSET_MAX = 100_000
-"""Rows that may be skipped by an offset."""
+from app.domain.page import Page, PageRequest
 
 M = TypeVar("M", bound=Model)
 
@@ -45,51 +37,6 @@ class Sort:
     value: Callable[[Any], Any]
     parse: Callable[[Any], Any]
     descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """Which rows are wanted: the first n after a cursor, or the last n before one, or an offset."""
-
-    first: int | None = None
-    after: str | None = None
-    last: int | None = None
-    before: str | None = None
-    offset: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.first is not None and self.last is not None:
-            raise FieldInvalid("Ask for `first` or for `last`, not for both.", field=("last",))
-        for name in ("first", "last"):
-            size = getattr(self, name)
-            if size is not None and not 0 <= size <= PAGE_MAX:
-                raise FieldInvalid(f"A page has from 0 to {PAGE_MAX} rows.", field=(name,))
-        if self.offset is not None:
-            if not 0 <= self.offset <= OFFSET_MAX:
-                raise FieldInvalid(f"An offset is from 0 to {OFFSET_MAX}.", field=("offset",))
-            if self.after or self.before or self.last is not None:
-                raise FieldInvalid("An offset goes with `first` only, not with cursors.", field=("offset",))
-
-    @property
-    def backwards(self) -> bool:
-        """Whether the rows are wanted from the end."""
-        return self.last is not None
-
-    @property
-    def size(self) -> int:
-        """How many rows are wanted at most."""
-        size = self.last if self.backwards else self.first
-        return PAGE_DEFAULT if size is None else size
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[M]):
-    """Rows in their order, each with its cursor, and whether there are more on either side."""
-
-    rows: Sequence[M]
-    cursors: Sequence[str]
-    has_next: bool
-    has_previous: bool
 
 
 def time_value(value: Any) -> datetime:

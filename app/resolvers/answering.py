@@ -8,6 +8,7 @@ from app.context import RequestError
 from app.domain.errors import DomainError, FieldInvalid
 from app.domain.note import check_text
 from app.schema.types.error import user_error
+from app.services.ledger.command import OWN_KEY_PREFIX
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ def _again(why: str) -> str:
 def checked_key(key: str) -> str:
     """Return an idempotency key, or raise `FieldInvalid`."""
     kept = check_text(key, field="idempotencyKey", length_max=KEY_MAX)
-    if not kept or kept.startswith("auto:"):
+    if not kept or kept.startswith(OWN_KEY_PREFIX):
         raise FieldInvalid(
             "Choose an idempotency key, such as a new UUID for each intention.", field=("idempotencyKey",)
         )

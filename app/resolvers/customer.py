@@ -6,7 +6,7 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.access import Capability
-from app.models.paging import PageRequest
+from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.customer import Customer, CustomerSelector, CustomerSort, CustomerSortField

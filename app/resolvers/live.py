@@ -1,13 +1,14 @@
 """Live balances."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
 
 from app.context import AppInfo, RequestError
 from app.domain.errors import DomainError
-from app.live import InvalidResume, UpdateKind
+from app.live import InvalidResume, LiveUnavailable, SubscriberTooSlow, WalletUpdate as Update
 from app.resolvers.wallet import Selector
 from app.schema.types.filters import transaction_filter, wallet_ref
 from app.schema.types.live import WalletUpdate, wallet_update
@@ -26,6 +27,8 @@ After = Annotated[
     ),
 ]
 
+_RESUME = "Live updates can't be read now. Subscribe again in a moment from the last sequence number that you received."
+
 
 async def wallet_updated(
     info: AppInfo, wallet: Selector, after_sequence: After = None
@@ -39,17 +42,13 @@ async def wallet_updated(
         raise RequestError("BAD_USER_INPUT", "There is no such wallet. Check the id and try again.")
     updates = info.context.runtime.hub.wallet_updates(found.id, after_sequence)
     try:
-        async for update in updates:
-            transaction = update.transaction
-            yield wallet_update(
-                UpdateKind(update.kind),
-                update.sequence,
-                transaction.balance_after_minor if transaction else update.wallet.posted_minor,
-                Wallet(model=wallet_of(update.wallet)),
-                Transaction(model=transaction_of(transaction)) if transaction else None,
-            )
+        async with aclosing(updates):
+            async for update in updates:
+                yield _shown(update)
     except InvalidResume as error:
         raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
+    except LiveUnavailable:
+        raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
 
 
 async def transaction_posted(
@@ -63,7 +62,25 @@ async def transaction_posted(
         wanted = transaction_filter(filter, info.context.runtime.settings.currency, info.context.principal)
     except DomainError as error:
         raise request_error(error) from None
-    async for _, transaction in info.context.runtime.hub.store_transactions():
-        row = transaction_of(transaction)
-        if await matches(row, wanted):
-            yield Transaction(model=row)
+    posted = info.context.runtime.hub.store_transactions()
+    try:
+        async with aclosing(posted):
+            async for _, transaction in posted:
+                row = transaction_of(transaction)
+                if await matches(row, wanted):
+                    yield Transaction(model=row)
+    except SubscriberTooSlow as error:
+        raise RequestError("RATE_LIMITED", str(error)) from None
+    except LiveUnavailable:
+        raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
+
+
+def _shown(update: Update) -> WalletUpdate:
+    transaction = update.transaction
+    return wallet_update(
+        update.kind,
+        update.sequence,
+        transaction.balance_after_minor if transaction else update.wallet.posted_minor,
+        Wallet(model=wallet_of(update.wallet)),
+        Transaction(model=transaction_of(transaction)) if transaction else None,
+    )

@@ -10,8 +10,7 @@ import strawberry
 from app.context import AppInfo
 from app.domain.access import Capability, Principal
 from app.domain.errors import FieldInvalid
-from app.models.customer import Customer as CustomerModel
-from app.models.paging import PAGE_MAX
+from app.domain.page import PAGE_MAX
 from app.schema.types.customer import Customer
 from app.schema.types.node import Node, decode_any_id
 from app.schema.types.transaction import Transaction
@@ -39,13 +38,14 @@ async def nodes(info: AppInfo, ids: Ids) -> list[Node | None]:
     return list(await asyncio.gather(*(node(info, one) for one in ids)))
 
 
-async def _owner(info: AppInfo, wallet_id: UUID) -> CustomerModel | None:
+async def _owner(info: AppInfo, wallet_id: UUID) -> str | None:
     wallet = await info.context.loaders.wallets.load(wallet_id)
-    return None if wallet is None else await info.context.loaders.customers.load(wallet.customer_id)
+    customer = None if wallet is None else await info.context.loaders.customers.load(wallet.customer_id)
+    return None if customer is None else customer.external_id
 
 
-def _sees(principal: Principal, capability: Capability, owner: CustomerModel | None) -> bool:
-    return owner is not None and (principal.may(capability) or principal.owns(owner.external_id))
+def _sees(principal: Principal, capability: Capability, owner: str | None) -> bool:
+    return owner is not None and (principal.may(capability) or principal.owns(owner))
 
 
 async def _wallet(info: AppInfo, row_id: UUID) -> Wallet | None:
@@ -58,7 +58,7 @@ async def _wallet(info: AppInfo, row_id: UUID) -> Wallet | None:
 
 async def _customer(info: AppInfo, row_id: UUID) -> Customer | None:
     row = await info.context.loaders.customers.load(row_id)
-    if row is None or not _sees(info.context.principal, Capability.CUSTOMERS_READ, row):
+    if row is None or not _sees(info.context.principal, Capability.CUSTOMERS_READ, row.external_id):
         return None
     return Customer(model=row)
 

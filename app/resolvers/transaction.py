@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.models.paging import PageRequest
+from app.domain.page import PageRequest
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.filters import transaction_filter
 from app.schema.types.node import decode_id

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.models.paging import PageRequest
+from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.filters import wallet_filter, wallet_ref

@@ -6,8 +6,8 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.errors import FieldInvalid
+from app.domain.page import PageRequest
 from app.domain.withdrawal import WithdrawalStatus
-from app.models.paging import PageRequest
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.filters import texts, wallet_ref

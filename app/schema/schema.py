@@ -5,14 +5,11 @@ import strawberry
 from app.schema.mutation import Mutation
 from app.schema.query import Query
 from app.schema.subscription import Subscription
-from app.schema.types import enums
 from app.schema.types.customer import Customer
 from app.schema.types.scalars import CONFIG
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
-
-enums.publish_all()
 
 schema = strawberry.Schema(
     query=Query,

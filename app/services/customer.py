@@ -10,8 +10,9 @@ from app.domain.customer import fold
 from app.domain.errors import FieldInvalid
 from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
+from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
-from app.models.paging import Page, PageRequest, Sort, fetch_page, time_value
+from app.models.paging import Sort, fetch_page, time_value
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import customer_of, wallet_of

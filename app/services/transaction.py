@@ -14,7 +14,8 @@ from app.domain.access import Capability, Principal
 from app.domain.adjustment import Direction
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
-from app.models.paging import Page, PageRequest, Sort, fetch_page, fetch_pages, time_value
+from app.domain.page import Page, PageRequest
+from app.models.paging import Sort, fetch_page, fetch_pages, time_value
 from app.models.transaction import Allocation, Transaction
 
 SEARCH_MAX = 100

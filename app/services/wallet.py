@@ -12,7 +12,8 @@ from app.domain.customer import fold
 from app.domain.errors import NotFound, OwnWallet
 from app.domain.ledger import Draft
 from app.domain.note import check_note, check_text
-from app.models.paging import Page, PageRequest, Sort, fetch_page, time_value
+from app.domain.page import Page, PageRequest
+from app.models.paging import Sort, fetch_page, time_value
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
 from app.services.ledger.rows import wallet_of

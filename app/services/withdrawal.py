@@ -15,8 +15,9 @@ from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
 from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note, check_text
+from app.domain.page import Page, PageRequest
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
-from app.models.paging import Page, PageRequest, Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import Sort, fetch_page, fetch_pages, time_value
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef

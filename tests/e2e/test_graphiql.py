@@ -112,7 +112,7 @@ async def run_tab(visit: Visit, *, showing: str) -> dict[str, Any]:
 async def until(visit: Visit, condition: str) -> None:
     """Wait for a condition in the page: Playwright's own way needs eval, which the page's policy forbids."""
     async with asyncio.timeout(10):
-        while not await visit.page.evaluate(condition):
+        while not await visit.page.evaluate(condition):  # noqa: ASYNC110 - the page tells nobody
             await asyncio.sleep(0.05)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from app.models.paging import Page
+from app.domain.page import Page
 
 T = TypeVar("T")
 

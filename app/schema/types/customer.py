@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import Capability
 from app.models.customer import Customer as CustomerModel
-from app.schema.types.enums import publish
+from app.schema.types.enums import Capability, publish
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import DateTime
 from app.schema.types.sort import SortDirection

@@ -16,6 +16,23 @@ from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletSta
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
 
+# Types take the domain's enumerations from here, so that none enters the schema without its descriptions.
+__all__ = [
+    "ActorKind",
+    "AdjustmentReason",
+    "Bucket",
+    "Capability",
+    "CounterAccount",
+    "Direction",
+    "ErrorCode",
+    "PrincipalKind",
+    "TransactionKind",
+    "UpdateKind",
+    "WalletStatus",
+    "WithdrawalStatus",
+    "publish",
+]
+
 E = TypeVar("E", bound=type[Enum])
 
 
@@ -45,17 +62,15 @@ def publish(enumeration: E, description: str, *, name: str | None = None) -> E:
     return enumeration
 
 
-def publish_all() -> None:
-    """Make all of them part of the schema; called once, before the schema is built."""
-    publish(Bucket, "The kind of value in a wallet.")
-    publish(WalletStatus, "Whether a wallet can be used.")
-    publish(TransactionKind, "Why money moved.")
-    publish(CounterAccount, "The ledger account on the other side of a transaction.")
-    publish(Direction, "Which way money goes, seen from the wallet.")
-    publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
-    publish(WithdrawalStatus, "How a withdrawal stands.")
-    publish(ActorKind, "What sort of actor did something.")
-    publish(PrincipalKind, "What sort of caller a credential proved.")
-    publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
-    publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
-    publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")
+publish(Bucket, "The kind of value in a wallet.")
+publish(WalletStatus, "Whether a wallet can be used.")
+publish(TransactionKind, "Why money moved.")
+publish(CounterAccount, "The ledger account on the other side of a transaction.")
+publish(Direction, "Which way money goes, seen from the wallet.")
+publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
+publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(ActorKind, "What sort of actor did something.")
+publish(PrincipalKind, "What sort of caller a credential proved.")
+publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
+publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
+publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

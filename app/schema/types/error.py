@@ -2,7 +2,8 @@
 
 import strawberry
 
-from app.domain.errors import DomainError, ErrorCode
+from app.domain.errors import DomainError
+from app.schema.types.enums import ErrorCode
 
 
 @strawberry.type(description="Why a mutation was refused, and what to do next. Nothing has changed.")

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import strawberry
 
-from app.domain.access import Capability, Principal
+from app.domain.access import Principal
 from app.domain.errors import AmountTooPrecise, FieldInvalid
 from app.domain.money import currency_of, parse_signed
+from app.schema.types.enums import Capability
 from app.schema.types.money import AmountRange
 from app.schema.types.node import decode_id
 from app.schema.types.transaction import TransactionFilter

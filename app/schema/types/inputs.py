@@ -2,8 +2,7 @@
 
 import strawberry
 
-from app.domain.adjustment import AdjustmentReason, Direction
-from app.domain.ledger import Bucket
+from app.schema.types.enums import AdjustmentReason, Bucket, Direction
 from app.schema.types.money import MoneyInput
 from app.schema.types.scalars import DateTime
 from app.schema.types.wallet import WalletSelector
@@ -15,8 +14,9 @@ KEY = (
 OPTIONAL_KEY = f"{KEY} May be left out here."
 NOTE = (
     "Why, in words that still help a year later: at least 10 characters, and more than a bare category such as "
-    '"refund". The customer can see it.'
+    '"refund".'
 )
+SEEN_NOTE = f"{NOTE} The customer can see it."
 
 
 @strawberry.input(description="An adjustment of a balance by staff.")
@@ -29,7 +29,7 @@ class AdjustBalanceInput:
     direction: Direction = strawberry.field(description="CREDIT gives money, DEBIT takes it.")
     amount: MoneyInput = strawberry.field(description="How much; positive, in the wallet's currency.")
     reason: AdjustmentReason = strawberry.field(description="What it is grouped by in reviews and reports.")
-    note: str = strawberry.field(description=NOTE)
+    note: str = strawberry.field(description=SEEN_NOTE)
     bucket: Bucket | None = strawberry.field(
         default=None,
         description="Where a credit goes (CASH by default), or the only kind of value that a debit may take.",
@@ -68,7 +68,7 @@ class RejectWithdrawalInput:
     """Input of rejectWithdrawal."""
 
     withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
-    note: str = strawberry.field(description=NOTE)
+    note: str = strawberry.field(description=SEEN_NOTE)
     idempotency_key: str = strawberry.field(description=KEY)
 
 

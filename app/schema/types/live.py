@@ -2,7 +2,7 @@
 
 import strawberry
 
-from app.live import UpdateKind
+from app.schema.types.enums import UpdateKind
 from app.schema.types.money import Money, money
 from app.schema.types.scalars import BigInt
 from app.schema.types.transaction import Transaction

@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import ActorKind, PrincipalKind
-from app.domain.adjustment import AdjustmentReason, Direction
-from app.domain.ledger import Bucket, CounterAccount, TransactionKind
 from app.models.transaction import Allocation as AllocationModel, Transaction as TransactionModel
+from app.schema.types.enums import (
+    ActorKind,
+    AdjustmentReason,
+    Bucket,
+    CounterAccount,
+    Direction,
+    PrincipalKind,
+    TransactionKind,
+)
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import BigInt, DateTime

@@ -2,8 +2,7 @@
 
 import strawberry
 
-from app.domain.ledger import CounterAccount
-from app.schema.types.enums import publish
+from app.schema.types.enums import CounterAccount, publish
 from app.schema.types.money import Money, money
 from app.schema.types.node import encode_id
 from app.schema.types.scalars import BigInt, CurrencyCode

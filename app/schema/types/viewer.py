@@ -3,8 +3,9 @@
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import Capability, Principal, PrincipalKind
+from app.domain.access import Principal
 from app.schema.types.customer import Customer
+from app.schema.types.enums import Capability, PrincipalKind
 from app.schema.types.wallet import Wallet
 from app.services import customer as customers
 

@@ -7,14 +7,13 @@ from typing import Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.domain.ledger import WITHDRAWABLE, Bucket, WalletStatus
-from app.domain.withdrawal import WithdrawalStatus
+from app.domain.ledger import WITHDRAWABLE
+from app.domain.page import PageRequest
 from app.models.lot import Lot
-from app.models.paging import PageRequest
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
-from app.schema.types.enums import publish
+from app.schema.types.enums import Bucket, WalletStatus, WithdrawalStatus, publish
 from app.schema.types.filters import texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id

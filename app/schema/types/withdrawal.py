@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
-from app.domain.withdrawal import WithdrawalStatus
 from app.models.withdrawal import Withdrawal as WithdrawalModel
+from app.schema.types.enums import WithdrawalStatus
 from app.schema.types.money import Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import DateTime

@@ -254,11 +254,11 @@ class Batch:
     def _at_desk(self, command: DeskCommand) -> Outcome:
         desk = Desk(now=self._now, mint=self._mint, settings=self._settings)
         answer = command.decide(desk)
+        result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
             self.writes.rows[row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
-        result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         self._claim(command.claim, command.name, result)
         return Outcome(result, answer=answer)
 
@@ -284,6 +284,10 @@ class Batch:
 
     def _accept(self, command: Command, state: WalletState, draft: Draft, answer: Row | None) -> Outcome:
         writes, wallet = self.writes, draft.wallet
+        # First of all: an answer that is no row fails here, before anything of its command is written.
+        result = {"Wallet": str(wallet.id)}
+        if answer is not None:
+            result[type(answer).__name__] = str(answer.id)
         if state.is_new and wallet.id not in self._states:
             writes.new_wallets[wallet.id] = wallet
             if draft.customer.id not in self._bare_customers:
@@ -306,10 +310,8 @@ class Batch:
         self._enter(state)
         if changed:
             self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
-        result = {"Wallet": str(wallet.id)}
-        if answer is not None:
-            result[type(answer).__name__] = str(answer.id)
-        self._claim(command.claim, command.name, result)
+        if changed or draft.rows or not (command.claim and command.claim.is_own):
+            self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
 
     def _claim(self, claim: IdempotencyClaim | None, command: str, result: dict[str, str]) -> None:

@@ -12,6 +12,9 @@ from app.domain.access import Actor
 from app.domain.customer import Customer
 from app.domain.ledger import Desk, Draft, Row, Transaction, Wallet
 
+OWN_KEY_PREFIX = "auto:"
+"""How keys begin that the writer chose itself; callers can't choose such a key."""
+
 
 @dataclass(frozen=True, slots=True)
 class WalletRef:
@@ -32,6 +35,16 @@ class IdempotencyClaim:
     scope: str
     key: str
     request_hash: bytes
+
+    @classmethod
+    def own(cls, actor: Actor, unique: str) -> "IdempotencyClaim":
+        """Return a claim for a command whose caller chose no key."""
+        return cls(f"{actor.kind}:{actor.id}", f"{OWN_KEY_PREFIX}{unique}", b"")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the writer chose the key."""
+        return self.key.startswith(OWN_KEY_PREFIX)
 
     @classmethod
     def of(cls, actor: Actor, key: str, command: str, request: Mapping[str, Any]) -> "IdempotencyClaim":

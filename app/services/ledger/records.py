@@ -13,7 +13,17 @@ import orjson
 from app.domain.access import Actor, ActorKind
 from app.domain.customer import Customer
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
-from app.domain.ledger import Bucket, Lot, Row, Wallet, WalletStatus
+from app.domain.ledger import (
+    Allocation,
+    Bucket,
+    CounterAccount,
+    Lot,
+    Row,
+    Transaction,
+    TransactionKind,
+    Wallet,
+    WalletStatus,
+)
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
 DatabaseRow = Mapping[str, Any]
@@ -79,6 +89,30 @@ def read_lot(row: DatabaseRow) -> Lot:
         row["held_minor"],
         None if expires_at is None else read_time(expires_at),
         read_time(row["created_at"]),
+    )
+
+
+def read_transaction(row: DatabaseRow, allocations: tuple[Allocation, ...] = ()) -> Transaction:
+    """Read a transaction; its allocations lie in a table of their own and may be left out."""
+    corrects_id, hold_id = row["corrects_id"], row["hold_id"]
+    return Transaction(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        sequence=row["sequence"],
+        reference=row["reference"],
+        kind=TransactionKind(row["kind"]),
+        counter_account=CounterAccount(row["counter_account"]),
+        amount_minor=row["amount_minor"],
+        balance_after_minor=row["balance_after_minor"],
+        currency=row["currency"],
+        reason=row["reason"],
+        note=row["note"],
+        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
+        corrects_id=None if corrects_id is None else read_uuid(corrects_id),
+        hold_id=None if hold_id is None else read_uuid(hold_id),
+        created_at=read_time(row["created_at"]),
+        allocations=allocations,
+        hash=bytes(row["hash"]),
     )
 
 

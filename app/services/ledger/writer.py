@@ -10,6 +10,7 @@ asked for again by its key.
 """
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -42,11 +43,13 @@ TRIES_MAX = 6
 RETRY_DELAY_S = 0.05
 """The first pause between tries; it doubles, with jitter, up to two seconds."""
 
+RACES_MAX = 3
+"""How often a single command is tried when a row that it inserts is there already: others make the same one."""
+
 TRANSIENT = (
-    IntegrityError,
-    OperationalError,
     DBConnectionError,
     TransactionManagementError,
+    sqlite3.OperationalError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -55,11 +58,18 @@ TRANSIENT = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
-    ConnectionError,
-    TimeoutError,
     OSError,
 )
-"""Failures that say nothing about a command: a lost connection, a race for the same new row, a busy database."""
+"""Failures that say nothing about a command: a lost connection, a busy or stopping database."""
+
+
+def tries_max(error: Exception) -> int:
+    """Return how often a command is tried that fails like this: once when trying again can't help."""
+    # Tortoise wraps what the drivers raise, and SQLite's name for "busy" is PostgreSQL's for "wrong statement".
+    cause = error.args[0] if isinstance(error, IntegrityError | OperationalError) and error.args else error
+    if isinstance(cause, sqlite3.IntegrityError | asyncpg.UniqueViolationError):
+        return RACES_MAX
+    return TRIES_MAX if isinstance(cause, TRANSIENT) else 1
 
 
 class Overloaded(Exception):
@@ -183,18 +193,15 @@ class Writer:
         try:
             answers, changes = await self._transact([pending.command for pending in batch])
         except Exception as error:
-            if len(batch) > 1:
-                if attempt == 1 and isinstance(error, TRANSIENT):
-                    await self._pause(attempt, error)
-                    await self._work(batch, attempt + 1)
-                    return
+            tries = tries_max(error)
+            if attempt < (min(tries, 2) if len(batch) > 1 else tries):
+                await self._pause(attempt, error)
+                await self._work(batch, attempt + 1)
+            elif len(batch) > 1:
                 middle = len(batch) // 2
                 await self._work(batch[:middle])
                 await self._work(batch[middle:])
-            elif isinstance(error, TRANSIENT) and attempt < TRIES_MAX:
-                await self._pause(attempt, error)
-                await self._work(batch, attempt + 1)
-            elif isinstance(error, TRANSIENT):
+            elif tries > 1:
                 log.exception("ledger unavailable", command=batch[0].command.name)
                 batch[0].reply(LedgerUnavailable())
             else:
@@ -234,8 +241,7 @@ class Writer:
         # batch is run again, and the key tells what was done already.
         if command.claim is not None:
             return command
-        scope = f"{command.actor.kind}:{command.actor.id}"
-        return replace(command, claim=IdempotencyClaim(scope, f"auto:{self._mint.id()}", b""))
+        return replace(command, claim=IdempotencyClaim.own(command.actor, str(self._mint.id())))
 
     async def _pause(self, attempt: int, error: Exception) -> None:
         log.warning("batch is tried again", attempt=attempt, error=type(error).__name__)

@@ -1,0 +1,547 @@
+"""The command line: python -m app serve · demo · migrate · seed · token · verify · schema · settings.
+
+What a command is asked for goes to stdout, everything said beside it to stderr. Exit codes: 0 done, 1 `verify` found
+faults, 2 it can't be done as things are (one sentence says why and what to do).
+
+Commands import what they need themselves: a token should not wait for a web server to be loaded.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from urllib.parse import unquote
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.domain.access import ROLES
+from app.settings import Settings, SettingsError, environment_variable, load_settings
+
+if TYPE_CHECKING:
+    # For annotations only: the commands that start a server load it when they run.
+    import uvicorn
+
+    from app.services.verification import Report
+
+DEMO_FOLDER = Path(".var")
+DEMO_DATABASE = DEMO_FOLDER / "demo.sqlite3"
+DEMO_TOKEN_TTL_S = 30 * 86_400
+TTL_DEFAULT = "12h"
+"""How long a token is good for unless the command says otherwise."""
+
+_TTL = re.compile(r"([1-9][0-9]{0,8})([smhd]?)")
+_TTL_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_FAULTS_SHOWN = 20
+
+# Addresses to listen on that a browser on the same machine reaches by this name.
+_NAMED_LOCALHOST = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
+
+P = ParamSpec("P")
+
+cli = typer.Typer(
+    name="coffer",
+    help="Coffer: a headless wallet server for online stores.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_aside = Console(stderr=True, highlight=False)
+
+
+class CannotDo(Exception):
+    """The command can't be done as things are; the message says what to do."""
+
+
+def main() -> None:
+    """Run the command line; an interrupted command ends without a stack."""
+    try:
+        cli(prog_name="python -m app")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _in_one_sentence(command: Callable[P, None]) -> Callable[P, None]:
+    """Tell what an operator can put right in one sentence on stderr and exit with 2; defects keep their stack."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (SettingsError, CannotDo) as error:
+            _fail(str(error))
+        except Exception as error:
+            if (sentence := _sentence_about(error)) is None:
+                raise
+            _fail(sentence)
+
+    return run
+
+
+def _sentence_about(error: Exception) -> str | None:
+    import sqlite3
+
+    import asyncpg
+    from tortoise.exceptions import BaseORMException
+
+    from app.auth import ConfigurationError
+    from app.db import DatabaseError
+    from app.services.ledger.writer import LedgerUnavailable
+
+    if isinstance(error, DatabaseError | ConfigurationError):
+        return str(error)
+    if isinstance(error, LedgerUnavailable):
+        return "The database keeps failing; what was done so far is kept. Try again."
+    if isinstance(error, BaseORMException | sqlite3.Error | asyncpg.PostgresError | asyncpg.InterfaceError):
+        return f"The database failed: {error}"
+    return None
+
+
+def _fail(message: str) -> None:
+    _aside.print(message, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+# --- serve --------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes; more than one needs PostgreSQL.")
+    ] = None,
+) -> None:
+    """Serve the API."""
+    given = {"host": host, "port": port, "workers": workers}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    _require_usable(settings)
+    with _listening(settings) as listener:
+        _aside.print(f"Coffer listens on {_address(settings, listener)}", markup=False)
+        if settings.workers > 1:
+            _serve_in_processes(settings, listener)
+        else:
+            from app.main import create_app
+
+            _serve_here(settings, create_app(settings), listener)
+
+
+def application() -> Any:
+    """Return the application of one of several server processes, which reads the environment itself."""
+    from app.main import create_app
+
+    settings = load_settings()
+    _configure_logging(settings)
+    return create_app(settings)
+
+
+def _require_usable(settings: Settings) -> None:
+    """Find out now what a server would otherwise only say in a stack, in the middle of its start."""
+    from app.db import dialect, open_database, require_migrated
+
+    if settings.workers > 1 and dialect(settings.database_url) == "sqlite":
+        raise CannotDo(
+            f"SQLite serves one process, and {settings.workers} were asked for. Set "
+            f"{environment_variable('workers')}=1, or use PostgreSQL ({environment_variable('database_url')})."
+        )
+
+    async def check() -> None:
+        async with open_database(settings):
+            await require_migrated()
+
+    asyncio.run(check())
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything is said about it; uvicorn would say so only in its log."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotDo(
+            f"Port {settings.port} of {settings.host} can't be used: {error.strerror or error}. "
+            "Choose another one with --port."
+        ) from None
+    with listener:
+        # The workers of several processes are started anew, and take the socket along.
+        listener.set_inheritable(True)
+        yield listener
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = "localhost" if settings.host in _NAMED_LOCALHOST else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uvicorn.Config":
+    import uvicorn
+
+    return uvicorn.Config(
+        application,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
+        **options,
+    )
+
+
+def _serve_here(settings: Settings, application: Any, listener: socket.socket) -> None:
+    import uvicorn
+
+    _configure_logging(settings)
+    server = uvicorn.Server(_uvicorn_config(settings, application))
+    # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(3)
+
+
+def _serve_in_processes(settings: Settings, listener: socket.socket) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    _configure_logging(settings)
+    config = _uvicorn_config(settings, "app.cli:application", factory=True, workers=settings.workers)
+    with suppress(KeyboardInterrupt):
+        Multiprocess(config, sockets=[listener]).run()
+
+
+def _configure_logging(settings: Settings) -> None:
+    from app.observability import configure_logging
+
+    configure_logging(json=settings.log_format == "json", level=settings.log_level)
+
+
+# --- demo ---------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def demo(
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve a store with made-up customers, and print tokens to try it with."""
+    settings = _demo_settings(port)
+    with _listening(settings) as listener:
+        _migrate(settings)
+        _seed(settings, only_if_empty=True)
+        tokens = _demo_tokens(settings)
+        _print_welcome(_address(settings, listener), tokens)
+        from app.main import create_app
+
+        _serve_here(settings, create_app(settings, demo_tokens=tokens), listener)
+
+
+def _demo_settings(port: int | None) -> Settings:
+    overrides: dict[str, Any] = {"environment": "development", "workers": 1}
+    if port is not None:
+        overrides["port"] = port
+    if "database_url" not in load_settings(**overrides).model_fields_set:
+        DEMO_FOLDER.mkdir(exist_ok=True)
+        overrides["database_url"] = f"sqlite:///{DEMO_DATABASE}"
+    settings = load_settings(**overrides)
+    if settings.jwt_secret is None:
+        overrides["jwt_secret"] = _kept_secret(_secret_file(settings))
+    return load_settings(**overrides)
+
+
+def _secret_file(settings: Settings) -> Path:
+    """Where a secret is kept that was made up: beside the database's file, or else in the demo's folder."""
+    scheme, _, path = settings.database_url.partition(":///")
+    if scheme.lower() != "sqlite":
+        return DEMO_FOLDER / "jwt-secret"
+    database = Path(unquote(path))
+    return database.with_name(f"{database.stem}.jwt-secret")
+
+
+def _kept_secret(file: Path) -> str:
+    """Return the secret in the file, which is made when it is missing and read by its owner only."""
+    file.parent.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as new:
+            new.write(secrets.token_hex(32))
+    return file.read_text(encoding="ascii").strip()
+
+
+def _demo_tokens(settings: Settings) -> dict[str, str]:
+    from app.seed import DEMO_CUSTOMER, STAFF
+
+    return {
+        "customer": _token(settings, DEMO_CUSTOMER, ["customer"], DEMO_TOKEN_TTL_S, customer=DEMO_CUSTOMER),
+        "staff": _token(settings, STAFF[0].id, ["shop_manager"], DEMO_TOKEN_TTL_S),
+        "administrator": _token(settings, "admin", ["administrator"], DEMO_TOKEN_TTL_S),
+    }
+
+
+def _print_welcome(address: str, tokens: dict[str, str]) -> None:
+    out = Console(highlight=False)
+    out.print()
+    out.rule("[bold]Coffer is ready", align="left")
+    out.print(f"\n  GraphiQL   [bold link={address}/graphql]{address}/graphql[/]   open it and press play")
+    out.print(f"  Endpoint   {address}/graphql   POST, WebSocket (graphql-transport-ws) and SSE")
+    out.print("\nTokens, good for 30 days. Send one as the header   Authorization: Bearer <token>")
+    for caller, token in tokens.items():
+        out.print(f"\n[bold]{_CALLERS[caller]}")
+        # Never wrapped, so that it can be pasted as it stands.
+        out.print(token, markup=False, soft_wrap=True)
+    out.print("\nStop it with Ctrl-C.\n")
+
+
+_CALLERS = {
+    "customer": "Customer demo-customer (Nora Lindqvist)",
+    "staff": "Staff member mira (shop_manager)",
+    "administrator": "Administrator admin",
+}
+
+
+# --- the database -------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def migrate() -> None:
+    """Bring the database's tables up to date."""
+    if not _migrate(load_settings()):
+        typer.echo("The database is up to date.")
+
+
+def _migrate(settings: Settings) -> list[str]:
+    from app import db
+
+    return asyncio.run(db.migrate(settings, lambda name: typer.echo(f"Applied migration {name}")))
+
+
+@cli.command()
+@_in_one_sentence
+def seed() -> None:
+    """Make up some 200 customers with months of history. Repeating it changes nothing."""
+    settings = load_settings()
+    if not settings.in_development:
+        raise CannotDo(
+            "Made-up customers have no place in production. "
+            f"Set {environment_variable('environment')}=development if this is not your shop."
+        )
+    _seed(settings)
+
+
+def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:
+    asyncio.run(_seed_open(settings, only_if_empty=only_if_empty))
+
+
+async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
+    from app.db import open_database, require_migrated
+    from app.seed import is_planted, may_plant, plant
+
+    async with open_database(settings):
+        await require_migrated()
+        if only_if_empty and (await is_planted() or not await may_plant()):
+            return
+        with _progress() as bar:
+            task = bar.add_task("Making up a year of history", total=None)
+            planted = await plant(
+                currency=settings.currency,
+                now=datetime.now(UTC),
+                batch_size_max=settings.batch_size_max,
+                on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    typer.echo(
+        f"{planted.customers} customers; {planted.done} events happened now, {planted.known} had happened before."
+    )
+
+
+# --- token --------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def token(
+    customer: Annotated[str | None, typer.Option(help="The store's id of the customer who signs in.")] = None,
+    role: Annotated[str | None, typer.Option(help=f"A role of staff: {', '.join(ROLES)}.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Who signs in with the role; the role's name if unset.")
+    ] = None,
+    ttl: Annotated[str, typer.Option(help="How long it is good for: 900, 15m, 12h, 30d.")] = TTL_DEFAULT,
+) -> None:
+    """Print a token for a customer or a role, and nothing else."""
+    if (customer is None) == (role is None):
+        raise CannotDo("Say for whom the token is: either --customer ID or --role NAME.")
+    if role is not None and role not in ROLES:
+        raise CannotDo(f"There is no role {role!r}. Choose from: {', '.join(ROLES)}.")
+    if customer is not None and (subject is not None or not customer.strip()):
+        raise CannotDo("A customer's token names the customer alone: --customer ID without --subject.")
+    settings = load_settings()
+    if customer is not None:
+        typer.echo(_token(settings, customer, ["customer"], _seconds(ttl), customer=customer))
+    else:
+        typer.echo(_token(settings, subject or str(role), [str(role)], _seconds(ttl)))
+
+
+def _seconds(ttl: str) -> int:
+    match = _TTL.fullmatch(ttl.strip().lower())
+    if match is None:
+        raise CannotDo(f"{ttl!r} is no length of time. Write it like 900, 15m, 12h or 30d.")
+    return int(match.group(1)) * _TTL_UNITS_S[match.group(2)]
+
+
+def _token(
+    settings: Settings, subject: str, roles: list[str], ttl_s: int, *, customer: str | None = None
+) -> str:
+    from app.auth import issue_token
+
+    return issue_token(
+        _secret(settings),
+        subject=subject,
+        roles=roles,
+        ttl_s=ttl_s,
+        now=datetime.now(UTC),
+        customer_id=customer,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
+
+
+def _secret(settings: Settings) -> str:
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value()
+    demo_secret = DEMO_DATABASE.with_name(f"{DEMO_DATABASE.stem}.jwt-secret")
+    if settings.in_development and "database_url" not in settings.model_fields_set and demo_secret.exists():
+        # Beside a running demo, tokens are for the demo.
+        return _kept_secret(demo_secret)
+    name = environment_variable("jwt_secret")
+    raise CannotDo(f"{name} is not set: tokens are signed with it. Make one with: openssl rand -hex 32")
+
+
+# --- verify -------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    wallet: Annotated[str | None, typer.Option(help="Verify this wallet only, by its id.")] = None,
+) -> None:
+    """Re-derive every balance, sequence, allocation and hash; exit with 1 when something is wrong."""
+    settings = load_settings()
+    try:
+        wallet_id = None if wallet is None else UUID(wallet)
+    except ValueError:
+        raise CannotDo(f"{wallet!r} is no wallet id; one looks like {UUID(int=0)}.") from None
+    report = asyncio.run(_verify_open(settings, wallet_id))
+    if wallet_id is not None and not report.wallets:
+        raise CannotDo(f"There is no wallet {wallet_id}.")
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(report.as_data(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print_report(report)
+    if not report.is_clean:
+        raise typer.Exit(1)
+
+
+async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
+    from app.db import open_database, require_migrated
+    from app.services import verification
+
+    names = {
+        verification.Phase.WALLETS: "Balances, lots and hashes",
+        verification.Phase.HOLDS: "Holds",
+        verification.Phase.REFERENCES: "References",
+        verification.Phase.KEYS: "Idempotency keys",
+    }
+    async with open_database(settings):
+        await require_migrated()
+        with _progress() as bar:
+            tasks = {phase: bar.add_task(name, total=None, visible=False) for phase, name in names.items()}
+
+            def on_progress(at: verification.Progress) -> None:
+                bar.update(tasks[at.phase], completed=at.done, total=max(at.total, at.done), visible=True)
+
+            return await verification.verify(wallet_id=wallet_id, on_progress=on_progress)
+
+
+def _print_report(report: "Report") -> None:
+    from app.domain.money import currency_of
+
+    for fault in report.faults[:_FAULTS_SHOWN]:
+        wallet = f"Wallet {fault.wallet_id}" if fault.wallet_id else "No wallet"
+        place = "" if fault.sequence is None else f", transaction {fault.sequence}"
+        typer.echo(f"{wallet}{place}: {fault.invariant}: {fault.message}.")
+    if len(report.faults) > _FAULTS_SHOWN:
+        typer.echo(f"… and {len(report.faults) - _FAULTS_SHOWN} more; --json lists them all.")
+    for total in report.totals:
+        display = currency_of(total.currency).display
+        typer.echo(
+            f"{total.currency}: wallets {display(total.wallets_minor)}, counter accounts "
+            f"{display(total.difference_minor - total.wallets_minor)}, together {display(total.difference_minor)}."
+        )
+    speed = report.transactions / report.duration_s if report.duration_s else 0
+    verdict = "The ledger is clean" if report.is_clean else f"{len(report.faults)} fault(s) found"
+    typer.echo(
+        f"{verdict}: {report.wallets:,} wallets and {report.transactions:,} transactions verified "
+        f"in {report.duration_s:.1f} s ({speed:,.0f} a second)."
+    )
+
+
+def _progress() -> Progress:
+    """Return a bar on stderr, which only a terminal shows."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=_aside,
+        transient=True,
+        disable=not _aside.is_terminal,
+    )
+
+
+# --- what documents are made of -----------------------------------------------------------------------------
+
+
+@cli.command()
+@_in_one_sentence
+def schema() -> None:
+    """Print the GraphQL schema (SDL)."""
+    from app.schema.schema import schema as graphql_schema
+
+    typer.echo(graphql_schema.as_str())
+
+
+@cli.command("settings")
+def print_settings() -> None:
+    """Print all settings as a Markdown table."""
+    typer.echo(settings_table())
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table; the README's is compared with it."""
+    lines = ["| Variable | Default | What it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        lines.append(f"| `{environment_variable(name)}` | {_default(field.default)} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return "-"
+    return f"`{value}`"

@@ -1,0 +1,156 @@
+"""Tell the story to the ledger's writer, slot by slot, with a clock that is moved along."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from functools import partial
+from itertools import groupby
+from random import Random
+from uuid import UUID
+
+from tortoise.connection import get_connection
+
+from app.db import READER
+from app.domain.access import Actor, ActorKind
+from app.domain.ledger import Draft, Row
+from app.domain.money import currency_of
+from app.domain.withdrawal import Withdrawal
+from app.seed.people import DEMO_CUSTOMER, SEED
+from app.seed.story import SLOTS, Event, tell
+from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
+from app.services.ledger.mint import RandomMint
+from app.services.ledger.records import read_uuid
+from app.services.ledger.writer import Writer
+
+_SOWER = Actor(ActorKind.SYSTEM, "seed")
+_LAST_KEY = "seed:told"
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """What telling the story did: `done` events happened now, `known` ones had happened before."""
+
+    customers: int
+    done: int
+    known: int
+
+
+class _Clock:
+    """A clock that shows what it is set to."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def is_planted() -> bool:
+    """Tell whether the open database holds the whole story."""
+    sql = f"SELECT 1 FROM idempotency_keys WHERE key = '{_LAST_KEY}'"  # noqa: S608 - our own constant
+    return bool(await get_connection(READER).execute_query_dict(sql))
+
+
+async def may_plant() -> bool:
+    """Tell whether the open database has no customers but the story's own, so that nobody's shop is mixed with it."""
+    sql = "SELECT COUNT(*) AS n, COALESCE(MAX(CASE WHEN external_id = $1 THEN 1 ELSE 0 END), 0) AS begun FROM customers"
+    if get_connection(READER).capabilities.dialect == "sqlite":
+        sql = sql.replace("$1", "?")
+    (row,) = await get_connection(READER).execute_query_dict(sql, [DEMO_CUSTOMER])
+    return not row["n"] or bool(row["begun"])
+
+
+async def plant(
+    *,
+    currency: str,
+    now: datetime,
+    batch_size_max: int = 512,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Planted:
+    """Tell the story to the open database, so that it ends now.
+
+    Safe to interrupt and to repeat: what already happened is not done again.
+    """
+    clock = _Clock(now)
+    writer = Writer(currency=currency, mint=RandomMint(), clock=clock, batch_size_max=batch_size_max)
+    writer.start()
+    try:
+        return await _Sower(writer, clock, now).sow(tell(currency_of(currency).exponent), on_progress)
+    finally:
+        await writer.stop()
+
+
+class _Sower:
+    """One telling: remembers what the events answered, for those that refer to them."""
+
+    def __init__(self, writer: Writer, clock: _Clock, now: datetime) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._now = now
+        self._answers: dict[tuple[str, int], UUID] = {}
+        self._done = 0
+        self._known = 0
+
+    async def sow(self, events: list[Event], on_progress: Callable[[int, int], None]) -> Planted:
+        """Have the events happen; those of one slot together, so that they share a batch."""
+        told = 0
+        for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
+            together = list(found)
+            self._clock.now = self._time(day, slot)
+            await asyncio.gather(*(self._happen(event) for event in together))
+            told += len(together)
+            on_progress(told, len(events))
+        await self._writer.submit(self._command("seed", _LAST_KEY, DEMO_CUSTOMER, lambda draft: None))
+        customers = len({event.person for event in events})
+        return Planted(customers, self._done, self._known)
+
+    def _time(self, day: int, slot: int) -> datetime:
+        """When a slot is: in the shop's waking hours, at another minute every time, and never in the future."""
+        chance = Random(f"{SEED}:{day}:{slot}")
+        seconds = (7 + slot * 15 / SLOTS) * 3600 + chance.randrange(4 * 3600)
+        midnight = datetime.combine(self._now.date(), time(), self._now.tzinfo) - timedelta(days=day)
+        return min(midnight + timedelta(seconds=seconds), self._now)
+
+    async def _happen(self, event: Event) -> None:
+        earlier = None if event.after is None else self._answers.get((event.person.external_id, event.after))
+        if event.after is not None and earlier is None:
+            # What it refers to did nothing, now and at every repetition.
+            return
+        decide: Callable[[Draft], Row | None] = partial(_decided, event, earlier)
+        command = self._command(event.command, event.key, event.person.external_id, decide, actor=event.actor)
+        if earlier is not None and "Withdrawal" in event.command:
+            command = await _on_withdrawal(command, earlier)
+        self._remember(event, await self._writer.submit(command))
+
+    def _remember(self, event: Event, outcome: Outcome) -> None:
+        self._known += outcome.replayed
+        self._done += not outcome.replayed
+        for noun in ("Transaction", "Withdrawal"):
+            if noun in outcome.result:
+                self._answers[event.person.external_id, event.number] = UUID(outcome.result[noun])
+
+    def _command(
+        self,
+        name: str,
+        key: str,
+        external_id: str,
+        decide: Callable[[Draft], Row | None],
+        *,
+        actor: Actor = _SOWER,
+    ) -> Command:
+        claim = IdempotencyClaim.of(_SOWER, key, name, {"key": key})
+        return Command(name, actor, WalletRef(external_id=external_id), decide, claim=claim, opens=True)
+
+
+def _decided(event: Event, earlier: UUID | None, draft: Draft) -> Row | None:
+    return event.decision(draft, earlier)
+
+
+async def _on_withdrawal(command: Command, withdrawal_id: UUID) -> Command:
+    """Name the withdrawal, and the hold that only the database knows when the story is taken up again."""
+    rows = await get_connection(READER).execute_query_dict(
+        f"SELECT hold_id FROM withdrawals WHERE id = '{withdrawal_id}'"  # noqa: S608 - a UUID
+    )
+    hold_id = read_uuid(rows[0]["hold_id"])
+    return replace(command, holds=(hold_id,), rows=((Withdrawal, withdrawal_id),))

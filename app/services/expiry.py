@@ -1,0 +1,24 @@
+"""Value that reached its expiry leaves its wallet by a posted transaction."""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.ledger import SYSTEM, Draft
+from app.models.lot import Lot
+from app.services.ledger.command import Command, WalletRef
+from app.services.ledger.writer import Writer
+
+
+async def due(now: datetime, limit: int) -> list[UUID]:
+    """Return the wallets of the lots, at most so many, whose time has run out and that hold free value."""
+    lots = Lot.filter(expires_at__lte=now, remaining_minor__gt=0).order_by("expires_at").limit(limit)
+    return list(dict.fromkeys([lot.wallet_id for lot in await lots]))
+
+
+async def expire(writer: Writer, wallet_id: UUID) -> None:
+    """Post what is due of one wallet; nothing happens when somebody else has done it meanwhile."""
+    await writer.submit(Command("expire", SYSTEM, WalletRef(wallet_id=wallet_id), _nothing_more))
+
+
+def _nothing_more(_draft: Draft) -> None:
+    """Decide nothing: whatever a command is, what is due was posted before it was asked."""

@@ -1,0 +1,228 @@
+"""An auditor who trusts nobody: reads the tables by plain SQL and re-derives every invariant of the ledger.
+
+Nothing of the program plays a part here, not even its hash: the encoding is written down a second time.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise.connection import get_connection
+
+Rows = list[dict[str, Any]]
+Tables = dict[str, Rows]
+
+TIMES = ("created_at", "updated_at", "expires_at", "last_activity_at", "decided_at")
+# fmt: off
+HASHED = (
+    "wallet_id", "sequence", "id", "reference", "kind", "counter_account", "amount_minor", "balance_after_minor",
+    "currency", "reason", "note", "actor_kind", "actor_id", "corrects_id", "hold_id", "created_at",
+)
+# fmt: on
+COUNTER_ACCOUNTS = {
+    "ADJUSTMENT": "ADJUSTMENTS",
+    "PURCHASE": "SALES",
+    "REFUND": "SALES",
+    "TOP_UP": "FUNDING",
+    "CASHBACK": "MARKETING",
+    "PROMOTION": "MARKETING",
+    "GIFT_CARD": "GIFT_CARDS",
+    "WITHDRAWAL": "PAYOUTS",
+    "EXPIRY": "BREAKAGE",
+    "CLAWBACK": "MARKETING",
+    "FEE": "FEES",
+    "OPENING": "FUNDING",
+}
+
+
+async def read_tables() -> Tables:
+    """All rows of all tables there are, each value in one form for both databases."""
+    connection = get_connection("default")
+    if connection.capabilities.dialect == "sqlite":
+        names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    else:
+        names = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+    tables: Tables = {}
+    for found in await connection.execute_query_dict(names):
+        name = found["name"]
+        if name == "tortoise_migrations":
+            continue
+        rows = await connection.execute_query_dict(f'SELECT * FROM "{name}"')
+        tables[name] = [{column: _plain(column, value) for column, value in row.items()} for row in rows]
+        tables[name].sort(key=lambda row: str(row.get("id", row.get("version"))))
+    return tables
+
+
+def digest(tables: Tables) -> str:
+    """A fingerprint of every byte in every table."""
+    return hashlib.sha256(repr(sorted(tables.items())).encode()).hexdigest()
+
+
+def audit(tables: Tables) -> None:
+    """Fail where an invariant of design, section 4, does not hold."""
+    transactions = _by(tables["transactions"], "wallet_id")
+    allocations = _by(tables["allocations"], "transaction_id")
+    lots = _by(tables["lots"], "wallet_id")
+    holds = _by(tables["holds"], "wallet_id")
+    reservations = _by(tables["reservations"], "hold_id")
+    for rows in allocations.values():
+        rows.sort(key=lambda row: int(row["position"]))
+    for wallet in tables["wallets"]:
+        history = sorted(transactions[wallet["id"]], key=lambda row: int(row["sequence"]))
+        _audit_wallet(wallet, history, lots[wallet["id"]])
+        _audit_history(wallet, history, allocations)
+        _audit_holds(wallet, holds[wallet["id"]], reservations)
+    _audit_lots(tables, _by(tables["reservations"], "lot_id"))
+    _audit_double_entry(tables)
+    _audit_withdrawals(tables)
+    _audit_identities(tables)
+
+
+def _audit_wallet(wallet: Mapping[str, Any], history: Rows, lots: Rows) -> None:
+    """Invariant 1, and that no more is held or owed than there can be."""
+    posted, held, overdraft = wallet["posted_minor"], wallet["held_minor"], wallet["overdraft_minor"]
+    assert posted == sum(row["amount_minor"] for row in history), "posted is the sum of transactions"
+    in_lots = sum(lot["remaining_minor"] + lot["held_minor"] for lot in lots)
+    assert posted == in_lots - overdraft, "posted is what is in lots, less the overdraft"
+    assert held == sum(lot["held_minor"] for lot in lots), "held is what lots hold"
+    # Invariant 4: whatever was available beyond the lots was taken within the limit of its day.
+    assert overdraft >= 0
+    assert posted - held >= -overdraft, "available is never below what was overdrawn"
+
+
+def _audit_history(wallet: Mapping[str, Any], history: Rows, allocations: dict[str, Rows]) -> None:
+    """Invariants 2, 3 (per transaction) and 6."""
+    balance, previous, time = 0, bytes(32), ""
+    overdraft = 0
+    for number, row in enumerate(history, 1):
+        assert row["sequence"] == number, "sequences have no gap"
+        balance += row["amount_minor"]
+        assert row["balance_after_minor"] == balance
+        assert row["currency"] == wallet["currency"]
+        assert row["created_at"] >= time, "time never goes back within a wallet"
+        time = row["created_at"]
+        parts = allocations[row["id"]]
+        assert [part["position"] for part in parts] == list(range(len(parts)))
+        assert sum(part["amount_minor"] for part in parts) == row["amount_minor"]
+        overdraft -= sum(part["amount_minor"] for part in parts if part["lot_id"] is None)
+        assert overdraft >= 0, "no more overdraft is settled than there was"
+        previous = transaction_hash(previous, row, parts)
+        assert row["hash"] == previous.hex(), f"hash of transaction {number}"
+    assert wallet["sequence"] == len(history)
+    assert wallet["head_hash"] == previous.hex()
+    assert wallet["overdraft_minor"] == overdraft, "the overdraft is what allocations to no lot add up to"
+
+
+def _audit_holds(wallet: Mapping[str, Any], holds: Rows, reservations: dict[str, Rows]) -> None:
+    """What a wallet holds is what its open holds hold, lot by lot."""
+    held = 0
+    for hold in holds:
+        parts = reservations[hold["id"]]
+        for column in ("amount_minor", "captured_minor", "released_minor"):
+            assert sum(part[column] for part in parts) == hold[column], f"{column} of a hold"
+        left = hold["amount_minor"] - hold["captured_minor"] - hold["released_minor"]
+        assert (left > 0) == (hold["status"] == "OPEN"), "a hold is open while it holds something"
+        assert (hold["captured_minor"] > 0) == (hold["status"] == "CAPTURED") or hold["status"] == "OPEN"
+        held += left
+    assert wallet["held_minor"] == held, "held is the sum of open holds"
+
+
+def _audit_lots(tables: Tables, reservations: dict[str, Rows]) -> None:
+    """Invariant 3 for lots: what went in and came out is what is left, and open reservations are what is held."""
+    owners = {row["id"]: row["wallet_id"] for row in tables["transactions"]}
+    moved = _by([row for row in tables["allocations"] if row["lot_id"] is not None], "lot_id")
+    for lot in tables["lots"]:
+        parts = moved[lot["id"]]
+        assert all(owners[part["transaction_id"]] == lot["wallet_id"] for part in parts), (
+            "a lot of another wallet"
+        )
+        assert all(part["bucket"] == lot["bucket"] for part in parts), "value changed its bucket"
+        left = lot["remaining_minor"] + lot["held_minor"]
+        assert sum(part["amount_minor"] for part in parts) == left, (
+            "a lot's allocations add up to what is left"
+        )
+        assert lot["remaining_minor"] >= 0
+        assert lot["held_minor"] >= 0
+        assert left <= lot["original_minor"]
+        held = sum(
+            row["amount_minor"] - row["captured_minor"] - row["released_minor"]
+            for row in reservations[lot["id"]]
+        )
+        assert lot["held_minor"] == held, "held value has a hold"
+
+
+def _audit_double_entry(tables: Tables) -> None:
+    """Invariant 5: wallets and counter accounts together are zero, per currency."""
+    totals: dict[str, int] = defaultdict(int)
+    for wallet in tables["wallets"]:
+        totals[wallet["currency"]] += wallet["posted_minor"]
+    for row in tables["transactions"]:
+        assert row["counter_account"] == COUNTER_ACCOUNTS[row["kind"]]
+        totals[row["currency"]] -= row["amount_minor"]
+    assert not any(totals.values()), totals
+
+
+def _audit_withdrawals(tables: Tables) -> None:
+    """A request and its hold say the same."""
+    holds = {row["id"]: row for row in tables["holds"]}
+    transactions = {row["id"]: row for row in tables["transactions"]}
+    status_of = {"REQUESTED": "OPEN", "PAID": "CAPTURED", "REJECTED": "RELEASED", "CANCELLED": "RELEASED"}
+    for row in tables["withdrawals"]:
+        hold = holds[row["hold_id"]]
+        assert hold["wallet_id"] == row["wallet_id"]
+        assert hold["amount_minor"] == row["amount_minor"]
+        assert hold["status"] == status_of[row["status"]]
+        assert (row["transaction_id"] is not None) == (row["status"] == "PAID")
+        if row["transaction_id"] is not None:
+            assert transactions[row["transaction_id"]]["amount_minor"] == -row["amount_minor"]
+            assert transactions[row["transaction_id"]]["hold_id"] == row["hold_id"]
+
+
+def _audit_identities(tables: Tables) -> None:
+    """One wallet a customer, one answer a key, one number a transaction."""
+    for table, columns in {
+        "customers": ("external_id",),
+        "wallets": ("customer_id",),
+        "idempotency_keys": ("scope", "key"),
+        "transactions": ("reference",),
+    }.items():
+        seen = [tuple(row[column] for column in columns) for row in tables[table]]
+        assert len(seen) == len(set(seen)), f"{table} has two of {columns}"
+
+
+def transaction_hash(
+    previous: bytes, row: Mapping[str, Any], allocations: Sequence[Mapping[str, Any]]
+) -> bytes:
+    """The hash as `app.domain.ledger` documents it, from the tables alone."""
+    content = [row[column] for column in HASHED]
+    for part in allocations:
+        content += [part["lot_id"], part["bucket"], part["amount_minor"]]
+    encoded = previous
+    for value in content:
+        octets = ("" if value is None else str(value)).encode()
+        encoded += str(len(octets)).encode() + b":" + octets + b","
+    return hashlib.sha256(encoded).digest()
+
+
+def _by(rows: Rows, column: str) -> dict[str, Rows]:
+    found: dict[str, Rows] = defaultdict(list)
+    for row in rows:
+        found[row[column]].append(row)
+    return found
+
+
+def _plain(column: str, value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if column in TIMES and value is not None:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return time.astimezone(UTC).isoformat(timespec="microseconds")
+    if column in ("data", "result") and isinstance(value, str):
+        return json.loads(value)
+    return value

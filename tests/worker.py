@@ -1,0 +1,82 @@
+"""A process of its own with its own writer, that plays a plan it is sent: `python -m tests.worker URL`.
+
+It says `ready` once it is connected, reads one line of JSON (the plan), and answers with one line (the codes).
+"""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from app.db import open_database
+from app.services.ledger.command import Command
+from app.services.ledger.writer import Writer
+from tests.databases import settings_for
+from tests.ledger import code, credit, debit, running_writer, submit_all
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = {"credit": credit, "debit": debit}
+
+
+class Worker:
+    """The process, seen from the test."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, database_url: str) -> Self:
+        """Start the process and wait until it is connected."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.worker", database_url, cwd=ROOT, stdin=PIPE, stdout=PIPE,
+            limit=2**24,
+        )  # fmt: skip
+        worker = cls(process)
+        assert await worker._line() == "ready"
+        return worker
+
+    async def play(self, plan: list[dict[str, Any]], *, at_once: int = 1000) -> list[str]:
+        """Have the plan played, `at_once` commands at a time, and end the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([at_once, plan]).encode() + b"\n")
+        answers: list[str] = json.loads(await self._line())
+        self._process.stdin.close()
+        assert await self._process.wait() == 0
+        return answers
+
+    async def _line(self) -> str:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            return (await self._process.stdout.readline()).decode().strip()
+
+
+async def _play(writer: Writer, plan: list[dict[str, Any]], at_once: int) -> list[str]:
+    answers: list[str] = []
+    for start in range(0, len(plan), at_once):
+        commands = [_command(**step) for step in plan[start : start + at_once]]
+        answers += [code(answer) for answer in await submit_all(writer, commands)]
+    return answers
+
+
+def _command(kind: str, who: str, amount: int, key: str) -> Command:
+    return COMMANDS[kind](who, amount, key=key)
+
+
+async def _main(database_url: str) -> None:
+    async with open_database(settings_for(database_url)), running_writer(lambda: datetime.now(UTC)) as writer:
+        _say("ready")
+        line = await asyncio.to_thread(sys.stdin.readline)
+        at_once, plan = json.loads(line)
+        _say(json.dumps(await _play(writer, plan, at_once)))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1]))
