@@ -315,7 +315,9 @@ class Sqlite3:
             _insert(table, lambda: "?")
             for table in (tables.IDEMPOTENCY_KEYS, tables.TRANSACTIONS, tables.LOTS, tables.ALLOCATIONS)
         )
-        self._update = f"UPDATE wallets SET {', '.join(f'{name} = ?' for name in _WALLET_CHANGE)} WHERE id = ?"
+        self._update = (
+            f"UPDATE wallets SET {', '.join(f'{name} = ?' for name in _WALLET_CHANGE)} WHERE id = ?"
+        )
 
     async def __aenter__(self) -> Self:
         await self._run(self._connect)
