@@ -88,7 +88,8 @@ def _runtime(settings: Settings) -> tuple[Runtime, PostgresListener | SqliteWatc
 
 
 def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, str] | None) -> GraphQLEndpoint:
-    def get_context(principal: Principal, _connection: HTTPConnection, request_id: str) -> Context:
+    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+        connection.state.principal = principal  # the access log tells what kind of caller it was
         return Context(principal=principal, request_id=request_id, runtime=runtime)
 
     tabs = load_examples(demo_tokens) if _graphiql_enabled(settings) else []

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+SEARCH_TEXT_MAX = 600
+"""Characters that are kept for searches; the longest name, e-mail and id have 584."""
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -18,8 +21,11 @@ class Customer:
 
     @property
     def search_text(self) -> str:
-        """The case-folded text that searches look into."""
-        return fold(f"{self.name}\n{self.email}\n{self.external_id}")
+        """The case-folded text that searches look into.
+
+        Folding makes a few characters longer ("ß" becomes "ss"); what then doesn't fit is left out.
+        """
+        return fold(f"{self.name}\n{self.email}\n{self.external_id}")[:SEARCH_TEXT_MAX]
 
 
 def fold(text: str) -> str:

@@ -69,16 +69,19 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
             of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
         query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
     if wanted.search:
-        text = check_text(wanted.search, field="search", length_max=SEARCH_MAX)
+        text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
         query = query.filter(Q(note__icontains=text) | Q(reference__istartswith=text))
     return query
 
 
 def _amounts(wanted: TransactionFilter) -> Q:
     low, high = wanted.amount_min_minor, wanted.amount_max_minor
-    for name, bound in (("amountMin", low), ("amountMax", high)):
+    for name, bound in (("min", low), ("max", high)):
         if bound is not None and bound < 0:
-            raise FieldInvalid("Amounts of transactions are positive here; use `direction`.", field=(name,))
+            raise FieldInvalid(
+                "Amounts of transactions are positive here. Use `direction` for credits or debits.",
+                field=("filter", "amount", name),
+            )
     credit = Q(amount_minor__gt=0)
     debit = Q(amount_minor__lt=0)
     if low is not None:

@@ -14,7 +14,7 @@ from app.domain.access import Capability, Principal
 from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
 from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
-from app.domain.note import check_note, check_text
+from app.domain.note import check_note, check_remark, check_text
 from app.domain.page import Page, PageRequest
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.models.paging import Sort, fetch_page, fetch_pages, time_value
@@ -24,7 +24,6 @@ from app.services.ledger.command import Command, IdempotencyClaim, Outcome, Wall
 from app.services.ledger.rows import wallet_of, withdrawal_of
 from app.services.ledger.writer import Writer
 
-NOTE_MAX = 1000
 PAYOUT_REFERENCE_MAX = 128
 
 
@@ -108,11 +107,11 @@ async def request(
     refusal of the input.
     """
     amount_minor = parse_amount(amount, currency_of(currency), field=("amount", "amount"))
-    note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+    note = check_remark(note)
     actor = principal.actor
 
     def decide(draft: Draft) -> Withdrawal:
-        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "wallet")
+        _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
         if draft.wallet.currency != currency:
             raise CurrencyMismatch(given=currency, wallet=draft.wallet.currency)
         return rules.request(draft, amount_minor, note=note, actor=actor)
@@ -128,7 +127,7 @@ async def cancel(
     """Take a request back. Raises `NotFound` or `WithdrawalNotOpen`."""
 
     def decide(draft: Draft) -> Withdrawal:
-        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "withdrawal")
+        _require_mine(principal, draft, _no_withdrawal())
         withdrawal = draft.row(Withdrawal, withdrawal_id)
         return rules.give_back(
             draft, withdrawal, WithdrawalStatus.CANCELLED, note=None, actor=principal.actor
@@ -169,7 +168,7 @@ async def mark_paid(
             payout_reference, field="payoutReference", length_max=PAYOUT_REFERENCE_MAX
         )
     if note is not None:
-        note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+        note = check_remark(note)
 
     def decide(draft: Draft) -> Withdrawal:
         _require_others(principal, draft)
@@ -184,14 +183,18 @@ async def mark_paid(
     )
 
 
-def _require_mine_or(capability: Capability, principal: Principal, draft: Draft, what: str) -> None:
-    if not (principal.owns(draft.customer.external_id) or principal.may(capability)):
-        raise NotFound(what, field=(what,))
+def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None:
+    if not (principal.owns(draft.customer.external_id) or principal.may(Capability.WITHDRAWALS_REQUEST)):
+        raise refusal
+
+
+def _no_withdrawal() -> NotFound:
+    return NotFound("withdrawal", field=("withdrawalId",))
 
 
 def _require_others(principal: Principal, draft: Draft) -> None:
     if principal.owns(draft.customer.external_id):
-        raise OwnWallet
+        raise OwnWallet(field=("withdrawalId",))
 
 
 async def _decide(  # noqa: PLR0917 — the public functions name everything
@@ -206,7 +209,7 @@ async def _decide(  # noqa: PLR0917 — the public functions name everything
     # Wallet and hold of a withdrawal never change, so they may be read before the wallet is locked.
     found = await WithdrawalModel.get_or_none(id=withdrawal_id)
     if found is None:
-        raise NotFound("withdrawal", field=("withdrawal",))
+        raise _no_withdrawal()
     actor = principal.actor
     request_content = {"withdrawal": str(withdrawal_id), **content}
     claim = IdempotencyClaim.of(actor, idempotency_key, command, request_content)

@@ -148,6 +148,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def resolve(self, play: Drawn) -> Play:
         """Make what was drawn definite: which wallet, which hold, which time."""
         kind, who, by, args, pick, key = play
+        if kind == "settings":
+            # They belong to no wallet, so a request to change them names none.
+            who, by = "ada", "external"
         if (by == "wallet" and who not in self.wallet_ids) or (
             by == "customer" and who not in self.customer_ids
         ):

@@ -148,7 +148,9 @@ class Wallet(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        filter: TransactionFilter | None = None,  # noqa: A002 — the argument's name in the API
+        filter: Annotated[  # noqa: A002 — the argument's name in the API
+            TransactionFilter | None, strawberry.argument(description="What the history is narrowed to.")
+        ] = None,
     ) -> Connection[Transaction]:
         """Load a page of the history."""
         context = info.context

@@ -154,13 +154,20 @@ class Batch:
         return found
 
     async def _lock(self, ids: set[UUID]) -> None:
+        fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
             wallet = records.read_wallet(row)
             state = self._known.state(wallet)
-            if state is None:
-                state = WalletState(wallet, records.read_customer(row, "c_"))
-                self._fresh.add(wallet.id)
-            self._enter(state)
+            if state is not None:
+                self._enter(state)
+            else:
+                fresh[wallet.customer_id] = wallet
+        if fresh:
+            # Read under the lock: what was read before it may have changed while we waited.
+            for row in await self._session.select("SELECT * FROM customers WHERE id IN {ids}", fresh):
+                customer = records.read_customer(row)
+                self._enter(WalletState(fresh[customer.id], customer))
+        self._fresh = {wallet.id for wallet in fresh.values()}
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state

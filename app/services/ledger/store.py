@@ -6,7 +6,7 @@ one turn of the connection's thread), whatever the batch holds.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -44,7 +44,7 @@ class Session(Protocol):
         """Select with one set of ids (or texts), written `{ids}` where the statement compares with them."""
 
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
-        """Lock the wallets in id order and return them joined with their customers (`c_…`)."""
+        """Lock the wallets in id order and return them."""
 
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """Return what is stored of these keys (scope and key), and with every row the settings' version.
@@ -56,12 +56,9 @@ class Session(Protocol):
         """Write all rows, and at commit tell the notes to the other processes, where the database can."""
 
 
-_LOCK = """
-SELECT w.*, c.id AS c_id, c.external_id AS c_external_id, c.name AS c_name, c.email AS c_email,
-       c.created_at AS c_created_at, c.updated_at AS c_updated_at
-FROM wallets w JOIN customers c ON c.id = w.customer_id
-WHERE w.id IN {ids} ORDER BY w.id
-"""
+# Nothing is joined here: after a wait PostgreSQL reads the locked rows anew, and those that they are joined with
+# as they were before it.
+_LOCK = "SELECT * FROM wallets WHERE id IN {ids} ORDER BY id"
 
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
@@ -88,7 +85,7 @@ class PostgresSession:
         """See `Session`."""
         # The wallet's row is the lock. Every process takes its locks in id order, so two batches that share
         # wallets wait for each other instead of ending in a deadlock.
-        return await self.select(_LOCK + " FOR UPDATE OF w", ids)
+        return await self.select(_LOCK + " FOR UPDATE", ids)
 
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
@@ -214,4 +211,5 @@ def _plain(column: Sequence[Any], kind: str) -> Iterable[Any]:
 
 
 def _text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(" ")
+    # In UTC, whatever zone a caller wrote it in: SQLite compares times as the texts that they are.
+    return None if time is None else time.astimezone(UTC).isoformat(" ")
