@@ -11,7 +11,8 @@ import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count, product
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from app.services.verification import verify
 from app.settings import Settings
 from bench import report
 from bench.load import Processes, Sample, keep_asking
-from bench.ways import WAYS, Coffer, Target, Way, by_hand
+from bench.ways import WAYS, Coffer, Target, Way
 from tests.postgres import PostgresServer
 
 CALLERS = (1, 16, 64, 256)
@@ -68,7 +69,7 @@ def run(plan: Plan) -> list[Measurement]:
         for database in DATABASES:
             task = progress.add_task(database, total=turns)
             with database_of(database) as url:
-                bench = _Bench(database, settings_of(url), plan, lambda task=task: progress.advance(task))
+                bench = _Bench(database, settings_of(url), plan, partial(progress.advance, task))
                 found += uvloop.run(bench.run())
     return found
 
@@ -165,8 +166,8 @@ class _Bench:
         """Every acknowledged adjustment is there once: so many keys (unique by constraint), so many transactions."""
         async with open_database(self._settings):
             rows = await get_connection(READER).execute_query_dict(
-                "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:{0}') AS keys, "  # noqa: S608
-                "(SELECT COUNT(*) FROM transactions WHERE actor_id = '{0}') AS posted".format(actor.id)
+                f"SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:{actor.id}') AS keys, "
+                f"(SELECT COUNT(*) FROM transactions WHERE actor_id = '{actor.id}') AS posted"
             )
         if rows[0]["keys"] != acknowledged or rows[0]["posted"] != acknowledged:
             raise AssertionError(f"{acknowledged} adjustments were acknowledged, and there are {rows[0]}")
@@ -189,7 +190,8 @@ async def server_of(settings: Settings) -> AsyncIterator[Processes]:
 def main(*, long: bool) -> None:
     """Measure, print the tables and write them down."""
     plan = LONG if long else SHORT
-    report.publish_ledger(run(plan), plan)
+    found = run(plan)
+    report.publish_ledger(found, plan.rounds, long=long, data=[asdict(each) for each in found])
 
 
 if __name__ == "__main__":

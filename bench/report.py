@@ -7,7 +7,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from bench.http import Answered
-    from bench.ledger import Measurement, Plan
+    from bench.ledger import Measurement
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -65,16 +65,16 @@ def machine() -> str:
 # --- the ledger ---------------------------------------------------------------------------------------------
 
 
-def publish_ledger(found: "Sequence[Measurement]", plan: "Plan") -> None:
+def publish_ledger(found: "Sequence[Measurement]", rounds: int, *, long: bool, data: Any) -> None:
     """Print what `bench.ledger` measured and write it down."""
-    command = f"python -m bench.ledger{' --long' if plan.duration_s > 1 else ''}"
     said = (
-        f"Measured by `{command}` on {machine()}: medians of {plan.rounds} interleaved rounds, lowest and highest "
+        f"Measured by `python -m bench.ledger{' --long' if long else ''}` on {machine()}: "
+        f"medians of {rounds} interleaved rounds, lowest and highest "
         "in brackets. One adjustment is an idempotency key, a locked wallet, a transaction chained by its hash, "
         "a lot, an allocation and the wallet's new totals, committed to disk (fsync). Callers, Coffer and the "
-        "database share the cores."
+        "database share the cores. *times*: how much faster Coffer is, round by round."
     )
-    publish("ledger", said, _ledger_grids(found), [asdict(each) for each in found])
+    publish("ledger", said, _ledger_grids(found), data)
 
 
 def _ledger_grids(found: "Iterable[Measurement]") -> list[Grid]:
@@ -88,7 +88,12 @@ def _ledger_grids(found: "Iterable[Measurement]") -> list[Grid]:
         place = "over 10,000 wallets" if load == "spread" else "on one wallet"
         head = ["callers"]
         for way in next(iter(levels.values())):
-            head += [f"{way}, per second", "p50 / p99 ms", "µs of CPU", *(["×"] if way != BASELINE else [])]
+            head += [
+                f"{way}, per second",
+                "p50 / p99 ms",
+                "µs of CPU",
+                *(["times"] if way != BASELINE else []),
+            ]
         rows = [_ledger_row(callers, ways) for callers, ways in levels.items()]
         grids.append(Grid(f"{database}, adjustments {place}", head, rows))
     return grids
@@ -103,7 +108,7 @@ def _ledger_row(callers: int, ways: dict[str, list[Any]]) -> list[str]:
             median(getattr(s, name) for s in samples) for name in ("python_us", "database_us")
         )
         row += [
-            f"{median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})",
+            f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
             f"{_ms(s.p50_ms for s in samples)} / {_ms(s.p99_ms for s in samples)}",
             f"{python:,.0f} + {database:,.0f}" if database else f"{python:,.0f}",
         ]
@@ -116,6 +121,44 @@ def _ledger_row(callers: int, ways: dict[str, list[Any]]) -> list[str]:
 def _ms(values: Iterable[float]) -> str:
     found = median(values)
     return f"{found:.1f}" if found < 10 else f"{found:.0f}"
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------------
+
+
+def publish_http(found: "Sequence[Answered]", rounds: int, *, long: bool, data: Any) -> None:
+    """Print what `bench.http` measured and write it down."""
+    said = (
+        f"Measured by `python -m bench.http{' --long' if long else ''}` on {machine()}: "
+        f"medians of {rounds} rounds, lowest and highest in brackets. One server process, a signed token, wrk on "
+        "the same cores as the server and the database; adjustments are committed to disk (fsync)."
+    )
+    publish("http", said, _http_grids(found), data)
+
+
+def _http_grids(found: "Iterable[Answered]") -> list[Grid]:
+    cells: dict[str, dict[tuple[str, int], list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for each in found:
+        cells[each.database][each.case, each.connections].append(each)
+    head = ("request", "connections", "per second", "p50 / p99 ms", "µs of CPU")
+    return [
+        Grid(
+            f"{database}, GraphQL over HTTP",
+            head,
+            [[name, str(connections), *_http_row(runs)] for (name, connections), runs in cases.items()],
+        )
+        for database, cases in cells.items()
+    ]
+
+
+def _http_row(runs: list[Any]) -> list[str]:
+    rates = [run.per_second for run in runs]
+    server, database = (median(getattr(run, name) for run in runs) for name in ("server_us", "database_us"))
+    return [
+        f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+        f"{_ms(run.p50_ms for run in runs)} / {_ms(run.p99_ms for run in runs)}",
+        f"{server:,.0f} + {database:,.0f}" if database else f"{server:,.0f}",
+    ]
 
 
 # --- writing down -------------------------------------------------------------------------------------------

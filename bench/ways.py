@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -65,7 +65,7 @@ class Target:
 class Way(Protocol):
     """One way of doing adjustments; open while it is used."""
 
-    name: ClassVar[str]
+    name: str
 
     async def __aenter__(self) -> Self:
         """Connect."""
