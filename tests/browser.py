@@ -98,6 +98,7 @@ async def open_chromium(*, color_scheme: str = "light") -> AsyncIterator[Visit]:
             context = await browser.new_context(
                 color_scheme="dark" if color_scheme == "dark" else "light",
                 viewport={"width": 1440, "height": 900},
+                locale="en-US",
             )
             visit = Visit(page=await context.new_page())
             _record(visit)

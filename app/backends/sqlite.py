@@ -60,6 +60,8 @@ class SafeSqliteClient(SqliteClient):
             connection.row_factory = sqlite3.Row
             for name, value in self.pragmas.items():
                 await connection.execute_fetchall(f"PRAGMA {name}={value}")
+            # SQLite's own knows ASCII only, and searches without regard to case compare by it.
+            await connection.create_function("upper", 1, _upper, deterministic=True)
         except BaseException:
             await connection.close()
             raise
@@ -211,6 +213,10 @@ def _run_batches(
 ) -> None:
     for statement, rows in batches:
         connection.executemany(statement, rows)
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
 
 
 def split_statements(script: str) -> list[str]:

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -22,6 +22,10 @@ from app.domain.errors import FieldInvalid
 from app.domain.page import Page, PageRequest
 
 M = TypeVar("M", bound=Model)
+
+
+_INTEGER_END = 2**63
+_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,21 @@ def time_value(value: Any) -> datetime:
     time = datetime.fromisoformat(value)
     if time.tzinfo is None:
         raise ValueError("a time without a zone")
-    return time
+    return time.astimezone(UTC)
+
+
+def integer_value(value: Any) -> int:
+    """Read a number from a cursor; one that no column can hold is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -_INTEGER_END <= value < _INTEGER_END:
+        raise ValueError("no number of 64 bits")
+    return value
+
+
+def text_value(value: Any) -> str:
+    """Read a text from a cursor; one that no column can hold is none."""
+    if not isinstance(value, str) or len(value) > _TEXT_MAX or "\0" in value:
+        raise ValueError("no text of a column")
+    return value
 
 
 def make_cursor(sort: Sort, row: Any) -> str:

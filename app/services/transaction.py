@@ -1,5 +1,6 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,12 +16,16 @@ from app.domain.adjustment import Direction
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
-from app.models.paging import Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import Sort, fetch_page, fetch_pages, integer_value, time_value
 from app.models.transaction import Allocation, Transaction
 
 SEARCH_MAX = 100
+ACTOR_ID_MAX = 128
 
-BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, int)
+_REFERENCE = re.compile(r"[A-Z0-9-]{1,32}")
+"""What a reference number can look like; nothing else is asked of the database."""
+
+BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, integer_value)
 """The order of one wallet's history."""
 
 BY_TIME = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value)
@@ -47,7 +52,6 @@ _EQUALITIES = {
     "kinds": "kind__in",
     "created_from": "created_at__gte",
     "created_to": "created_at__lte",
-    "actor_id": "actor_id",
     "reasons": "reason__in",
 }
 
@@ -62,6 +66,9 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
         if bound is not None:
             query = query.filter(**{condition: bound})
     query = query.filter(_amounts(wanted))
+    if wanted.actor_id is not None:
+        actor_id = check_text(wanted.actor_id, field="filter.actorId", length_max=ACTOR_ID_MAX)
+        query = query.filter(actor_id=actor_id)
     if wanted.buckets is not None:
         # Asked as "its id is among", because a join would give a transaction once for each allocation.
         of_bucket = Allocation.filter(bucket__in=wanted.buckets)
@@ -161,7 +168,8 @@ async def find(
     if transaction_id is not None:
         transaction = await query.get_or_none(id=transaction_id)
     else:
-        transaction = await query.get_or_none(reference=(reference or "").strip().upper())
+        spoken = (reference or "").strip().upper()
+        transaction = await query.get_or_none(reference=spoken) if _REFERENCE.fullmatch(spoken) else None
     if transaction is None:
         return None
     if principal.may(Capability.WALLETS_READ) or principal.owns(transaction.wallet.customer.external_id):

@@ -242,7 +242,7 @@ class Store:
         self.requests += 1
         assert response.status_code < 500, response.text
         answer = Answer(response.status_code, response.json())
-        assert "INTERNAL_SERVER_ERROR" not in answer.codes, (answer.body, response.request.content[:2000])
+        assert "INTERNAL_SERVER_ERROR" not in answer.codes, (answer.body, response.request.content[-400:])
         return answer
 
     async def mutate(
@@ -268,10 +268,18 @@ class Store:
     async def digest(self) -> str:
         """What all tables hold, as one text: equal before and after means that nothing moved."""
         connection = get_connection("default")
+        if self.dialect == "postgres":
+            # Added up by the server in one statement: the rows of a whole module would take their time to fetch.
+            sums = (
+                f"SELECT '{table}' AS name, count(*) AS rows, sum(hashtextextended(t::text, 0)) AS content FROM {table} t"
+                for table in TABLES
+            )
+            return repr(await connection.execute_query_dict(" UNION ALL ".join(sums)))
         found = hashlib.sha256()
         for table in TABLES:
-            rows = await connection.execute_query_dict(f'SELECT * FROM "{table}" ORDER BY 1')
-            found.update(repr((table, rows)).encode())
+            _, rows = await connection.execute_query(f"SELECT * FROM {table}")
+            for row in rows:
+                found.update(repr(tuple(row)).encode())
         return found.hexdigest()
 
     def money(self, amount: str) -> JsonObject:
