@@ -248,8 +248,11 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     ]
     for allocation in t.allocations:
         parts += (str(allocation.lot_id or ""), allocation.bucket, str(allocation.amount_minor))
-    netstrings = [b"%d:%b," % (len(content), content) for content in map(str.encode, parts)]
-    return sha256(previous_hash + b"".join(netstrings)).digest()
+    digest = sha256(previous_hash)
+    for part in parts:
+        content = part.encode()
+        digest.update(b"%d:%b," % (len(content), content))
+    return digest.digest()
 
 
 def _require_positive(amount_minor: int) -> None:
