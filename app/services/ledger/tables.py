@@ -30,7 +30,7 @@ POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A table as the writer sees it: the columns in the order in which `row` lays a record out."""
 
