@@ -248,7 +248,7 @@ NAMED = (
 )
 
 
-@pytest.mark.parametrize(("name", "searches"), NAMED, ids=[name for name, _ in NAMED])
+@pytest.mark.parametrize(("name", "searches"), NAMED, ids=[name.split()[-1] for name, _ in NAMED])
 async def test_found_in_any_case(api: Store, name: str, searches: list[str]) -> None:
     customer = await api.customer(name=name)
     for text in searches:
@@ -538,7 +538,7 @@ async def test_a_cursor_belongs_to_its_order(api: Store, people: list[JsonObject
             assert answer.code == (None if name == other else "BAD_USER_INPUT"), (name, other)
 
 
-BAD_PAGES = (
+BAD_PAGES: tuple[tuple[JsonObject, str], ...] = (
     ({"first": 101}, "first"),
     ({"first": -1}, "first"),
     ({"last": 101}, "last"),
@@ -566,20 +566,22 @@ async def test_limits_of_a_page(api: Store, people: list[JsonObject], field: str
         answer = await api.execute(listing.query(), variables)
         assert (answer.code, answer.errors[0]["extensions"]["argument"]) == ("BAD_USER_INPUT", argument)
         assert_helpful(answer.message)
-    for variables in (
+    wrong: tuple[JsonObject, ...] = (
         {"first": 2**31},
         {"first": "5"},
         {"first": 1.5},
         {"first": True},
         {"offset": None, "first": []},
-    ):
+    )
+    for variables in wrong:
         answer = await api.execute(listing.query(), variables)
         assert answer.code == "BAD_USER_INPUT", variables
 
 
 async def test_the_count_is_of_all_pages(api: Store, people: list[JsonObject]) -> None:
     listing = Listing("wallets")
-    for variables in ({"first": 1}, {"last": 2}, {"first": 3, "offset": 4}):
+    pages: tuple[JsonObject, ...] = ({"first": 1}, {"last": 2}, {"first": 3, "offset": 4})
+    for variables in pages:
         found = await page(api, listing, f"totalCount {PAGE}", search="page", **variables)
         assert found["totalCount"] == ROWS
 
