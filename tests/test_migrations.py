@@ -217,7 +217,7 @@ async def test_every_table_is_append_only_or_kept() -> None:
 
 
 async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
-    changed = {"bucket": "'PROMO'", "currency": "'EUR'"}
+    changed = {"bucket": "'PROMO'", "currency": "'EUR'", "expires_at": "'2099-01-01 00:00:00+00:00'"}
     for table, columns, message in initial.IDENTITY:
         for column in columns:
             value = changed.get(column) or (f"'{row_id(11)}'" if column.endswith("id") else f"{column} + 7")

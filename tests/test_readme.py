@@ -4,10 +4,12 @@ When one of these fails because the program has changed on purpose: `python -m t
 """
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
 from tests.documents import DOCUMENTS, PROJECT, blocks, demo, normal, section, tables
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
@@ -32,6 +34,8 @@ def play(name: str, seeded: Path) -> None:
 
 @pytest.mark.slow
 def test_readme_does_what_it_says(seeded_sqlite: Path) -> None:
+    if shutil.which("curl") is None:
+        require("curl", "the README's blocks call it")
     play("README.md", seeded_sqlite)
 
 

@@ -1,14 +1,11 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from aiodataloader import DataLoader
 from tortoise.expressions import Q, Subquery
-from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from app.domain.access import Capability, Principal
@@ -16,7 +13,14 @@ from app.domain.adjustment import Direction
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
-from app.models.paging import Sort, fetch_page, fetch_pages, integer_value, time_value
+from app.models.paging import (
+    CountLoader,
+    PageLoader,
+    Sort,
+    fetch_page,
+    integer_value,
+    time_value,
+)
 from app.models.transaction import Allocation, Transaction
 
 SEARCH_MAX = 100
@@ -104,6 +108,20 @@ def _amounts(wanted: TransactionFilter) -> Q:
     return Q() if low is None and high is None else credit | debit
 
 
+Histories = PageLoader[TransactionFilter, Transaction]
+HistoryCounts = CountLoader[TransactionFilter]
+
+
+def histories() -> Histories:
+    """Return a loader of pages of wallets' histories, newest first."""
+    return PageLoader(transactions, replace(BY_SEQUENCE, descending=True), partition="wallet_id")
+
+
+def history_counts() -> HistoryCounts:
+    """Return a loader of how long wallets' histories are."""
+    return CountLoader(transactions, partition="wallet_id")
+
+
 async def matches(row: Transaction, wanted: TransactionFilter) -> bool:
     """Tell whether a transaction that was just posted is one that the filter wants."""
     if wanted == TransactionFilter():
@@ -116,48 +134,6 @@ async def page_of(
 ) -> Page[Transaction]:
     """Read one page of a list of transactions."""
     return await fetch_page(query, replace(sort, descending=descending), request)
-
-
-class HistoryPages(DataLoader[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]]):
-    """Pages of wallets' histories, newest first: one statement for all wallets that are asked the same."""
-
-    async def batch_load_fn(
-        self, keys: list[tuple[UUID, TransactionFilter, PageRequest]]
-    ) -> list[Page[Transaction]]:
-        """Load the pages, by (wallet id, filter, page)."""
-        asked: dict[tuple[TransactionFilter, PageRequest], list[UUID]] = defaultdict(list)
-        for wallet_id, wanted, request in keys:
-            asked[wanted, request].append(wallet_id)
-        sort = replace(BY_SEQUENCE, descending=True)
-        found: dict[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]] = {}
-        for (wanted, request), wallet_ids in asked.items():
-            if len(wallet_ids) == 1:
-                pages = [await fetch_page(transactions(wanted, wallet_ids[0]), sort, request)]
-            else:
-                pages = await fetch_pages(
-                    transactions(wanted), sort, request, partition="wallet_id", keys=wallet_ids
-                )
-            found.update(
-                ((wallet_id, wanted, request), page)
-                for wallet_id, page in zip(wallet_ids, pages, strict=True)
-            )
-        return [found[key] for key in keys]
-
-
-class HistoryCounts(DataLoader[tuple[UUID, TransactionFilter], int]):
-    """How many transactions of a wallet a filter finds."""
-
-    async def batch_load_fn(self, keys: list[tuple[UUID, TransactionFilter]]) -> list[int]:
-        """Count, by (wallet id, filter)."""
-        asked: dict[TransactionFilter, list[UUID]] = defaultdict(list)
-        for wallet_id, wanted in keys:
-            asked[wanted].append(wallet_id)
-        found: dict[tuple[UUID, TransactionFilter], int] = {}
-        for wanted, wallet_ids in asked.items():
-            query = transactions(wanted).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
-            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
-                found[row["wallet_id"], wanted] = row["number"]
-        return [found.get(key, 0) for key in keys]
 
 
 async def find(

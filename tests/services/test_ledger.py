@@ -237,12 +237,20 @@ async def test_a_broken_command_opens_no_wallet(writer: Writer) -> None:
     assert not any((await read_tables()).values())
 
 
-async def test_a_command_that_the_database_refuses_does_not_hold_up_the_others(writer: Writer) -> None:
+async def test_a_command_that_the_database_refuses_does_not_hold_up_the_others(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told apart from a lost connection or a race, which are worth a pause and another try."""
-    async with asyncio.timeout(1.0):
-        answers = await submit_all(writer, [credit("ada", 10), unstorable("ada"), credit("bob", 10)])
+    pauses: list[object] = []
+
+    async def pause(*reasons: object) -> None:
+        pauses.append(reasons)
+
+    monkeypatch.setattr(writer, "_pause", pause)
+    answers = await submit_all(writer, [credit("ada", 10), unstorable("ada"), credit("bob", 10)])
     assert not isinstance(answers[1], Outcome | LedgerUnavailable)
     assert await posted() == {"ada": 10, "bob": 10}
+    assert pauses == []
 
 
 async def test_refused_commands_leave_no_trace(writer: Writer) -> None:
@@ -451,7 +459,7 @@ async def test_a_name_changed_while_a_writer_waits_for_the_lock_is_not_lost(
     """PostgreSQL re-reads the locked row after the wait, and only that: what it was joined with may be older."""
     await writer.submit(credit("ada", 100))
     # Not known to the writer any more, as after a restart.
-    writer._known.states.clear()
+    writer._known.forget(list(writer._known._states))
     connection = await asyncpg.connect(settings.database_url)
     try:
         async with connection.transaction():

@@ -178,7 +178,7 @@ class Wallet(Node):
         """Load a page of the withdrawals."""
         context = info.context
         wanted = texts(statuses, "statuses")
-        page = await context.withdrawals.load(
+        page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
         return connection(
