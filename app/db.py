@@ -30,11 +30,13 @@ MIGRATIONS_MODULE: Final = "app.migrations"
 
 # Listed here because `app.models` re-exports nothing: a package that does blinds the import contracts.
 MODEL_MODULES: Final = (
+    "app.models.api_key",
     "app.models.audit",
     "app.models.customer",
     "app.models.hold",
     "app.models.idempotency",
     "app.models.lot",
+    "app.models.role",
     "app.models.settings",
     "app.models.transaction",
     "app.models.wallet",

@@ -12,9 +12,12 @@ from aiodataloader import DataLoader
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from app.models.api_key import ApiKey
+from app.models.audit import AuditEntry
 from app.models.customer import Customer
 from app.models.hold import Hold
 from app.models.lot import Lot
+from app.models.role import Role
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -83,6 +86,9 @@ class Loaders:
         self.transactions: ById[Transaction] = ById(Transaction)
         self.holds: ById[Hold] = ById(Hold)
         self.withdrawals: ById[Withdrawal] = ById(Withdrawal)
+        self.roles: ById[Role] = ById(Role)
+        self.api_keys: ById[ApiKey] = ById(ApiKey)
+        self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()
         self.allocations = Allocations()

@@ -11,7 +11,7 @@ written as an allocation to no lot; the next credit settles it before it opens a
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -375,15 +375,30 @@ class WalletState:
 
 
 class Desk:
-    """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write."""
+    """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write.
 
-    __slots__ = ("mint", "now", "rows", "settings")
+    `tables` are the small tables that the command asked for, whole, as the commands before it left them.
+    """
 
-    def __init__(self, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
+    __slots__ = ("_tables", "mint", "now", "rows", "settings")
+
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        mint: Mint,
+        settings: StoreSettings,
+        tables: "Mapping[type[Row], Mapping[UUID, Row]] | None" = None,
+    ) -> None:
         self.now = now
         self.mint = mint
         self.settings = settings
         self.rows: list[Row] = []
+        self._tables = tables or {}
+
+    def table(self, kind: "type[R]") -> "list[R]":
+        """Return all rows of a small table that the command asked for."""
+        return [row for row in self._tables[kind].values() if isinstance(row, kind)]
 
     def add(self, row: "Row") -> None:
         """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""

@@ -34,6 +34,7 @@ SECRET = "the store's own secret, known to nobody else"
 ANOTHER_SECRET = "some other secret that this store never used"
 TABLES = tuple(ROWS)
 NOTE = "Parcel of order 1042 arrived broken"
+WHY = "Agreed with the owner in May"
 
 JsonObject = dict[str, Any]
 
@@ -197,6 +198,11 @@ SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} version updatedAt updatedBy note }}"
 )
+ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
+API_KEY = (
+    "{ id name prefix status role { id name } capabilities expiresAt revokedAt lastUsedAt createdBy { kind id } "
+    "createdAt replaces { id } }"
+)
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
@@ -210,6 +216,11 @@ PAYLOADS = {
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "markWithdrawalPaid": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "updateSettings": f"settings {SETTINGS} {ERRORS}",
+    "createRole": f"role {ROLE} replayed {ERRORS}",
+    "updateRole": f"role {ROLE} replayed {ERRORS}",
+    "createApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
+    "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
+    "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
 }
 
 
@@ -335,6 +346,20 @@ class Store:
         )
         wallet: JsonObject = answer.data["wallet"]
         return wallet
+
+    async def role(self, *capabilities: str, **more: Any) -> JsonObject:
+        """A new role."""
+        input_ = {"name": fresh("role").replace("-", "_"), "capabilities": capabilities, "note": WHY}
+        role: JsonObject = (await self.done("createRole", {**input_, **more}))["role"]
+        return role
+
+    async def api_key(self, *capabilities: str, **more: Any) -> JsonObject:
+        """A new API key, with its secret."""
+        input_: JsonObject = {"name": fresh("service"), "note": WHY}
+        if capabilities:
+            input_["capabilities"] = capabilities
+        payload = await self.done("createApiKey", {**input_, **more})
+        return {**payload["apiKey"], "secret": payload["secret"]}
 
     async def set_settings(self, **changes: Any) -> None:
         """Change the store's settings."""

@@ -13,7 +13,7 @@ from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
 from app.domain.adjustment import Direction
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.errors import ErrorCode, IdempotencyKeyReused, InsufficientFunds
 from app.domain.ledger import Bucket, Desk, Draft, Row, WalletChange
 from app.domain.settings import SettingsChange, StoreSettings
@@ -196,7 +196,9 @@ def unstorable(who: str) -> Command:
 
     def decide(draft: Draft) -> Row | None:
         answer = credit("", 1_000_000).decide(draft)
-        draft.add(AuditEntry(draft.mint.id(), draft.mint.id(), "ORPHAN", STAFF, NOTE, draft.now))
+        draft.add(
+            AuditEntry(draft.mint.id(), draft.mint.id(), AuditAction.FREEZE_WALLET, STAFF, NOTE, draft.now)
+        )
         return answer
 
     return command("unstorable", who, decide, key="unstorable", opens=True)

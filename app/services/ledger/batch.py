@@ -101,6 +101,7 @@ class Batch:
         self._by_customer: dict[UUID, WalletState] = {}
         self._by_external: dict[str, WalletState] = {}
         self._bare_customers: dict[UUID | str, Customer] = {}
+        self._tables: dict[type[Row], dict[UUID, Row]] = {}
         self._claims: dict[tuple[str, str], Stored] = {}
         self._settings = StoreSettings()
         self._settings_version = 0
@@ -114,6 +115,11 @@ class Batch:
     def wallet_ids(self) -> list[UUID]:
         """The wallets that the batch worked on."""
         return list(self._states)
+
+    @property
+    def changes_rights(self) -> bool:
+        """Whether the batch changes who may do what."""
+        return any(type(row) in tables.RIGHTS for row in self.writes.rows.values())
 
     @property
     def states(self) -> list[WalletState]:
@@ -130,6 +136,7 @@ class Batch:
             await self._lock(ids)
             await self._load_lots()
             await self._load_named(commands)
+        await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
         await self._load_settings(await self._load_claims())
         self._now = self._clock()
@@ -222,6 +229,16 @@ class Batch:
             if (state := self._states.get(records.read_uuid(row["wallet_id"]))) is not None:
                 state.reservations[reservation.hold_id] += (reservation,)
 
+    async def _load_tables(self) -> None:
+        """Read the small tables that desk commands ask for, after the wallets: the same order in every process."""
+        wanted = {
+            kind for command in self._commands if isinstance(command, DeskCommand) for kind in command.tables
+        }
+        for kind, table in tables.BESIDE.items():
+            if kind in wanted:
+                found = [records.READERS[kind](row) for row in await self._session.lock_table(table)]
+                self._tables[kind] = {record.id: record for record in found}
+
     async def _load_claims(self) -> int:
         """Read what is stored of the batch's keys, and return the version of the settings in force."""
         keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
@@ -271,11 +288,13 @@ class Batch:
         return self._accept(command, state, draft, answer)
 
     def _at_desk(self, command: DeskCommand) -> Outcome:
-        desk = Desk(now=self._now, mint=self._mint, settings=self._settings)
+        desk = Desk(now=self._now, mint=self._mint, settings=self._settings, tables=self._tables)
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
             self.writes.rows[row.id] = row
+            if type(row) in self._tables:
+                self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
         self._claim(command.claim, command.name, result)
@@ -413,10 +432,13 @@ class Batch:
             [str(wallet.id), self._first_sequence[wallet.id], wallet.sequence, wallet.version]
             for wallet in latest.values()
         ]
-        return [
+        payloads = [
             orjson.dumps({"process": process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}).decode()
             for start in range(0, len(told), NOTIFY_WALLETS_MAX)
         ]
+        if self.changes_rights:
+            payloads.append(orjson.dumps({"process": process, "wallets": [], "rights": True}).decode())
+        return payloads
 
 
 def _rows_of(table: tables.Table, found: Iterable[Any]) -> list[tuple[Any, ...]]:

@@ -46,6 +46,9 @@ class Session(Protocol):
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """Lock the wallets in id order and return them."""
 
+    async def lock_table(self, table: Table) -> Found:
+        """Lock all rows of a small table in id order and return them."""
+
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """Return what is stored of these keys (scope and key), and with every row the settings' version.
 
@@ -87,6 +90,13 @@ class PostgresSession:
         # wallets wait for each other instead of ending in a deadlock.
         return await self.select(_LOCK + " FOR UPDATE", ids)
 
+    async def lock_table(self, table: Table) -> Found:
+        """See `Session`."""
+        # In id order, as everywhere. A row that is inserted meanwhile is not waited for: where that counts, the
+        # command also asks for a table that is never empty (roles), whose first row is then the lock.
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id FOR UPDATE", [])
+        return rows
+
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
@@ -124,6 +134,11 @@ class SqliteSession:
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """See `Session`."""
         return await self.select(_LOCK, ids)
+
+    async def lock_table(self, table: Table) -> Found:
+        """See `Session`."""
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
+        return rows
 
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
