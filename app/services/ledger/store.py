@@ -137,6 +137,7 @@ class SqliteSession:
 
     async def lock_table(self, table: Table) -> Found:
         """See `Session`."""
+        rows: Found
         _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
         return rows
 
