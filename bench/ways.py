@@ -155,7 +155,7 @@ def _posted(
         corrects_id=None,
         hold_id=None,
         created_at=at,
-        allocations=(Allocation(opened.id, Bucket.CASH, AMOUNT_MINOR),),
+        allocations=(Allocation.of(opened, AMOUNT_MINOR),),
     )
     return replace(posted, hash=transaction_hash(head_hash, posted)), opened
 
@@ -393,7 +393,7 @@ def _rows(target: Target, actor: Actor, key: str, row: Any) -> tuple[list[Any], 
     at, result = posted.created_at, orjson.dumps(_result(target, posted.id)).decode()
     scope = f"{actor.kind}:{actor.id}"
     claim = [mint.id(), scope, key, "adjustBalance", _request_hash(target), result, at]
-    allocation = [mint.id(), posted.id, opened.id, 0, "CASH", AMOUNT_MINOR]
+    allocation = [mint.id(), posted.id, opened.id, 0, "CASH", AMOUNT_MINOR, opened.expires_at]
     totals = [posted.balance_after_minor, posted.sequence, row["version"] + 1, posted.hash, at, at]
     rows: Iterable[Any] = (tables.TRANSACTIONS.row(posted), tables.LOTS.row(opened), allocation, totals)
     return claim, [value for each in rows for value in each] + [target.wallet_id]
