@@ -11,6 +11,8 @@ import pytest_asyncio
 
 from tests.api.store import ADMINISTRATOR, Caller, JsonObject, Store
 
+pytestmark = pytest.mark.slow
+
 MANY = 50
 SPLITS_MAX = 2
 """Answers of PostgreSQL come in any order, so that what one statement could load is now and then loaded by two."""
