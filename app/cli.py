@@ -32,6 +32,7 @@ from app.settings import Settings, SettingsError, environment_variable, load_set
 if TYPE_CHECKING:
     # For annotations only: the commands that start a server load it when they run.
     import uvicorn
+    from starlette.applications import Starlette
 
     from app.services.ledger.writer import Writer
     from app.services.verification import Report
@@ -208,11 +209,17 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
     )
 
 
-def _serve_here(settings: Settings, application: Any, listener: socket.socket) -> None:
+def _serve_here(settings: Settings, application: "Starlette", listener: socket.socket) -> None:
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Uvicorn waits for open connections before it ends the lifespan: a stream would keep it until its timeout.
+            await application.state.endpoint.drain()
+            await super().shutdown(sockets)
+
     _configure_logging(settings)
-    server = uvicorn.Server(_uvicorn_config(settings, application))
+    server = Server(_uvicorn_config(settings, application))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

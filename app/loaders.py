@@ -59,11 +59,11 @@ class OpenLots(DataLoader[UUID, list[Lot]]):
 
 
 class Allocations(DataLoader[UUID, list[Allocation]]):
-    """What a transaction put into or took out of lots, in order; each with its lot."""
+    """What a transaction put into or took out of lots, in order."""
 
     async def batch_load_fn(self, keys: list[UUID]) -> list[list[Allocation]]:
         """Load the allocations of the transactions."""
-        rows = Allocation.filter(transaction_id__in=keys).order_by("position").prefetch_related("lot")
+        rows = Allocation.filter(transaction_id__in=keys).order_by("position")
         return _grouped(await rows, keys, "transaction_id")
 
 

@@ -104,6 +104,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "position": 0,
         "bucket": "CASH",
         "amount_minor": 1000,
+        "expires_at": None,
     },
     "withdrawals": {
         "id": row_id(8),

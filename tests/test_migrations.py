@@ -236,6 +236,7 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
     changed = {
         "bucket": "'PROMO'",
         "currency": "'EUR'",
+        "expires_at": "'2099-01-01 00:00:00+00:00'",
         "name": "'queen'",
         "prefix": "'9k3m92qdxa4p'",
         "hash": "prefix" if writer.capabilities.dialect == "sqlite" else "prefix::bytea",

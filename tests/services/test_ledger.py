@@ -462,7 +462,7 @@ async def test_a_name_changed_while_a_writer_waits_for_the_lock_is_not_lost(
     """PostgreSQL re-reads the locked row after the wait, and only that: what it was joined with may be older."""
     await writer.submit(credit("ada", 100))
     # Not known to the writer any more, as after a restart.
-    writer._known.states.clear()
+    writer._known.forget(list(writer._known._states))
     connection = await asyncpg.connect(settings.database_url)
     try:
         async with connection.transaction():

@@ -44,7 +44,7 @@ POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A table as the writer sees it: the columns in the order in which `row` lays a record out."""
 
@@ -252,7 +252,7 @@ TRANSACTIONS = Table.of(
     _transaction,
 )
 ALLOCATIONS = Table.of(
-    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor expires_at", _as_is
 )
 HOLDS = Table.of(
     hold.Hold,
