@@ -41,6 +41,10 @@ MODEL_MODULES: Final = (
     "app.models.withdrawal",
 )
 
+# A process that stands still in the middle of a batch (a paused machine, a network that is gone) keeps its wallets
+# locked. A batch needs milliseconds between two statements; after this long, PostgreSQL ends it for the others.
+_LET_GO: Final = {"idle_in_transaction_session_timeout": "10000"}
+
 # "coffer" in ASCII: the advisory lock that a migrating process holds on PostgreSQL.
 _MIGRATION_LOCK_ID: Final = 0x636F66666572
 
@@ -157,7 +161,7 @@ def _postgres_connections(
                 "dsn": dsn,
                 "minsize": 1,
                 "maxsize": 2,
-                "server_settings": common | {"application_name": "coffer writer"},
+                "server_settings": common | {"application_name": "coffer writer"} | _LET_GO,
             },
         },
     }
