@@ -78,7 +78,7 @@ async def crash_round(
         report = await workload.find_faults(database_url)
     finally:
         for caller in callers:
-            caller.close()
+            await caller.close()
     tally.rounds += 1
     tally.requests += len(workload.requests)
     tally.transactions = report.transactions
