@@ -77,7 +77,7 @@ class Wallet(Node):
         """Return what is held."""
         return money(self.model.held_minor, self.model.currency)
 
-    @strawberry.field(description="What can be spent now: the balance less what is held.")
+    @strawberry.field(description="What can be spent: the balance less what is held. While the wallet is frozen, it waits.")
     def available(self) -> Money:
         """Return what is available."""
         return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
