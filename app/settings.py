@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     database_statement_timeout_s: float = Field(
         5.0, gt=0, le=3600, description="PostgreSQL: how long one reading statement may run."
     )
+    database_acquire_timeout_s: float = Field(
+        2.0,
+        gt=0,
+        le=600,
+        description="How long a request waits for a reading connection before it is told to try again.",
+    )
     currency: str = Field("USD", description="The store's currency, by its ISO 4217 code.")
     store_name: str = Field(
         "My store",

@@ -49,9 +49,7 @@ class Engine:
         self._limits = limits
         self._introspection = introspection
         self._persisted = persisted or PersistedDocuments()
-        self._documents = Documents(
-            schema, limits=limits, introspection=introspection, costs=costs
-        )
+        self._documents = Documents(schema, limits=limits, introspection=introspection, costs=costs)
         self._hurry = hurry
         self._running: set[asyncio.Task[Response]] = set()
         self._draining = False
