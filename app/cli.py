@@ -95,10 +95,11 @@ def _sentence_about(error: Exception) -> str | None:
     from tortoise.exceptions import BaseORMException
 
     from app.auth import ConfigurationError
+    from app.backends.patience import DatabaseBusy, DatabaseSlow
     from app.db import DatabaseError
     from app.services.ledger.writer import LedgerUnavailable
 
-    if isinstance(error, DatabaseError | ConfigurationError):
+    if isinstance(error, DatabaseError | ConfigurationError | DatabaseBusy | DatabaseSlow):
         return str(error)
     if isinstance(error, LedgerUnavailable):
         return "The database keeps failing; what was done so far is kept. Try again."
@@ -189,25 +190,31 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uvicorn.Config":
     import uvicorn
 
+    from app.serving import WORKER_HEALTHCHECK_TIMEOUT_S
+
     return uvicorn.Config(
         application,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http="app.serving:BoundedProtocol",
         ws="websockets-sansio",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=round(settings.keep_alive_s),
+        timeout_worker_healthcheck=WORKER_HEALTHCHECK_TIMEOUT_S,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
         **options,
     )
 
 
 def _serve_here(settings: Settings, application: Any, listener: socket.socket) -> None:
-    import uvicorn
+    from app.serving import DrainingServer
 
     _configure_logging(settings)
-    server = uvicorn.Server(_uvicorn_config(settings, application))
+    server = DrainingServer(_uvicorn_config(settings, application))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
@@ -216,12 +223,12 @@ def _serve_here(settings: Settings, application: Any, listener: socket.socket) -
 
 
 def _serve_in_processes(settings: Settings, listener: socket.socket) -> None:
-    from uvicorn.supervisors import Multiprocess
+    from app.serving import serve_in_processes
 
     _configure_logging(settings)
     config = _uvicorn_config(settings, "app.cli:application", factory=True, workers=settings.workers)
     with suppress(KeyboardInterrupt):
-        Multiprocess(config, sockets=[listener]).run()
+        serve_in_processes(config, [listener])
 
 
 def _configure_logging(settings: Settings) -> None:

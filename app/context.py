@@ -11,6 +11,7 @@ from strawberry.types import Info
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
 from app.services.transaction import HistoryCounts, HistoryPages
 from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
@@ -25,6 +26,7 @@ class Runtime:
     writer: Writer
     hub: Hub
     clock: Callable[[], datetime]
+    balance_reads: BalanceReads
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 
@@ -36,6 +38,8 @@ class Context:
     principal: Principal
     request_id: str
     runtime: Runtime
+    noted: set[str] = field(default_factory=set)
+    """What was counted of this operation already."""
     loaders: Loaders = field(default_factory=Loaders)
     histories: HistoryPages = field(default_factory=HistoryPages)
     history_counts: HistoryCounts = field(default_factory=HistoryCounts)

@@ -38,6 +38,7 @@ MODEL_MODULES: Final = (
     "app.models.idempotency",
     "app.models.lot",
     "app.models.settings",
+    "app.models.signal",
     "app.models.transaction",
     "app.models.wallet",
     "app.models.withdrawal",

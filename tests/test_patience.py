@@ -28,15 +28,19 @@ async def test_no_connection_is_free(database: TortoiseContext) -> None:
     """Those who wait are told so after a bounded time; those who hold connections are not disturbed."""
     enough = asyncio.Event()
 
+    size = connections_in_use()[READER][1]
+    held = asyncio.Semaphore(0)
+
     async def hold() -> int:
         async with in_transaction(READER) as db:
+            held.release()
             await enough.wait()
             return (await db.execute_query("SELECT 1 AS one"))[0]
 
-    size = connections_in_use()[READER][1]
     holders = [asyncio.create_task(hold()) for _ in range(size)]
-    while connections_in_use()[READER][0] < size:  # noqa: ASYNC110 - the pool has no event to give
-        await asyncio.sleep(0.01)
+    for _ in holders:
+        await held.acquire()
+    assert connections_in_use()[READER][0] == size
     started_s = time.monotonic()
     answers = await asyncio.gather(*(ping() for _ in range(50)), return_exceptions=True)
     taken_s = time.monotonic() - started_s

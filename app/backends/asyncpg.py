@@ -112,7 +112,7 @@ class _SafeTransactionContext(TransactionContextPooled):
 
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
-        client = self.client._parent
+        client: Any = self.client._parent
         self.client._connection = await _taken(client._pool, client.acquire_timeout_s)
         try:
             await self.client.begin()

@@ -144,7 +144,7 @@ async def _stopped(connection: aiosqlite.Connection | None) -> None:
     """Stop the statement that runs on the connection: its thread would go on, and keep all others waiting."""
     if connection is None:
         return
-    idle = asyncio.ensure_future(connection._execute(_nothing))
+    idle = asyncio.ensure_future(connection._execute(_nothing))  # type: ignore[no-untyped-call]
     while not idle.done():
         # Again and again, because a statement that has not begun yet can't be interrupted.
         await connection.interrupt()

@@ -5,6 +5,7 @@ import strawberry
 from app.domain.access import Capability
 from app.resolvers import (
     customer as customer_resolvers,
+    fraud as fraud_resolvers,
     node as node_resolvers,
     settings as settings_resolvers,
     transaction as transaction_resolvers,
@@ -16,6 +17,7 @@ from app.resolvers import (
 from app.schema.permissions import Anyone, Needs, SignedIn, root
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
+from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
@@ -57,6 +59,11 @@ class Query:
         withdrawal_resolvers.list_withdrawals,
         Needs(Capability.WALLETS_READ),
         "The withdrawals of the whole store, newest first.",
+    )
+    fraud_signals: Connection[FraudSignal] = root(
+        fraud_resolvers.list_fraud_signals,
+        Needs(Capability.FRAUD_READ),
+        "What looked odd, newest first: filtered, in pages.",
     )
     verify_ledger: LedgerVerification = root(
         verification_resolvers.verify_ledger,

@@ -12,6 +12,7 @@ import strawberry
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.errors import ErrorCode
+from app.domain.fraud import SignalKind
 from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
@@ -26,6 +27,7 @@ __all__ = [
     "Direction",
     "ErrorCode",
     "PrincipalKind",
+    "SignalKind",
     "TransactionKind",
     "UpdateKind",
     "WalletStatus",
@@ -72,5 +74,6 @@ publish(WithdrawalStatus, "How a withdrawal stands.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")
 publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
+publish(SignalKind, "What was noticed.", name="FraudSignalKind")
 publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
 publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

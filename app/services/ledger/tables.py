@@ -14,10 +14,22 @@ from tortoise.models import Model
 
 from app.domain.audit import AuditEntry
 from app.domain.customer import Customer
+from app.domain.fraud import Signal
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.withdrawal import Withdrawal
-from app.models import audit, customer, hold, idempotency, lot, settings, transaction, wallet, withdrawal
+from app.models import (
+    audit,
+    customer,
+    hold,
+    idempotency,
+    lot,
+    settings,
+    signal,
+    transaction,
+    wallet,
+    withdrawal,
+)
 
 POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
     fields.UUIDField: "uuid",
@@ -168,6 +180,19 @@ def _audit_entry(a: AuditEntry) -> tuple[Any, ...]:
     return (a.id, a.wallet_id, a.action, str(a.actor.kind), a.actor.id, a.note, _json(a.data), a.created_at)
 
 
+def _signal(s: Signal) -> tuple[Any, ...]:
+    return (
+        s.id,
+        str(s.kind),
+        str(s.actor.kind),
+        s.actor.id,
+        s.wallet_id,
+        s.count,
+        s.window_s,
+        s.created_at,
+    )
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
@@ -229,6 +254,9 @@ BESIDE: dict[type[Any], Table] = {
     ),
     AuditEntry: Table.of(
         audit.AuditEntry, "id wallet_id action actor_kind actor_id note data created_at", _audit_entry
+    ),
+    Signal: Table.of(
+        signal.Signal, "id kind actor_kind actor_id wallet_id count window_s created_at", _signal
     ),
 }
 """The rows that commands may add beside the ledger, by the record's type."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import uniform
+from time import monotonic
 
 import asyncpg
 import structlog
@@ -104,7 +105,8 @@ class _Pending:
 class Writer:
     """One per process. `start` it inside the server's lifespan, `stop` drains the queue.
 
-    `publish` is called after each commit with what changed, wallet by wallet, in order.
+    `publish` is called after each commit with what changed, wallet by wallet, in order; `on_batch` after each batch
+    with its size and the seconds that it took.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Writer:
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
+        on_batch: Callable[[int, float], None] = lambda size, duration_s: None,
     ) -> None:
         self.process = process or mint.id().hex
         self.batch_sizes: deque[int] = deque(maxlen=1024)
@@ -131,6 +134,7 @@ class Writer:
         self._known = Known(KNOWN_WALLETS_MAX)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._on_batch = on_batch
 
     @property
     def queue_depth(self) -> int:
@@ -181,12 +185,14 @@ class Writer:
             count = min(len(self._queue), self._batch_size_max)
             batch = [self._queue.popleft() for _ in range(count)]
             self.batch_sizes.append(count)
+            started_s = monotonic()
             try:
                 await self._work(batch)
             except Exception as error:
                 # The writer outlives whatever happens to one batch.
                 log.exception("batch failed", size=count)
                 _reply_to_all(batch, error)
+            self._on_batch(count, monotonic() - started_s)
 
     async def _work(self, batch: list[_Pending], attempt: int = 1) -> None:
         """Run a batch; when it fails for a reason that no command explains, split it and try again."""
