@@ -142,6 +142,16 @@ ROWS: dict[str, dict[str, Any]] = {
         "data": "{}",
         "created_at": NOW,
     },
+    "signals": {
+        "id": row_id(12),
+        "kind": "RAPID_BALANCE_CHECKS",
+        "actor_kind": "CUSTOMER",
+        "actor_id": "c-1",
+        "wallet_id": row_id(2),
+        "count": 61,
+        "window_s": 60,
+        "created_at": NOW,
+    },
     "idempotency_keys": {
         "id": row_id(10),
         "scope": "STAFF:s-1",
@@ -165,6 +175,7 @@ FRESH: dict[str, dict[str, Any]] = {
     "withdrawals": {"id": row_id(108), "hold_id": row_id(14), "reference": "W-2"},
     "settings_versions": {"version": 2},
     "audit_entries": {"id": row_id(109)},
+    "signals": {"id": row_id(112)},
     "idempotency_keys": {"id": row_id(110), "key": "k-2"},
 }
 

@@ -35,9 +35,12 @@ from app.settings import Settings
 from tests.databases import FRESH, ROWS, insert, insert_all, row_id, settings_for
 
 initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
+signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 
-CHECKS = {f"{table.table}_{name}" for table in initial.TABLES for name in table.checks}
-INDEXES = {statement.split()[2] for statement in initial.INDEXES}
+TABLES = [*initial.TABLES, *signals.TABLES]
+CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks}
+INDEXES = {statement.split()[2] for statement in [*initial.INDEXES, *signals.INDEXES]}
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
 
 
 @pytest.fixture
@@ -95,6 +98,10 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("allocations", {"bucket": "OVERDRAFT"}, "overdraft_has_no_lot"),
     ("allocations", {"lot_id": None}, "overdraft_has_no_lot"),
     ("allocations", {"amount_minor": 0}, "amount_not_zero"),
+    ("signals", {"kind": "HUNCH"}, "kind_known"),
+    ("signals", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("signals", {"count": 0}, "count_positive"),
+    ("signals", {"window_s": 0}, "window_positive"),
     ("withdrawals", {"status": "LOST"}, "status_known"),
     ("withdrawals", {"amount_minor": 0}, "amount_positive"),
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
@@ -197,7 +204,7 @@ async def test_indexes(writer: BaseDBAsyncClient) -> None:
 
 
 async def test_append_only(writer: BaseDBAsyncClient) -> None:
-    for table, message in initial.APPEND_ONLY.items():
+    for table, message in APPEND_ONLY.items():
         column = next(name for name in ROWS[table] if name.endswith("_at") or name == "position")
         for statement in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
             with pytest.raises(IntegrityError) as refused:
@@ -213,7 +220,7 @@ async def test_kept(writer: BaseDBAsyncClient) -> None:
 
 
 async def test_every_table_is_append_only_or_kept() -> None:
-    assert {table.table for table in initial.TABLES} == {*initial.APPEND_ONLY, *initial.KEPT}
+    assert {table.table for table in TABLES} == {*APPEND_ONLY, *initial.KEPT}
 
 
 async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
@@ -240,10 +247,10 @@ async def test_the_rest_changes(writer: BaseDBAsyncClient) -> None:
 
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_truncate(writer: BaseDBAsyncClient) -> None:
-    for table, message in (initial.APPEND_ONLY | initial.KEPT).items():
+    for table, message in (APPEND_ONLY | initial.KEPT).items():
         with pytest.raises(IntegrityError) as refused:
             await writer.execute_script(f"TRUNCATE {table} CASCADE")
-        assert any(known in str(refused.value) for known in (initial.APPEND_ONLY | initial.KEPT).values())
+        assert any(known in str(refused.value) for known in (APPEND_ONLY | initial.KEPT).values())
         triggers = await writer.execute_query_dict(
             f"SELECT tgname FROM pg_trigger WHERE tgname = '{table}_refuse_truncate'"
         )

@@ -329,7 +329,7 @@ async def test_origins(settings: Settings) -> None:
 
 
 SIGNALS = """{ fraudSignals(first: 5) { totalCount nodes {
-  kind actorKind actorId count windowSeconds wallet { customer { storeId } }
+  kind actorKind actorId count windowSeconds wallet { customer { storeCustomerId } }
 } pageInfo { hasNextPage endCursor } } }"""
 
 
@@ -340,7 +340,8 @@ async def test_rapid_balance_checks_are_kept(settings: Settings) -> None:
         balance = '{ wallet(by: {storeCustomerId: "c-1"}) { balance { amount } available { amount } } }'
         for _ in range(8):
             assert "errors" not in (await ask(caller, balance, token(customer="c-1"))).json()
-        assert await app.state.runtime.balance_reads.keep(app.state.runtime.writer) == 1
+        # The clock's own round may have come first.
+        await app.state.runtime.balance_reads.keep(app.state.runtime.writer)
         assert await app.state.runtime.balance_reads.keep(app.state.runtime.writer) == 0
         answer = (await ask(caller, SIGNALS)).json()
         assert answer["data"]["fraudSignals"]["totalCount"] == 1
