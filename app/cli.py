@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -216,6 +217,7 @@ def _serve_here(settings: Settings, application: Any, listener: socket.socket) -
     _configure_logging(settings)
     server = DrainingServer(_uvicorn_config(settings, application))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if not server.started:

@@ -50,7 +50,7 @@ _KINDS_MAX = 1_000
 class Sampling:
     """Keeps a flood of requests that go wrong from becoming a flood of lines that say the same.
 
-    Only lines about trouble are counted: errors' codes, statuses from 400, stacks. The first line of a kind after the
+    Only lines about trouble are counted: warnings, errors' codes, statuses from 400, stacks. The first line of a kind after the
     interval tells how many were left out. Kinds are few, for what makes one is never a caller's own words.
     """
 
@@ -79,9 +79,9 @@ class Sampling:
         known[1] += 1
         return 0 if known[1] <= self._size else None
 
-    def processor(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def processor(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Leave lines out, as structlog's processor."""
-        kind = _trouble(event)
+        kind = _trouble(event, is_warning=method not in {"debug", "info"})
         if kind is None:
             return event
         left_out = self.left_out((event.get("event"), *kind))
@@ -93,7 +93,7 @@ class Sampling:
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Leave lines out, as the standard library's filter."""
-        kind = _trouble(vars(record))
+        kind = _trouble(vars(record), is_warning=record.levelno >= logging.WARNING)
         if kind is None:
             return True
         left_out = self.left_out((record.name, record.msg, *kind))
@@ -102,11 +102,11 @@ class Sampling:
         return left_out is not None
 
 
-def _trouble(line: Mapping[str, object]) -> tuple[object, ...] | None:
+def _trouble(line: Mapping[str, object], *, is_warning: bool) -> tuple[object, ...] | None:
     """Return what sort of trouble a line is about; None if it is about none."""
     outcome, code, status, stack = (line.get(name) for name in ("outcome", "code", "status", "exc_info"))
     is_bad = isinstance(status, int) and status >= 400
-    if (outcome is None or outcome == "OK") and code is None and not is_bad and not stack:
+    if not (is_warning or is_bad or code or stack or outcome not in {None, "OK"}):
         return None
     return outcome, code, status, type(stack[1]) if isinstance(stack, tuple) else bool(stack)
 

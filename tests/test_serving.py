@@ -12,6 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -93,7 +94,7 @@ async def ready(server: Server) -> bool:
 async def eventually(is_so: Callable[[], Any]) -> None:
     """Wait until it is so."""
     async with asyncio.timeout(PATIENCE_S):
-        while not await is_so():
+        while not await is_so():  # noqa: ASYNC110 - another process has no event to give
             await asyncio.sleep(0.1)
 
 
@@ -148,6 +149,7 @@ async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
                     }
                 )
             )
+            told: dict[str, Any] = {}
             for _ in range(4):
                 told = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
             assert told["type"] == "next"
@@ -173,6 +175,14 @@ async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
     assert not [line for line in server.log if '"level":"error"' in line]
 
 
+def is_worker(process: psutil.Process) -> bool:
+    """Tell whether a child is a worker, and alive: multiprocessing has a helper of its own."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
+
+
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_several_workers(database_url: str, tmp_path: Path) -> None:
     """One that is killed is replaced, and all of them drain."""
@@ -181,7 +191,7 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         parent = psutil.Process(server.process.pid)
 
         def workers() -> list[psutil.Process]:
-            return [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+            return [child for child in parent.children() if is_worker(child)]
 
         async def are_two() -> bool:
             return len(workers()) == 2
@@ -202,11 +212,13 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         assert sum("Finished server process" in line for line in server.log) == 2
 
 
-IDLE, RUDE, HONEST = 300, 50, 40
+IDLE, RUDE, HONEST = 300, 50, 25
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_a_flood(database_url: str, tmp_path: Path) -> None:
+async def test_a_flood(
+    database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Hundreds who say nothing and dozens who misbehave: honest requests go on being answered."""
     async with served(database_url, tmp_path, body_timeout_s=2, body_size_max_bytes=4096) as server:
         host, port = "127.0.0.1", int(server.address.rpartition(":")[2])
@@ -225,9 +237,7 @@ async def test_a_flood(database_url: str, tmp_path: Path) -> None:
         for _, writer in idle:
             writer.close()
         durations_s.sort()
-        print(  # noqa: T201 - a figure for whoever runs it with -s
-            f"honest: median {durations_s[HONEST // 2] * 1000:.0f} ms, most {durations_s[-1] * 1000:.0f} ms"
-        )
+        record_property("median_s", round(durations_s[HONEST // 2], 3))
         assert durations_s[HONEST // 2] < 2
         assert await ready(server)
     assert not [line for line in server.log if '"level":"error"' in line]
@@ -257,7 +267,7 @@ async def misbehave(host: str, port: int, number: int, enough: asyncio.Event) ->
                     writer.write(more.encode("latin-1"))
                     await writer.drain()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(reader.read(65_536), 0.02)
+                        await asyncio.wait_for(reader.read(65_536), 0.05)
             finally:
                 writer.close()
 
@@ -286,8 +296,8 @@ async def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(2):
             # Answered in time, and waited for again.
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert b"404" in await asyncio.wait_for(reader.readuntil(b"Not Found"), PATIENCE_S)
-        writer.write(b"GET / HTTP/1.1\r\nX: " + b"y" * 200_000)
+            assert b"404" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\nNot Found"), PATIENCE_S)
+        writer.write(b"GET / HTTP/1.1\r\nX: " + b"y" * 66_000)
         assert b"400 Bad Request" in await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
     finally:
@@ -299,11 +309,9 @@ def test_an_application_is_found_below_what_is_wrapped_around_it() -> None:
         def __init__(self, app: object) -> None:
             self.app = app
 
-    class State:
-        drain = staticmethod(lambda: None)
+    async def drain() -> None:
+        """Do nothing."""
 
-    class App:
-        state = State()
-
-    assert drain_of(Wrapper(Wrapper(App()))) is App.state.drain
+    application = SimpleNamespace(state=SimpleNamespace(drain=drain))
+    assert drain_of(Wrapper(Wrapper(application))) is drain
     assert drain_of(Wrapper(object())) is None
