@@ -305,8 +305,8 @@ def _print_welcome(address: str, tokens: dict[str, str]) -> None:
     out = Console(highlight=False)
     out.print()
     out.rule("[bold]Coffer is ready", align="left")
-    out.print(f"\n  GraphiQL   [bold link={address}/graphql]{address}/graphql[/]   open it and press play")
-    out.print(f"  Endpoint   {address}/graphql   POST, WebSocket (graphql-transport-ws) and SSE")
+    out.print(f"\n  GraphiQL   [bold link={address}/graphql]{address}/graphql[/]   open it and run a tab")
+    out.print(f"  Endpoint   {address}/graphql   by POST, WebSocket or SSE")
     out.print("\nTokens, good for 30 days. Send one as the header   Authorization: Bearer <token>")
     for caller, token in tokens.items():
         out.print(f"\n[bold]{_CALLERS[caller]}")

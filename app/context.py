@@ -11,10 +11,9 @@ from strawberry.types import Info
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.services import transaction as transactions, withdrawal as withdrawals
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
-from app.services.transaction import HistoryCounts, HistoryPages
-from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
 from app.settings import Settings
 
 
@@ -41,10 +40,10 @@ class Context:
     noted: set[str] = field(default_factory=set)
     """What was counted of this operation already."""
     loaders: Loaders = field(default_factory=Loaders)
-    histories: HistoryPages = field(default_factory=HistoryPages)
-    history_counts: HistoryCounts = field(default_factory=HistoryCounts)
-    withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
-    withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
+    histories: transactions.Histories = field(default_factory=transactions.histories)
+    history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
+    withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
+    withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
 
 
 AppInfo = Info[Context, Any]

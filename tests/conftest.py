@@ -11,21 +11,25 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import hypothesis
 import pytest
+import structlog
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
+from app.seed import plant
 from app.services.ledger.writer import Writer
 from app.settings import Settings
 from tests.auditor import audit, read_tables
 from tests.databases import settings_for
 from tests.ledger import Clock, running_writer
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.server import ServerProcess
 
 PARTS = ("postgres", "node", "browser")
 MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
@@ -103,6 +107,14 @@ hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, pri
 hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fast")
 
+# Structlog's own default draws tracebacks with all local variables, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -110,6 +122,28 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "coffer.sqlite3"
     asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
     return path
+
+
+@pytest.fixture(scope="session")
+def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the demo's customers, to be copied. It takes seconds: mark what asks for it as slow."""
+    path = tmp_path_factory.mktemp("seeded") / "coffer.sqlite3"
+    shutil.copyfile(migrated_sqlite, path)
+
+    async def fill() -> None:
+        async with open_database(settings_for(f"sqlite:///{path}")):
+            await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512)
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.fixture
+def demo_database_url(seeded_sqlite: Path, tmp_path: Path) -> str:
+    """A database with the demo's customers."""
+    path = tmp_path / "demo.sqlite3"
+    shutil.copyfile(seeded_sqlite, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(scope="session")
@@ -180,3 +214,21 @@ async def writer(database: TortoiseContext, clock: Clock) -> AsyncIterator[Write
     async with running_writer(clock) as running:
         yield running
     audit(await read_tables())
+
+
+@pytest.fixture
+def server_on(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start real servers: `server_on(database_url, **settings)`; several may share one PostgreSQL.
+
+    With `start=False` the process is only made, for tests that start several together. All are killed in the end.
+    """
+    servers: list[ServerProcess] = []
+
+    def make(database_url: str, *, start: bool = True, **settings: object) -> ServerProcess:
+        server = ServerProcess(database_url, folder=tmp_path, name=f"server-{len(servers)}", **settings)
+        servers.append(server)
+        return server.start() if start else server
+
+    yield make
+    for server in servers:
+        server.kill()

@@ -5,6 +5,8 @@ import contextvars
 import random
 import sqlite3
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,35 @@ async def test_processes_lose_nothing(
         await add_one()
     assert [await process.wait() for process in processes] == [0, 0]
     assert await counters() == (3 * ROUNDS, 3 * ROUNDS)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_who_writes_without_pause_keeps_nobody_out(
+    settings: Settings, counters: Callable[[], Awaitable[tuple[int, int]]]
+) -> None:
+    """SQLite's own waiting looks every 100 ms, and met the lock in use nearly every time."""
+    stop = threading.Event()
+
+    def write_without_pause() -> None:
+        other = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("PRAGMA busy_timeout=10000")
+        while not stop.is_set():
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(0.02)
+            other.execute("COMMIT")
+            time.sleep(0.000_3)
+        other.close()
+
+    hog = asyncio.create_task(asyncio.to_thread(write_without_pause))
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(60):
+                await add_one()
+    finally:
+        stop.set()
+        await hog
+    assert await counters() == (60, 60)
 
 
 async def test_readers_do_not_wait_for_the_writer(

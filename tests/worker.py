@@ -74,9 +74,13 @@ async def _main(database_url: str) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _ANSWERS.write(line + "\n")
+    _ANSWERS.flush()
 
+
+_ANSWERS = sys.stdout
 
 if __name__ == "__main__":
+    # What is logged must not stand between the answers.
+    sys.stdout = sys.stderr
     asyncio.run(_main(sys.argv[1]))

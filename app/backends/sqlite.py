@@ -9,6 +9,8 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import uniform
+from time import monotonic, sleep
 from typing import Any
 
 import aiosqlite
@@ -32,6 +34,9 @@ from app.backends.transaction import uninterrupted
 
 # Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
 _NOT_PRAGMAS = frozenset({"connection_name", "fetch_inserted"})
+
+# How long to wait before the write lock is tried again.
+_TURN_MIN_S, _TURN_MAX_S = 0.000_3, 0.001_5
 
 
 class SafeSqliteClient(SqliteClient):
@@ -69,6 +74,8 @@ class SafeSqliteClient(SqliteClient):
             connection.row_factory = sqlite3.Row
             for name, value in self.pragmas.items():
                 await connection.execute_fetchall(f"PRAGMA {name}={value}")
+            # SQLite's own knows ASCII only, and searches without regard to case compare by it.
+            await connection.create_function("upper", 1, _upper, deterministic=True)
         except BaseException:
             await connection.close()
             raise
@@ -168,7 +175,9 @@ class _SafeTransaction(SqliteTransactionWrapper):
         try:
             if self._connection.in_transaction:
                 await self._connection.rollback()
-            await self._connection.execute_fetchall(self._parent.begin_statement)
+            await self._connection._execute(  # type: ignore[no-untyped-call]
+                _begin_in_turn, self._connection._conn, self._parent.begin_statement
+            )
         except sqlite3.OperationalError as error:
             raise OperationalError(error) from error
 
@@ -187,6 +196,28 @@ class _SafeTransaction(SqliteTransactionWrapper):
         async with self.acquire_connection() as connection:
             for statement in split_statements(query):
                 await connection.execute_fetchall(statement)
+
+
+def _begin_in_turn(connection: sqlite3.Connection, statement: str) -> None:
+    """Begin a transaction; runs in the connection's thread.
+
+    SQLite's own waiting sleeps up to 100 ms between tries. A process that writes batch after batch lets go for less
+    than a millisecond in between, so another one would be kept out for seconds.
+    """
+    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    deadline = monotonic() + patience_ms / 1000
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.execute(statement)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
+                    raise
+            sleep(uniform(_TURN_MIN_S, _TURN_MAX_S))  # noqa: S311 — jitter
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={patience_ms}")
 
 
 class _SafeTransactionContext(SqliteTransactionContext):
@@ -231,6 +262,10 @@ class _SafeTransactionContext(SqliteTransactionContext):
             await uninterrupted(work)
         finally:
             self._trxlock.release()
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
 
 
 def split_statements(script: str) -> list[str]:

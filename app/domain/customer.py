@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+SEARCH_TEXT_MAX = 600
+"""Characters that are kept for searches; the longest name, e-mail and id have 584."""
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -18,10 +21,16 @@ class Customer:
 
     @property
     def search_text(self) -> str:
-        """The case-folded text that searches look into."""
-        return fold(f"{self.name}\n{self.email}\n{self.external_id}")
+        """The case-folded text that searches look into.
+
+        Folding makes a few characters longer ("ß" becomes "ss"); what then doesn't fit is left out.
+        """
+        return fold(f"{self.name}\n{self.email}\n{self.external_id}")[:SEARCH_TEXT_MAX]
 
 
 def fold(text: str) -> str:
-    """Fold a text for comparison without regard to case."""
-    return text.casefold()
+    """Fold a text for comparison without regard to case.
+
+    The four Turkish letters I come out as one, because which of them are a pair depends on who writes.
+    """
+    return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")

@@ -115,7 +115,10 @@ class AmountTooLarge(InvalidInput):
     code = ErrorCode.AMOUNT_TOO_LARGE
 
     def __init__(self, *, largest: str, field: tuple[str, ...] = ("amount",)) -> None:
-        super().__init__(f"The amount is too large: at most {largest} can move at once.", field=field)
+        super().__init__(
+            f"The amount is too large: at most {largest} can move at once. Choose a smaller amount.",
+            field=field,
+        )
 
 
 class AmountTooPrecise(InvalidInput):
@@ -185,10 +188,10 @@ class InvalidState(DomainError):
 class WalletFrozen(InvalidState):
     code = ErrorCode.WALLET_FROZEN
 
-    def __init__(self) -> None:
+    def __init__(self, *, field: tuple[str, ...] = ("wallet",)) -> None:
         super().__init__(
             "This wallet is frozen, so nothing can be paid out of it. Ask the store's staff to review and unfreeze it.",
-            field=("wallet",),
+            field=field,
         )
 
 
@@ -196,7 +199,10 @@ class WalletNotFrozen(InvalidState):
     code = ErrorCode.WALLET_NOT_FROZEN
 
     def __init__(self) -> None:
-        super().__init__("This wallet is not frozen, so there is nothing to undo.", field=("wallet",))
+        super().__init__(
+            "This wallet is not frozen, so there is nothing to undo. Reload it to see its status.",
+            field=("wallet",),
+        )
 
 
 class WithdrawalNotOpen(InvalidState):
@@ -205,7 +211,7 @@ class WithdrawalNotOpen(InvalidState):
     def __init__(self, status: str) -> None:
         super().__init__(
             f"This withdrawal is already {status.lower()}, so it can't be changed any more. Reload it to see who decided.",
-            field=("withdrawal",),
+            field=("withdrawalId",),
         )
 
 
@@ -230,11 +236,8 @@ class NotAllowed(DomainError):
 class OwnWallet(NotAllowed):
     code = ErrorCode.OWN_WALLET
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This is your own wallet. Ask a colleague to do this for you.",
-            field=("wallet",),
-        )
+    def __init__(self, *, field: tuple[str, ...] = ("wallet",)) -> None:
+        super().__init__("This is your own wallet. Ask a colleague to do this for you.", field=field)
 
 
 class InsufficientFunds(DomainError):

@@ -255,6 +255,12 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     return digest.digest()
 
 
+def _require_positive(amount_minor: int) -> None:
+    # The doors refuse such an amount with words; were one to slip through, a negative debit would make money.
+    if amount_minor <= 0:
+        raise AssertionError(f"an amount is positive, not {amount_minor}")
+
+
 class Row(Protocol):
     """A record that is kept beside the ledger and known by its id."""
 
@@ -448,6 +454,7 @@ class Draft(Desk):
         expires_at: datetime | None = None,
     ) -> Transaction:
         """Post a credit: it settles the overdraft first, the rest opens a lot."""
+        _require_positive(amount_minor)
         if self.wallet.posted_minor + amount_minor > BALANCE_MAX_MINOR:
             raise BalanceTooLarge(largest=self.currency.display(BALANCE_MAX_MINOR))
         settled = min(self.wallet.overdraft_minor, amount_minor)
@@ -497,6 +504,7 @@ class Draft(Desk):
 
     def _draw(self, amount_minor: int, buckets: Collection[Bucket]) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
+        _require_positive(amount_minor)
         drawn, left = [], amount_minor
         for lot in self.drawable(buckets):
             taken = min(lot.remaining_minor, left)
@@ -545,6 +553,7 @@ class Draft(Desk):
 
         The caller checks that the hold is open and has that much; what is left stays held.
         """
+        _require_positive(amount_minor)
         hold, allocations, left = self.hold(hold_id), [], amount_minor
         reservations = []
         for reservation in self._reservations(hold_id):

@@ -62,17 +62,17 @@ def is_decimal(text: str) -> bool:
     return len(text) <= _DIGITS_MAX + 2 and _DECIMAL.fullmatch(text) is not None
 
 
-def parse_signed(text: str, currency: Currency) -> int:
+def parse_signed(text: str, currency: Currency, *, field: tuple[str, ...] = ("amount",)) -> int:
     """Turn a decimal string of either sign into minor units, for bounds of filters.
 
     Bounds beyond what any balance can be are brought to that edge: they filter just the same.
     """
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise FieldInvalid(f"{text[:48]!r} is no amount. Write it as digits, such as 25.00.")
+        raise FieldInvalid(f"{text[:48]!r} is no amount. Write it as digits, such as 25.00.", field=field)
     sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
     if len(fraction) > currency.exponent:
-        raise AmountTooPrecise(currency=currency.code, exponent=currency.exponent)
+        raise AmountTooPrecise(currency=currency.code, exponent=currency.exponent, field=field)
     amount_minor = int(whole[:_DIGITS_MAX] + fraction.ljust(currency.exponent, "0"))
     amount_minor = min(amount_minor, BALANCE_MAX_MINOR)
     return -amount_minor if sign else amount_minor

@@ -151,6 +151,8 @@ _BARE_WORDS = frozenset(
     ]
 )
 _DIRECTION_OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_NORMALISED_MAX = 3
+"""Characters that one character becomes at most when it is normalised (Unicode keeps that stable for NFC)."""
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
@@ -158,11 +160,15 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
     """Return the text without outer white space, or refuse what can't be shown or stored.
 
     Control characters, lone surrogates and text directions that hide what is written are refused;
-    with `lines`, line breaks and tabs are fine.
+    with `lines`, line breaks and tabs are fine. `field` is the path of the input, with dots.
     """
+    path = tuple(field.split("."))
+    too_long = FieldInvalid(
+        f"This text is too long: at most {length_max} characters. Shorten it and try again.", field=path
+    )
     if len(text) > length_max:
         # Checked before anything walks the text, so that megabytes cost nothing.
-        raise FieldInvalid(f"This text is too long: at most {length_max} characters.", field=(field,))
+        raise too_long
     for character in text:
         category = unicodedata.category(character)
         if category in ("Cc", "Cs") or character in _DIRECTION_OVERRIDES:
@@ -170,9 +176,27 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
                 continue
             raise TextNotAllowed(
                 "The text has characters that can't be shown, such as control characters. Remove them and try again.",
-                field=(field,),
+                field=path,
             )
-    return unicodedata.normalize("NFC", text).strip()
+    kept = unicodedata.normalize("NFC", text).strip()
+    if len(kept) > length_max:
+        # A few characters (U+FB2C is one) become two or three when they are normalised.
+        raise too_long
+    return kept
+
+
+def check_remark(text: str, *, field: str = "note") -> str:
+    """Return a note that nothing is demanded of but that it can be kept, or raise `NoteTooLong`."""
+    too_long = NoteTooLong(
+        f"The note is too long: at most {NOTE_MAX} characters. Keep what a review needs.",
+        field=tuple(field.split(".")),
+    )
+    if len(text) > NOTE_MAX:
+        raise too_long
+    kept = check_text(text, field=field, length_max=_NORMALISED_MAX * NOTE_MAX, lines=True)
+    if len(kept) > NOTE_MAX:
+        raise too_long
+    return kept
 
 
 def check_note(note: str, *, field: str = "note") -> str:
@@ -181,11 +205,7 @@ def check_note(note: str, *, field: str = "note") -> str:
     A note is meaningful when at least two of its words, or one word and a number, are more than a bare
     category ("credit", "bonus", "refund") or filler.
     """
-    if len(note) > NOTE_MAX:
-        raise NoteTooLong(
-            f"The note is too long: at most {NOTE_MAX} characters. Keep what a review needs.", field=(field,)
-        )
-    kept = check_text(note, field=field, length_max=NOTE_MAX, lines=True)
+    kept = check_remark(note, field=field)
     hint = f'Say what happened and for which order, for example: "{GOOD_NOTE}".'
     if len(kept) < NOTE_MIN:
         raise NoteTooShort(f"The note is too short: at least {NOTE_MIN} characters. {hint}", field=(field,))

@@ -34,12 +34,19 @@ class PageRequest:
         for name in ("first", "last"):
             size = getattr(self, name)
             if size is not None and not 0 <= size <= PAGE_MAX:
-                raise FieldInvalid(f"A page has from 0 to {PAGE_MAX} rows.", field=(name,))
+                raise FieldInvalid(
+                    f"A page has from 0 to {PAGE_MAX} rows. Ask for fewer, and then for the next page.",
+                    field=(name,),
+                )
         if self.offset is not None:
             if not 0 <= self.offset <= OFFSET_MAX:
-                raise FieldInvalid(f"An offset is from 0 to {OFFSET_MAX}.", field=("offset",))
+                raise FieldInvalid(
+                    f"An offset is from 0 to {OFFSET_MAX}. Use `after` to go further.", field=("offset",)
+                )
             if self.after or self.before or self.last is not None:
-                raise FieldInvalid("An offset goes with `first` only, not with cursors.", field=("offset",))
+                raise FieldInvalid(
+                    "An offset goes with `first` only. Leave `last` and the cursors out.", field=("offset",)
+                )
 
     @property
     def backwards(self) -> bool:

@@ -26,12 +26,15 @@ class StoreSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
             raise FieldInvalid(
-                "The limit of negative balances can't be negative.", field=("negativeBalanceLimit",)
+                "The limit of negative balances is negative or too large. Choose a smaller amount, or 0.",
+                field=("negativeBalanceLimit",),
             )
         if not 1 <= self.inactive_after_months <= 120:
             raise FieldInvalid("Choose from 1 to 120 months.", field=("inactiveAfterMonths",))
         if not 0 < self.high_balance_minor <= AMOUNT_MAX_MINOR:
-            raise FieldInvalid("The high balance must be more than zero.", field=("highBalance",))
+            raise FieldInvalid(
+                "The high balance must be more than zero. Choose a larger amount.", field=("highBalance",)
+            )
         if self.negative_balance_enabled and self.negative_balance_limit_minor == 0:
             raise FieldInvalid(
                 "Say how far below zero a wallet may go when you enable negative balances.",

@@ -89,7 +89,7 @@ def pay(
     """End a request as paid: what it held is captured and leaves the wallet. Raises `WalletFrozen`."""
     _require_open(withdrawal)
     if draft.wallet.status is WalletStatus.FROZEN:
-        raise WalletFrozen
+        raise WalletFrozen(field=("withdrawalId",))
     explanation = Explanation(
         TransactionKind.WITHDRAWAL, actor, note or f"Withdrawal {withdrawal.reference} paid out"
     )

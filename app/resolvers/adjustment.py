@@ -1,9 +1,11 @@
 """Adjustments of balances."""
 
+from typing import Annotated
+
 from app.context import AppInfo
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.filters import wallet_ref
-from app.schema.types.inputs import AdjustBalanceInput
+from app.schema.types.inputs import INPUT, AdjustBalanceInput
 from app.schema.types.node import decode_id
 from app.schema.types.payloads import AdjustBalancePayload
 from app.schema.types.transaction import Transaction
@@ -13,7 +15,10 @@ from app.services.adjustment import AdjustmentRequest
 
 
 @answering(AdjustBalancePayload)
-async def adjust_balance(info: AppInfo, input: AdjustBalanceInput) -> AdjustBalancePayload:  # noqa: A002
+async def adjust_balance(
+    info: AppInfo,
+    input: Annotated[AdjustBalanceInput, INPUT],  # noqa: A002
+) -> AdjustBalancePayload:
     """Post an adjustment."""
     corrects = None
     if input.corrects is not None:

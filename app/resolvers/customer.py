@@ -10,7 +10,7 @@ from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.customer import Customer, CustomerSelector, CustomerSort, CustomerSortField
-from app.schema.types.inputs import RegisterCustomerInput, UpdateCustomerInput
+from app.schema.types.inputs import INPUT, RegisterCustomerInput, UpdateCustomerInput
 from app.schema.types.node import decode_id
 from app.schema.types.payloads import RegisterCustomerPayload, UpdateCustomerPayload
 from app.schema.types.sort import SortDirection
@@ -26,7 +26,9 @@ async def customer(
     if by.id is not strawberry.UNSET and by.id is not None:
         row = await customers.find(customer_id=decode_id(by.id, "Customer", field=("by", "id")))
     else:
-        row = await customers.find(external_id=customers.check_external_id(str(by.store_customer_id)))
+        row = await customers.find(
+            external_id=customers.check_external_id(str(by.store_customer_id), field="by.storeCustomerId")
+        )
     principal = info.context.principal
     if row is None or not (principal.may(Capability.CUSTOMERS_READ) or principal.owns(row.external_id)):
         return None
@@ -61,7 +63,10 @@ async def list_customers(
 
 
 @answering(RegisterCustomerPayload)
-async def register_customer(info: AppInfo, input: RegisterCustomerInput) -> RegisterCustomerPayload:  # noqa: A002
+async def register_customer(
+    info: AppInfo,
+    input: Annotated[RegisterCustomerInput, INPUT],  # noqa: A002
+) -> RegisterCustomerPayload:
     """Make a customer known."""
     done = await customers.register(
         info.context.runtime.writer,
@@ -75,7 +80,10 @@ async def register_customer(info: AppInfo, input: RegisterCustomerInput) -> Regi
 
 
 @answering(UpdateCustomerPayload)
-async def update_customer(info: AppInfo, input: UpdateCustomerInput) -> UpdateCustomerPayload:  # noqa: A002
+async def update_customer(
+    info: AppInfo,
+    input: Annotated[UpdateCustomerInput, INPUT],  # noqa: A002
+) -> UpdateCustomerPayload:
     """Take over a customer's new name or e-mail."""
     done = await customers.update(
         info.context.runtime.writer,

@@ -33,7 +33,7 @@ async def node(info: AppInfo, id: Id) -> Node | None:  # noqa: A002
 async def nodes(info: AppInfo, ids: Ids) -> list[Node | None]:
     """Fetch several objects again, in the order of their ids; what isn't there is null."""
     if len(ids) > PAGE_MAX:
-        raise FieldInvalid(f"At most {PAGE_MAX} ids at once.", field=("ids",))
+        raise FieldInvalid(f"Send at most {PAGE_MAX} ids at once.", field=("ids",))
     # One after the other would be a statement each: the loaders gather what is asked for together.
     return list(await asyncio.gather(*(node(info, one) for one in ids)))
 

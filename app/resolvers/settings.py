@@ -1,13 +1,13 @@
 """The store's own settings."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from app.context import AppInfo
-from app.domain.errors import CurrencyMismatch, FieldInvalid
+from app.domain.errors import CurrencyMismatch, FieldInvalid, NoteTooShort
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
-from app.domain.note import NOTE_MIN, check_text
+from app.domain.note import NOTE_MIN, check_remark
 from app.resolvers.answering import answering, optional_key
-from app.schema.types.inputs import UpdateSettingsInput
+from app.schema.types.inputs import INPUT, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
 from app.schema.types.payloads import UpdateSettingsPayload
 from app.schema.types.settings import Settings, settings_type
@@ -21,12 +21,17 @@ async def settings(info: AppInfo) -> Settings:
 
 
 @answering(UpdateSettingsPayload)
-async def update_settings(info: AppInfo, input: UpdateSettingsInput) -> UpdateSettingsPayload:  # noqa: A002
+async def update_settings(
+    info: AppInfo,
+    input: Annotated[UpdateSettingsInput, INPUT],  # noqa: A002
+) -> UpdateSettingsPayload:
     """Write a new version of the settings."""
     currency = info.context.runtime.settings.currency
-    note = check_text(input.note, field="note", length_max=1000, lines=True)
+    note = check_remark(input.note)
     if len(note) < NOTE_MIN:
-        raise FieldInvalid("Say in a few words why the settings change.", field=("note",))
+        raise NoteTooShort(
+            "The note is too short. Say in a few words why the settings change.", field=("note",)
+        )
     found = await store_settings.update(
         info.context.runtime.writer,
         info.context.principal.actor,
@@ -54,10 +59,12 @@ def _minor(given: MoneyInput | None, currency: str, field: str) -> int | None:
         return None
     if given.currency != currency:
         raise CurrencyMismatch(given=given.currency, wallet=currency, field=(field, "currency"))
-    amount_minor = parse_signed(given.amount, currency_of(currency))
+    known = currency_of(currency)
+    amount_minor = parse_signed(given.amount, known, field=(field, "amount"))
     if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
         raise FieldInvalid(
-            "This amount can't be used here: it is negative or too large.", field=(field, "amount")
+            f"This amount is negative or too large. Choose from 0 to {known.display(AMOUNT_MAX_MINOR)}.",
+            field=(field, "amount"),
         )
     return amount_minor
 

@@ -9,7 +9,7 @@ from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.filters import wallet_filter, wallet_ref
-from app.schema.types.inputs import FreezeWalletInput, UnfreezeWalletInput
+from app.schema.types.inputs import INPUT, FreezeWalletInput, UnfreezeWalletInput
 from app.schema.types.payloads import FreezeWalletPayload, UnfreezeWalletPayload
 from app.schema.types.sort import SortDirection
 from app.schema.types.wallet import (
@@ -63,7 +63,10 @@ async def list_wallets(
 
 
 @answering(FreezeWalletPayload)
-async def freeze_wallet(info: AppInfo, input: FreezeWalletInput) -> FreezeWalletPayload:  # noqa: A002
+async def freeze_wallet(
+    info: AppInfo,
+    input: Annotated[FreezeWalletInput, INPUT],  # noqa: A002
+) -> FreezeWalletPayload:
     """Stop a wallet."""
     context = info.context
     row = await wallets.freeze(
@@ -77,7 +80,10 @@ async def freeze_wallet(info: AppInfo, input: FreezeWalletInput) -> FreezeWallet
 
 
 @answering(UnfreezeWalletPayload)
-async def unfreeze_wallet(info: AppInfo, input: UnfreezeWalletInput) -> UnfreezeWalletPayload:  # noqa: A002
+async def unfreeze_wallet(
+    info: AppInfo,
+    input: Annotated[UnfreezeWalletInput, INPUT],  # noqa: A002
+) -> UnfreezeWalletPayload:
     """Let a wallet go again."""
     context = info.context
     row = await wallets.unfreeze(

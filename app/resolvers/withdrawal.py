@@ -12,6 +12,7 @@ from app.resolvers.answering import answering, checked_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
 from app.schema.types.filters import texts, wallet_ref
 from app.schema.types.inputs import (
+    INPUT,
     CancelWithdrawalInput,
     MarkWithdrawalPaidInput,
     RejectWithdrawalInput,
@@ -54,7 +55,7 @@ async def list_withdrawals(
 @answering(RequestWithdrawalPayload)
 async def request_withdrawal(
     info: AppInfo,
-    input: RequestWithdrawalInput,  # noqa: A002
+    input: Annotated[RequestWithdrawalInput, INPUT],  # noqa: A002
 ) -> RequestWithdrawalPayload:
     """Ask to be paid out."""
     done = await withdrawals.request(
@@ -70,7 +71,10 @@ async def request_withdrawal(
 
 
 @answering(CancelWithdrawalPayload)
-async def cancel_withdrawal(info: AppInfo, input: CancelWithdrawalInput) -> CancelWithdrawalPayload:  # noqa: A002
+async def cancel_withdrawal(
+    info: AppInfo,
+    input: Annotated[CancelWithdrawalInput, INPUT],  # noqa: A002
+) -> CancelWithdrawalPayload:
     """Take a request back."""
     done = await withdrawals.cancel(
         info.context.runtime.writer,
@@ -82,7 +86,10 @@ async def cancel_withdrawal(info: AppInfo, input: CancelWithdrawalInput) -> Canc
 
 
 @answering(RejectWithdrawalPayload)
-async def reject_withdrawal(info: AppInfo, input: RejectWithdrawalInput) -> RejectWithdrawalPayload:  # noqa: A002
+async def reject_withdrawal(
+    info: AppInfo,
+    input: Annotated[RejectWithdrawalInput, INPUT],  # noqa: A002
+) -> RejectWithdrawalPayload:
     """Refuse a request."""
     done = await withdrawals.reject(
         info.context.runtime.writer,
@@ -97,7 +104,7 @@ async def reject_withdrawal(info: AppInfo, input: RejectWithdrawalInput) -> Reje
 @answering(MarkWithdrawalPaidPayload)
 async def mark_withdrawal_paid(
     info: AppInfo,
-    input: MarkWithdrawalPaidInput,  # noqa: A002
+    input: Annotated[MarkWithdrawalPaidInput, INPUT],  # noqa: A002
 ) -> MarkWithdrawalPaidPayload:
     """Write down that the money was sent."""
     done = await withdrawals.mark_paid(

@@ -176,7 +176,10 @@ class Plot:
 
     def gets_promotion(self, day: int) -> None:
         """The store gives bonus money, which expires."""
-        code, amount, lasts_days = self.chance.choice(_CAMPAIGNS)
+        self.redeems_coupon(day, *self.chance.choice(_CAMPAIGNS))
+
+    def redeems_coupon(self, day: int, code: str, amount: int, lasts_days: int) -> None:
+        """The customer redeems a coupon for bonus money."""
         explanation = explained(TransactionKind.PROMOTION, CAMPAIGNS, f"Coupon {code} redeemed")
         self._gets_promo(day, "redeemCoupon", amount * self._unit, explanation, lasts_days)
 
@@ -361,13 +364,17 @@ def _demo(plot: Plot) -> None:
     plot.withdraws(220, WithdrawalStatus.CANCELLED)
     plot.withdraws(140, WithdrawalStatus.REJECTED)
     plot.tops_up(58, 15_000, 20_000)
+    # Nothing is bought while it lasts, so that it expires.
+    plot.redeems_coupon(56, "FLASH12", 1_200, 14)
     plot.redeems_gift_card(45)
     plot.is_adjusted_wrongly(32)
     plot.buys(26, 2_000, 4_000)
     plot.is_adjusted(15)
-    plot.gets_promotion(9)
-    plot.tops_up(6, 8_000, 9_000)
-    plot.buys(4, 1_500, 3_500)
+    plot.tops_up(9, 8_000, 9_000)
+    plot.buys(7, 1_500, 3_500)
+    # The last purchase is past: what came after it is still there, so that every kind of value shows.
+    plot.redeems_gift_card(5)
+    plot.gets_promotion(4)
     plot.withdraws(2, WithdrawalStatus.REQUESTED, 2_500, 2_500)
 
 
@@ -375,11 +382,15 @@ _KINDS = (_newcomer, _spender, _sleeper, _regular, _loyal, _collector, _withdraw
 _WEIGHTS = (8, 11, 13, 36, 14, 5, 8, 5)
 
 
+def unit_of(exponent: int) -> int:
+    """Return what a hundredth is: prices are thought up as 25.00 dollars, which stay, 2500 yen or 25.000 dinars."""
+    return int(10 ** max(0, exponent - 2))
+
+
 def tell(exponent: int) -> list[Event]:
     """Return all events in the order in which they happen, with amounts for a currency of so many decimals."""
-    # Prices are thought up in hundredths: 25.00 dollars stay, yen become 2500, dinars 25.000.
-    unit = 10 ** max(0, exponent - 2)
-    events = []
+    unit = unit_of(exponent)
+    events: list[Event] = []
     for person in people():
         plot = Plot(person, unit)
         kind = (

@@ -7,19 +7,19 @@ from tortoise.queryset import QuerySet
 
 from app.domain.access import Actor
 from app.domain.customer import fold
-from app.domain.errors import FieldInvalid
+from app.domain.errors import FieldInvalid, NotFound
 from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
-from app.models.paging import Sort, fetch_page, time_value
+from app.models.paging import Sort, fetch_page, text_value, time_value
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import customer_of, wallet_of
 from app.services.ledger.writer import Writer
 
 SORTS = {
-    "NAME": Sort("NAME", "name", lambda row: row.name, str),
+    "NAME": Sort("NAME", "name", lambda row: row.name, text_value),
     "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value),
 }
 """The orders that a list of customers comes in."""
@@ -41,7 +41,9 @@ class Registered:
 def search(query: QuerySet[Customer], text: str, *, path: str = "") -> QuerySet[Customer]:
     """Narrow a query to the customers whose name, e-mail or store id holds every word, without regard to case."""
     if len(text) > SEARCH_MAX:
-        raise FieldInvalid(f"A search has at most {SEARCH_MAX} characters.", field=("search",))
+        raise FieldInvalid(
+            f"A search has at most {SEARCH_MAX} characters. Shorten it and try again.", field=("search",)
+        )
     for word in fold(check_text(text, field="search", length_max=SEARCH_MAX)).split():
         query = query.filter(**{f"{path}search_text__contains": word})
     return query
@@ -92,9 +94,12 @@ async def update(
     idempotency_key: str | None,
 ) -> Registered:
     """Take over a known customer's new name or e-mail; what isn't said stays. Raises `NotFound`."""
-    return await _write(
-        writer, actor, "updateCustomer", external_id, name, email, idempotency_key, opens=False
-    )
+    try:
+        return await _write(
+            writer, actor, "updateCustomer", external_id, name, email, idempotency_key, opens=False
+        )
+    except NotFound:
+        raise NotFound("customer", field=("storeCustomerId",)) from None
 
 
 async def _write(  # noqa: PLR0917 — the two public functions name everything
@@ -145,7 +150,8 @@ def check_external_id(text: str, *, field: str = "storeCustomerId") -> str:
     kept = check_text(text, field=field, length_max=EXTERNAL_ID_MAX)
     if not kept:
         raise FieldInvalid(
-            "The store's customer id is empty. Give the id that the store knows.", field=(field,)
+            "The store's customer id is empty. Give the id that the store knows.",
+            field=tuple(field.split(".")),
         )
     return kept
 

@@ -1,12 +1,9 @@
 """A customer asks to be paid out; the store decides."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from aiodataloader import DataLoader
-from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from app.domain import withdrawal as rules
@@ -14,17 +11,16 @@ from app.domain.access import Capability, Principal
 from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
 from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
-from app.domain.note import check_note, check_text
+from app.domain.note import check_note, check_remark, check_text
 from app.domain.page import Page, PageRequest
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
-from app.models.paging import Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import wallet_of, withdrawal_of
 from app.services.ledger.writer import Writer
 
-NOTE_MAX = 1000
 PAYOUT_REFERENCE_MAX = 128
 
 
@@ -56,40 +52,18 @@ async def page_of(query: QuerySet[WithdrawalModel], page: PageRequest) -> Page[W
     return await fetch_page(query, SORT, page)
 
 
-class WithdrawalPages(DataLoader[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]]):
-    """Pages of wallets' withdrawals, newest first: one statement for all wallets that are asked the same."""
-
-    async def batch_load_fn(
-        self, keys: list[tuple[UUID, Statuses, PageRequest]]
-    ) -> list[Page[WithdrawalModel]]:
-        """Load the pages, by (wallet id, statuses, page)."""
-        asked: dict[tuple[Statuses, PageRequest], list[UUID]] = defaultdict(list)
-        for wallet_id, statuses, page in keys:
-            asked[statuses, page].append(wallet_id)
-        found: dict[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]] = {}
-        for (statuses, page), wallet_ids in asked.items():
-            pages = await fetch_pages(
-                withdrawals(statuses), SORT, page, partition="wallet_id", keys=wallet_ids
-            )
-            for wallet_id, one in zip(wallet_ids, pages, strict=True):
-                found[wallet_id, statuses, page] = one
-        return [found[key] for key in keys]
+Pages = PageLoader[Statuses, WithdrawalModel]
+Counts = CountLoader[Statuses]
 
 
-class WithdrawalCounts(DataLoader[tuple[UUID, Statuses], int]):
-    """How many withdrawals a wallet has in given states."""
+def pages() -> Pages:
+    """Return a loader of pages of wallets' withdrawals, newest first."""
+    return PageLoader(withdrawals, SORT, partition="wallet_id")
 
-    async def batch_load_fn(self, keys: list[tuple[UUID, Statuses]]) -> list[int]:
-        """Count, by (wallet id, statuses)."""
-        asked: dict[Statuses, list[UUID]] = defaultdict(list)
-        for wallet_id, statuses in keys:
-            asked[statuses].append(wallet_id)
-        found: dict[tuple[UUID, Statuses], int] = {}
-        for statuses, wallet_ids in asked.items():
-            query = withdrawals(statuses).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
-            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
-                found[row["wallet_id"], statuses] = row["number"]
-        return [found.get(key, 0) for key in keys]
+
+def counts() -> Counts:
+    """Return a loader of how many withdrawals wallets have."""
+    return CountLoader(withdrawals, partition="wallet_id")
 
 
 async def request(
@@ -108,11 +82,11 @@ async def request(
     refusal of the input.
     """
     amount_minor = parse_amount(amount, currency_of(currency), field=("amount", "amount"))
-    note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+    note = check_remark(note)
     actor = principal.actor
 
     def decide(draft: Draft) -> Withdrawal:
-        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "wallet")
+        _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
         if draft.wallet.currency != currency:
             raise CurrencyMismatch(given=currency, wallet=draft.wallet.currency)
         return rules.request(draft, amount_minor, note=note, actor=actor)
@@ -128,7 +102,7 @@ async def cancel(
     """Take a request back. Raises `NotFound` or `WithdrawalNotOpen`."""
 
     def decide(draft: Draft) -> Withdrawal:
-        _require_mine_or(Capability.WITHDRAWALS_REQUEST, principal, draft, "withdrawal")
+        _require_mine(principal, draft, _no_withdrawal())
         withdrawal = draft.row(Withdrawal, withdrawal_id)
         return rules.give_back(
             draft, withdrawal, WithdrawalStatus.CANCELLED, note=None, actor=principal.actor
@@ -169,7 +143,7 @@ async def mark_paid(
             payout_reference, field="payoutReference", length_max=PAYOUT_REFERENCE_MAX
         )
     if note is not None:
-        note = check_text(note, field="note", length_max=NOTE_MAX, lines=True)
+        note = check_remark(note)
 
     def decide(draft: Draft) -> Withdrawal:
         _require_others(principal, draft)
@@ -184,14 +158,18 @@ async def mark_paid(
     )
 
 
-def _require_mine_or(capability: Capability, principal: Principal, draft: Draft, what: str) -> None:
-    if not (principal.owns(draft.customer.external_id) or principal.may(capability)):
-        raise NotFound(what, field=(what,))
+def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None:
+    if not (principal.owns(draft.customer.external_id) or principal.may(Capability.WITHDRAWALS_REQUEST)):
+        raise refusal
+
+
+def _no_withdrawal() -> NotFound:
+    return NotFound("withdrawal", field=("withdrawalId",))
 
 
 def _require_others(principal: Principal, draft: Draft) -> None:
     if principal.owns(draft.customer.external_id):
-        raise OwnWallet
+        raise OwnWallet(field=("withdrawalId",))
 
 
 async def _decide(  # noqa: PLR0917 — the public functions name everything
@@ -206,7 +184,7 @@ async def _decide(  # noqa: PLR0917 — the public functions name everything
     # Wallet and hold of a withdrawal never change, so they may be read before the wallet is locked.
     found = await WithdrawalModel.get_or_none(id=withdrawal_id)
     if found is None:
-        raise NotFound("withdrawal", field=("withdrawal",))
+        raise _no_withdrawal()
     actor = principal.actor
     request_content = {"withdrawal": str(withdrawal_id), **content}
     claim = IdempotencyClaim.of(actor, idempotency_key, command, request_content)

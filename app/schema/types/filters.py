@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import strawberry
 
 from app.domain.access import Principal
-from app.domain.errors import AmountTooPrecise, FieldInvalid
+from app.domain.errors import FieldInvalid
 from app.domain.money import currency_of, parse_signed
 from app.schema.types.enums import Capability
 from app.schema.types.money import AmountRange
@@ -29,22 +29,19 @@ def bounds_minor(range_: AmountRange | None, currency: str, field: str) -> tuple
     if range_ is None:
         return None, None
     known = currency_of(currency)
-    found: list[int | None] = []
-    for name in ("min", "max"):
-        text = getattr(range_, name)
-        try:
-            found.append(None if text is None else parse_signed(text, known))
-        except AmountTooPrecise as error:
-            raise FieldInvalid(error.message, field=(field, name)) from None
-    return found[0], found[1]
+    low, high = (
+        None if text is None else parse_signed(text, known, field=("filter", field, name))
+        for name, text in (("min", range_.min), ("max", range_.max))
+    )
+    return low, high
 
 
 def texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
-    """Return the values of a list as the services take them, or raise `FieldInvalid` for too many."""
+    """Return the values of a list as the services take them, or raise `FieldInvalid`; `field` is written with dots."""
     if values is None:
         return None
     if len(values) > LIST_MAX:
-        raise FieldInvalid(f"At most {LIST_MAX} values.", field=(field,))
+        raise FieldInvalid(f"Send at most {LIST_MAX} values.", field=tuple(field.split(".")))
     return tuple(str(value) for value in values)
 
 
@@ -53,17 +50,17 @@ def transaction_filter(given: TransactionFilter | None, currency: str, principal
     if given is None:
         return Transactions()
     if given.actor_id is not None and not principal.may(Capability.WALLETS_READ):
-        raise FieldInvalid("Only staff can filter by actor.", field=("filter", "actorId"))
+        raise FieldInvalid("Only staff can filter by actor. Leave it out.", field=("filter", "actorId"))
     low, high = bounds_minor(given.amount, currency, "amount")
     created = given.created
     return Transactions(
-        kinds=texts(given.kinds, "kinds"),
+        kinds=texts(given.kinds, "filter.kinds"),
         direction=given.direction,
-        buckets=texts(given.buckets, "buckets"),
+        buckets=texts(given.buckets, "filter.buckets"),
         created_from=created.from_ if created else None,
         created_to=created.to if created else None,
         actor_id=given.actor_id,
-        reasons=texts(given.reasons, "reasons"),
+        reasons=texts(given.reasons, "filter.reasons"),
         amount_min_minor=low,
         amount_max_minor=high,
         search=given.search,
@@ -85,7 +82,7 @@ def wallet_filter(given: "WalletFilter | None", search: str | None, currency: st
         last_activity_from=activity.from_ if activity else None,
         last_activity_to=activity.to if activity else None,
         last_activity_before=before,
-        statuses=texts(given.statuses, "statuses"),
+        statuses=texts(given.statuses, "filter.statuses"),
     )
 
 
@@ -95,4 +92,6 @@ def wallet_ref(selector: "WalletSelector", *, field: str = "wallet") -> WalletRe
         return WalletRef(wallet_id=decode_id(selector.id, "Wallet", field=(field, "id")))
     if selector.customer_id is not strawberry.UNSET and selector.customer_id is not None:
         return WalletRef(customer_id=decode_id(selector.customer_id, "Customer", field=(field, "customerId")))
-    return WalletRef(external_id=check_external_id(str(selector.store_customer_id), field="storeCustomerId"))
+    return WalletRef(
+        external_id=check_external_id(str(selector.store_customer_id), field=f"{field}.storeCustomerId")
+    )

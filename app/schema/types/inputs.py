@@ -18,6 +18,9 @@ NOTE = (
 )
 SEEN_NOTE = f"{NOTE} The customer can see it."
 
+INPUT = strawberry.argument(description="What is asked for.")
+"""What every mutation says of its one argument."""
+
 
 @strawberry.input(description="An adjustment of a balance by staff.")
 class AdjustBalanceInput:

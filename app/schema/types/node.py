@@ -37,7 +37,9 @@ def decode_id(text: str, type_name: str, *, field: tuple[str, ...] = ("id",)) ->
     """Return the row's id from a global id of that type, or raise `FieldInvalid`."""
     found, row_id = decode_any_id(text, field=field)
     if found != type_name:
-        raise FieldInvalid(f"This id names another type of object, not a {type_name}.", field=field)
+        raise FieldInvalid(
+            f"This id names another type of object. Give the id of a {type_name}.", field=field
+        )
     return row_id
 
 

@@ -153,7 +153,9 @@ class Wallet(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        filter: TransactionFilter | None = None,  # noqa: A002 — the argument's name in the API
+        filter: Annotated[  # noqa: A002 — the argument's name in the API
+            TransactionFilter | None, strawberry.argument(description="What the history is narrowed to.")
+        ] = None,
     ) -> Connection[Transaction]:
         """Load a page of the history."""
         context = info.context
@@ -181,7 +183,7 @@ class Wallet(Node):
         """Load a page of the withdrawals."""
         context = info.context
         wanted = texts(statuses, "statuses")
-        page = await context.withdrawals.load(
+        page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
         return connection(

@@ -11,7 +11,7 @@ import orjson
 
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
-from app.domain.ledger import Desk, Draft, Mint, Row, WalletChange, WalletState
+from app.domain.ledger import Desk, Draft, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.settings import SettingsChange, StoreSettings
 from app.services.ledger import records, tables
 from app.services.ledger.command import (
@@ -138,12 +138,19 @@ class Batch:
         return found
 
     async def _lock(self, ids: set[UUID]) -> None:
+        fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
             wallet = records.read_wallet(row)
             state = self._known.states.get(wallet.id)
-            if state is None or state.wallet.version != wallet.version:
-                state = WalletState(wallet, records.read_customer(row, "c_"))
-            self._enter(state)
+            if state is not None and state.wallet.version == wallet.version:
+                self._enter(state)
+            else:
+                fresh[wallet.customer_id] = wallet
+        if fresh:
+            # Read under the lock: what was read before it may have changed while we waited.
+            for row in await self._session.select("SELECT * FROM customers WHERE id IN {ids}", fresh):
+                customer = records.read_customer(row)
+                self._enter(WalletState(fresh[customer.id], customer))
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state

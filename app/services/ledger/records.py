@@ -45,15 +45,15 @@ def read_json(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, str | bytes) else value
 
 
-def read_customer(row: DatabaseRow, prefix: str = "") -> Customer:
-    """Read a customer; with a prefix, out of a row that a join made."""
+def read_customer(row: DatabaseRow) -> Customer:
+    """Read a customer."""
     return Customer(
-        read_uuid(row[prefix + "id"]),
-        row[prefix + "external_id"],
-        row[prefix + "name"],
-        row[prefix + "email"],
-        read_time(row[prefix + "created_at"]),
-        read_time(row[prefix + "updated_at"]),
+        read_uuid(row["id"]),
+        row["external_id"],
+        row["name"],
+        row["email"],
+        read_time(row["created_at"]),
+        read_time(row["updated_at"]),
     )
 
 

@@ -5,7 +5,7 @@ SQLite one `executemany`), whatever the batch holds.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -27,7 +27,7 @@ class Session(Protocol):
         """Select with one set of ids (or texts), written `{ids}` where the statement compares with them."""
 
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
-        """Lock the wallets in id order and return them joined with their customers (`c_…`)."""
+        """Lock the wallets in id order and return them."""
 
     async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert the rows."""
@@ -42,12 +42,9 @@ class Session(Protocol):
         """Tell the other processes at commit, where the database can."""
 
 
-_LOCK = """
-SELECT w.*, c.id AS c_id, c.external_id AS c_external_id, c.name AS c_name, c.email AS c_email,
-       c.created_at AS c_created_at, c.updated_at AS c_updated_at
-FROM wallets w JOIN customers c ON c.id = w.customer_id
-WHERE w.id IN {ids} ORDER BY w.id
-"""
+# Nothing is joined here: after a wait PostgreSQL reads the locked rows anew, and those that they are joined with
+# as they were before it.
+_LOCK = "SELECT * FROM wallets WHERE id IN {ids} ORDER BY id"
 
 
 class PostgresSession:
@@ -65,7 +62,7 @@ class PostgresSession:
         """See `Session`."""
         # The wallet's row is the lock. Every process takes its locks in id order, so two batches that share
         # wallets wait for each other instead of ending in a deadlock.
-        return await self.select(_LOCK + " FOR UPDATE OF w", ids)
+        return await self.select(_LOCK + " FOR UPDATE", ids)
 
     async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """See `Session`."""
@@ -152,7 +149,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        return value.isoformat(" ")
+        # In UTC, whatever zone a caller wrote it in: SQLite compares times as the texts that they are.
+        return value.astimezone(UTC).isoformat(" ")
     return value
 
 

@@ -10,27 +10,20 @@ asked for again by its key.
 """
 
 import asyncio
-import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import uniform
 from time import monotonic
 
-import asyncpg
 import structlog
-from tortoise.exceptions import (
-    DBConnectionError,
-    IntegrityError,
-    OperationalError,
-    TransactionManagementError,
-)
 from tortoise.transactions import in_transaction
 
 from app.domain.ledger import Mint, WalletChange
 from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
+from app.services.ledger.failure import Failure, failure_of
 from app.services.ledger.store import WRITER, session_over
 
 log = structlog.get_logger("coffer.ledger")
@@ -39,38 +32,13 @@ KNOWN_WALLETS_MAX = 10_000
 """Wallets whose state is kept from batch to batch."""
 
 TRIES_MAX = 6
-"""How often a single command is tried when the database keeps failing under it."""
+"""How often a batch is tried while the database is away."""
+
+RACES_MAX = 3
+"""How often a single command is tried when others were quicker."""
 
 RETRY_DELAY_S = 0.05
 """The first pause between tries; it doubles, with jitter, up to two seconds."""
-
-RACES_MAX = 3
-"""How often a single command is tried when a row that it inserts is there already: others make the same one."""
-
-TRANSIENT = (
-    DBConnectionError,
-    TransactionManagementError,
-    sqlite3.OperationalError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    OSError,
-)
-"""Failures that say nothing about a command: a lost connection, a busy or stopping database."""
-
-
-def tries_max(error: Exception) -> int:
-    """Return how often a command is tried that fails like this: once when trying again can't help."""
-    # Tortoise wraps what the drivers raise, and SQLite's name for "busy" is PostgreSQL's for "wrong statement".
-    cause = error.args[0] if isinstance(error, IntegrityError | OperationalError) and error.args else error
-    if isinstance(cause, sqlite3.IntegrityError | asyncpg.UniqueViolationError):
-        return RACES_MAX
-    return TRIES_MAX if isinstance(cause, TRANSIENT) else 1
 
 
 class Overloaded(Exception):
@@ -175,48 +143,66 @@ class Writer:
         return await pending.answer
 
     async def _run(self) -> None:
-        while True:
-            if not self._queue:
-                if self._stopping:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            count = min(len(self._queue), self._batch_size_max)
-            batch = [self._queue.popleft() for _ in range(count)]
-            self.batch_sizes.append(count)
-            started_s = monotonic()
-            try:
-                await self._work(batch)
-            except Exception as error:
-                # The writer outlives whatever happens to one batch.
-                log.exception("batch failed", size=count)
-                _reply_to_all(batch, error)
-            self._on_batch(count, monotonic() - started_s)
+        batch: list[_Pending] = []
+        try:
+            while self._queue or not self._stopping:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                count = min(len(self._queue), self._batch_size_max)
+                batch = [self._queue.popleft() for _ in range(count)]
+                self.batch_sizes.append(count)
+                started_s = monotonic()
+                try:
+                    await self._work(batch)
+                except Exception as error:
+                    # The writer outlives whatever happens to one batch.
+                    log.exception("batch failed", size=count)
+                    for pending in batch:
+                        pending.reply(error)
+                self._on_batch(count, monotonic() - started_s)
+        finally:
+            # Somebody still waits only when this task was cancelled: of its batch nobody knows the outcome.
+            _reply_to_all(batch, LedgerUnavailable)
+            _reply_to_all(self._queue, NotAccepting)
+            self._queue.clear()
 
     async def _work(self, batch: list[_Pending], attempt: int = 1) -> None:
-        """Run a batch; when it fails for a reason that no command explains, split it and try again."""
+        """Run a batch; when it fails, try it again or split it, down to the command that is to blame."""
         try:
             answers, changes = await self._transact([pending.command for pending in batch])
         except Exception as error:
-            tries = tries_max(error)
-            if attempt < (min(tries, 2) if len(batch) > 1 else tries):
-                await self._pause(attempt, error)
-                await self._work(batch, attempt + 1)
-            elif len(batch) > 1:
-                middle = len(batch) // 2
-                await self._work(batch[:middle])
-                await self._work(batch[middle:])
-            elif tries > 1:
-                log.exception("ledger unavailable", command=batch[0].command.name)
-                batch[0].reply(LedgerUnavailable())
-            else:
-                batch[0].reply(error)
+            await self._recover(batch, attempt, error)
             return
         for pending, answer in zip(batch, answers, strict=True):
             pending.reply(answer)
         if changes:
+            self._tell(changes)
+
+    async def _recover(self, batch: list[_Pending], attempt: int, error: Exception) -> None:
+        failure, single = failure_of(error), len(batch) == 1
+        # Only what a command can explain is worth taking the batch to pieces; a lost connection is not.
+        tries = {Failure.UNREACHABLE: TRIES_MAX, Failure.RACE: RACES_MAX if single else 2, Failure.DEFECT: 1}
+        if attempt < tries[failure]:
+            await self._pause(attempt, error)
+            await self._work(batch, attempt + 1)
+        elif failure is Failure.UNREACHABLE:
+            log.error("ledger unavailable", size=len(batch), error=repr(error))
+            _reply_to_all(batch, LedgerUnavailable)
+        elif not single:
+            middle = len(batch) // 2
+            await self._work(batch[:middle])
+            await self._work(batch[middle:])
+        else:
+            batch[0].reply(LedgerUnavailable() if failure is Failure.RACE else error)
+
+    def _tell(self, changes: Sequence[WalletChange]) -> None:
+        try:
             self._publish(changes)
+        except Exception:
+            # What is committed stands, and the rest of the batch waits: a listener harms neither.
+            log.exception("changes could not be told", wallets=len(changes))
 
     async def _transact(
         self, commands: list[Command | DeskCommand]
@@ -254,6 +240,6 @@ class Writer:
         await asyncio.sleep(min(2.0, RETRY_DELAY_S * 2 ** (attempt - 1)) * uniform(0.5, 1.5))  # noqa: S311 — jitter
 
 
-def _reply_to_all(batch: list[_Pending], error: Exception) -> None:
+def _reply_to_all(batch: Iterable[_Pending], error: type[Exception]) -> None:
     for pending in batch:
-        pending.reply(error)
+        pending.reply(error())

@@ -103,8 +103,12 @@ class Report:
 
     def as_data(self) -> dict[str, Any]:
         """Return the report as plain data, for JSON."""
+        # PostgreSQL's driver gives ids of a class of its own, which JSON encoders refuse.
+        faults = [
+            asdict(fault) | {"wallet_id": fault.wallet_id and str(fault.wallet_id)} for fault in self.faults
+        ]
         totals = [asdict(total) | {"difference_minor": total.difference_minor} for total in self.totals]
-        return asdict(self) | {"totals": totals, "is_clean": self.is_clean}
+        return asdict(self) | {"faults": faults, "totals": totals, "is_clean": self.is_clean}
 
 
 @dataclass(slots=True)

@@ -1,0 +1,56 @@
+"""What a failed batch means: whether it is worth another try, and whether one of its commands is to blame."""
+
+import sqlite3
+from enum import Enum, auto
+
+import asyncpg
+from tortoise.exceptions import DBConnectionError, OperationalError, TransactionManagementError
+
+
+class Failure(Enum):
+    """Why a batch failed."""
+
+    UNREACHABLE = auto()
+    """The database is away or too busy: no command is to blame, and all of them are worth another try."""
+    RACE = auto()
+    """Another process was quicker (a new row, a lock): the next try sees what it did."""
+    DEFECT = auto()
+    """Something in the batch can't be loaded, decided or stored, and never will be."""
+
+
+_RACES = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+_RACES_SQLITE = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
+_UNREACHABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
+    asyncpg.InvalidTransactionStateError,  # read-only after a failover
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    sqlite3.OperationalError,  # busy, disk full
+    DBConnectionError,
+    TransactionManagementError,
+    OSError,  # ConnectionError and TimeoutError are among them
+)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Tell what a batch's error means."""
+    # Tortoise wraps the driver's error, and lumps a text that is too long together with a full disk.
+    driver = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    if isinstance(driver, _RACES):
+        return Failure.RACE
+    if isinstance(driver, sqlite3.IntegrityError) and driver.sqlite_errorname in _RACES_SQLITE:
+        return Failure.RACE
+    if isinstance(driver, ValueError | TypeError):
+        # The driver could not encode an argument: an InterfaceError too, and yet nobody's connection is lost.
+        return Failure.DEFECT
+    if isinstance(driver, _UNREACHABLE) or type(driver) is OperationalError:
+        return Failure.UNREACHABLE
+    return Failure.DEFECT

@@ -1,0 +1,1 @@
+"""Programs that measure the server, and that try to break it."""

@@ -1,0 +1,57 @@
+"""One application for each module and database; what a test needs of its own, it makes under a fresh name."""
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.api.store import Store, opened
+from tests.postgres import PostgresServer
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Pools belong to the loop that opened them, so a module's tests share one."""
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and item.path.parent == HERE
+            and iscoroutinefunction(item.function)
+        ):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Every module runs on both databases."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def module_database_url(
+    dialect: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database with all tables and no rows, for one module."""
+    if dialect == "sqlite":
+        path = tmp_path_factory.mktemp("api") / "coffer.sqlite3"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = f"coffer_api_{secrets.token_hex(6)}"
+    server.create_database(name, request.getfixturevalue("migrated_postgres"))
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(module_database_url: str, dialect: str) -> AsyncIterator[Store]:
+    """The store, open for one module."""
+    async with opened(module_database_url, dialect) as store:
+        yield store

@@ -1,0 +1,504 @@
+"""Every mutation: how it is asked rightly, who may, and each refusal that it can give."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.schema.types.node import encode_id
+from tests.api.store import (
+    ADMINISTRATOR,
+    NOTE,
+    Caller,
+    JsonObject,
+    Store,
+    fresh,
+)
+
+NOBODY = UUID("0199aaaa-0000-7000-8000-000000000000")
+TOO_LONG = "x" * 1001
+
+
+@dataclass
+class Scene:
+    """A request that would be granted, and the customer whom it is about."""
+
+    input: JsonObject
+    customer: JsonObject = field(default_factory=dict)
+    caller: Caller = ADMINISTRATOR
+
+
+Change = Callable[[Store, Scene], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is done to a scene, and the refusal that follows."""
+
+    name: str
+    code: str
+    path: tuple[str, ...]
+    change: Change
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One mutation. `may` names the staff who are served; `owner` says what the wallet's customer gets, and
+    `others` what everybody gets who is signed in and not served: a top-level code, or one of a refusal."""
+
+    name: str
+    prepare: Callable[[Store], Awaitable[Scene]]
+    may: frozenset[str]
+    other_input: JsonObject
+    refusals: tuple[Refusal, ...]
+    owner: str = "FORBIDDEN"
+    others: str = "FORBIDDEN"
+
+
+# --- changes ------------------------------------------------------------------------------------------------
+
+
+def sends(**changes: Any) -> Change:
+    """Other values in the input."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        scene.input.update(changes)
+
+    return change
+
+
+def sends_amount(amount: str, currency: str = "USD", *, name: str = "amount") -> Change:
+    """Another amount."""
+    return sends(**{name: {"amount": amount, "currency": currency}})
+
+
+def refused(name: str, code: str, path: str, change: Change) -> Refusal:
+    """A refusal; the path is written with dots."""
+    return Refusal(name, code, tuple(path.split(".")), change)
+
+
+def ago(**time: float) -> str:
+    """A time in the past (or, negative, in the future), as the API writes it."""
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+async def by_oneself(_store: Store, scene: Scene) -> None:
+    """The same, asked by staff whose own wallet it is."""
+    scene.caller = Caller(scene.customer["storeCustomerId"], ("administrator",))
+
+
+async def of_a_stranger(_store: Store, scene: Scene) -> None:
+    """The same, asked by another customer."""
+    scene.caller = Caller(fresh("stranger"))
+
+
+async def frozen(store: Store, scene: Scene) -> None:
+    """The wallet was stopped before."""
+    await store.freeze(scene.customer)
+
+
+async def let_go(store: Store, scene: Scene) -> None:
+    """Somebody let the wallet go before."""
+    await store.done(
+        "unfreezeWallet", {"wallet": scene.input["wallet"], "note": "It was the customer after all"}
+    )
+
+
+async def debits_too_much(store: Store, scene: Scene) -> None:
+    """One cent more than there is."""
+    scene.input.update(direction="DEBIT", amount=store.money("100.01"))
+
+
+async def debits_other_value(store: Store, scene: Scene) -> None:
+    """There is enough, but of another kind."""
+    scene.input.update(direction="DEBIT", amount=store.money("5.00"), bucket="GIFT_CARD")
+
+
+async def debits_what_is_held(store: Store, scene: Scene) -> None:
+    """There is enough, but some of it is promised."""
+    await store.withdrawal(scene.customer, "60.00")
+    scene.input.update(direction="DEBIT", amount=store.money("40.01"))
+
+
+async def fills_the_wallet(store: Store, scene: Scene) -> None:
+    """The wallet holds nearly as much as a wallet can."""
+    for _ in range(9):
+        await store.adjust(scene.customer, "10000000000000.00")
+    scene.input["amount"] = store.money("10000000000000.00")
+
+
+async def corrects_another_wallets(store: Store, scene: Scene) -> None:
+    """The transaction to correct is a stranger's."""
+    scene.input["corrects"] = (await store.funded())["transaction"]["id"]
+
+
+async def wants_promo(store: Store, scene: Scene) -> None:
+    """Most of what is there can't be paid out."""
+    await store.adjust(scene.customer, "50.00", bucket="PROMO")
+    scene.input["amount"] = store.money("100.01")
+
+
+async def wants_it_twice(store: Store, scene: Scene) -> None:
+    """All of it was asked for already."""
+    await store.withdrawal(scene.customer, "100.00")
+
+
+async def has_no_wallet(_store: Store, scene: Scene) -> None:
+    """The caller is not known as a customer, and names no wallet."""
+    scene.caller = Caller(fresh("newcomer"))
+    del scene.input["wallet"]
+
+
+def ended_by(mutation: str, **more: str) -> Change:
+    """Somebody ended the withdrawal before."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        input_ = {"withdrawalId": scene.input["withdrawalId"], "idempotencyKey": fresh("key")}
+        await store.done(mutation, {**input_, **more}, ADMINISTRATOR)
+
+    return change
+
+
+# --- what many of them refuse -------------------------------------------------------------------------------
+
+KEYS = (
+    refused("empty key", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="")),
+    refused("blank key", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="  \u3000 ")),
+    refused("long key", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="k" * 256)),
+    refused("key of the server's own", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="auto:1")),
+    refused("key with NUL", "TEXT_NOT_ALLOWED", "idempotencyKey", sends(idempotencyKey="k\u0000")),
+)
+NOTES = (
+    refused("empty note", "NOTE_TOO_SHORT", "note", sends(note="")),
+    refused("short note", "NOTE_TOO_SHORT", "note", sends(note="too late")),
+    refused("note of blanks", "NOTE_TOO_SHORT", "note", sends(note=" " * 40)),
+    refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+    refused("bare category", "NOTE_NOT_MEANINGFUL", "note", sends(note="refund for customer")),
+    refused("one word often", "NOTE_NOT_MEANINGFUL", "note", sends(note="refund refund refund")),
+    refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Parcel of order 1042\u0007 broken")),
+    refused("note that turns round", "TEXT_NOT_ALLOWED", "note", sends(note="Order \u202e2401 came broken")),
+)
+AMOUNTS = (
+    refused("zero", "AMOUNT_NOT_POSITIVE", "amount.amount", sends_amount("0.00")),
+    refused("negative", "AMOUNT_NOT_POSITIVE", "amount.amount", sends_amount("-5.00")),
+    refused("minus zero", "AMOUNT_NOT_POSITIVE", "amount.amount", sends_amount("-0")),
+    refused("a tenth of a cent", "AMOUNT_TOO_PRECISE", "amount.amount", sends_amount("0.001")),
+    refused("a cent too many", "AMOUNT_TOO_LARGE", "amount.amount", sends_amount("10000000000000.01")),
+    refused("40 digits", "AMOUNT_TOO_LARGE", "amount.amount", sends_amount("9" * 40)),
+    refused("another currency", "CURRENCY_MISMATCH", "amount.currency", sends_amount("5.00", "EUR")),
+)
+WALLETS = (
+    refused("no id", "FIELD_INVALID", "wallet.id", sends(wallet={"id": "garbage"})),
+    refused(
+        "another type's id", "FIELD_INVALID", "wallet.id", sends(wallet={"id": encode_id("Customer", NOBODY)})
+    ),
+    refused("no customer id", "FIELD_INVALID", "wallet.customerId", sends(wallet={"customerId": ""})),
+    refused(
+        "empty store id", "FIELD_INVALID", "wallet.storeCustomerId", sends(wallet={"storeCustomerId": " "})
+    ),
+    refused(
+        "long store id",
+        "FIELD_INVALID",
+        "wallet.storeCustomerId",
+        sends(wallet={"storeCustomerId": "c" * 129}),
+    ),
+    refused(
+        "store id with NUL",
+        "TEXT_NOT_ALLOWED",
+        "wallet.storeCustomerId",
+        sends(wallet={"storeCustomerId": "c\u0000"}),
+    ),
+    refused("unknown wallet", "NOT_FOUND", "wallet", sends(wallet={"id": encode_id("Wallet", NOBODY)})),
+    refused(
+        "unknown customer", "NOT_FOUND", "wallet", sends(wallet={"customerId": encode_id("Customer", NOBODY)})
+    ),
+)
+UNKNOWN_STORE_ID = refused(
+    "unknown store id", "NOT_FOUND", "wallet", sends(wallet={"storeCustomerId": "nobody has this"})
+)
+OWN_WALLET = refused("own wallet", "OWN_WALLET", "wallet", by_oneself)
+WITHDRAWALS = (
+    refused("no id", "FIELD_INVALID", "withdrawalId", sends(withdrawalId="garbage")),
+    refused(
+        "another type's id", "FIELD_INVALID", "withdrawalId", sends(withdrawalId=encode_id("Wallet", NOBODY))
+    ),
+    refused("unknown", "NOT_FOUND", "withdrawalId", sends(withdrawalId=encode_id("Withdrawal", NOBODY))),
+    refused("cancelled", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("cancelWithdrawal")),
+    refused("rejected", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("rejectWithdrawal", note=NOTE)),
+    refused("paid", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("markWithdrawalPaid")),
+)
+CUSTOMERS = (
+    refused("empty store id", "FIELD_INVALID", "storeCustomerId", sends(storeCustomerId="")),
+    refused("long store id", "FIELD_INVALID", "storeCustomerId", sends(storeCustomerId="c" * 129)),
+    refused("store id with NUL", "TEXT_NOT_ALLOWED", "storeCustomerId", sends(storeCustomerId="c\u0000")),
+    refused("long name", "FIELD_INVALID", "name", sends(name="n" * 201)),
+    refused("name with a line break", "TEXT_NOT_ALLOWED", "name", sends(name="Ada\nLovelace")),
+    refused("no e-mail", "FIELD_INVALID", "email", sends(email="ada")),
+    refused("e-mail without a host", "FIELD_INVALID", "email", sends(email="ada@")),
+    refused("e-mail with a blank", "FIELD_INVALID", "email", sends(email="ada l@shop.example")),
+    refused("long e-mail", "FIELD_INVALID", "email", sends(email="a" * 250 + "@x.example")),
+)
+
+
+# --- the right requests -------------------------------------------------------------------------------------
+
+
+async def an_adjustment(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+        "direction": "CREDIT",
+        "amount": store.money("25.00"),
+        "reason": "DAMAGED_OR_MISSING",
+        "note": NOTE,
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_wallet(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "note": "Sign-ins from three countries today",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_frozen_wallet(store: Store) -> Scene:
+    scene = await a_wallet(store)
+    await store.freeze(scene.customer)
+    return scene
+
+
+async def a_new_customer(_store: Store) -> Scene:
+    name = fresh()
+    input_ = {"storeCustomerId": name, "name": "Ada Lovelace", "email": "ada@shop.example"}
+    return Scene({**input_, "idempotencyKey": fresh("key")}, {"storeCustomerId": name})
+
+
+async def a_known_customer(store: Store) -> Scene:
+    customer = await store.customer(name="Ada", email="ada@shop.example")
+    input_ = {"storeCustomerId": customer["storeCustomerId"], "name": "Ada Lovelace"}
+    return Scene({**input_, "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_request(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "amount": store.money("30.00"),
+        "note": "To my account at the bank, please",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_withdrawal(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    withdrawal = await store.withdrawal(customer, "30.00")
+    return Scene({"withdrawalId": withdrawal["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_withdrawal_to_refuse(store: Store) -> Scene:
+    scene = await a_withdrawal(store)
+    scene.input["note"] = "The account at the bank is somebody else's"
+    return scene
+
+
+async def new_settings(store: Store) -> Scene:
+    input_ = {
+        "inactiveAfterMonths": 9,
+        "highBalance": store.money("750.00"),
+        "note": "Agreed with finance in May",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_)
+
+
+# --- the table ----------------------------------------------------------------------------------------------
+
+ALL = frozenset({"support", "finance", "shop_manager", "administrator", "service"})
+
+MUTATIONS = (
+    Mutation(
+        "adjustBalance",
+        an_adjustment,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"note": "Parcel of order 1043 arrived broken"},
+        (
+            *AMOUNTS,
+            *NOTES,
+            *KEYS,
+            *WALLETS,
+            OWN_WALLET,
+            refused("more than there is", "INSUFFICIENT_FUNDS", "amount", debits_too_much),
+            refused("of another bucket", "INSUFFICIENT_FUNDS", "amount", debits_other_value),
+            refused("what is held", "INSUFFICIENT_FUNDS", "amount", debits_what_is_held),
+            refused("more than fits", "BALANCE_TOO_LARGE", "amount", fills_the_wallet),
+            refused("expired already", "EXPIRY_IN_PAST", "expiresAt", sends(expiresAt=ago(seconds=1))),
+            refused(
+                "expired long ago", "EXPIRY_IN_PAST", "expiresAt", sends(expiresAt="1999-12-31T23:59:59Z")
+            ),
+            refused(
+                "a debit that expires",
+                "EXPIRY_ON_DEBIT",
+                "expiresAt",
+                sends(direction="DEBIT", expiresAt=ago(days=-30)),
+            ),
+            refused("corrects no id", "FIELD_INVALID", "corrects", sends(corrects="TX-1234")),
+            refused(
+                "corrects a wallet", "FIELD_INVALID", "corrects", sends(corrects=encode_id("Wallet", NOBODY))
+            ),
+            refused(
+                "corrects nothing", "NOT_FOUND", "corrects", sends(corrects=encode_id("Transaction", NOBODY))
+            ),
+            refused("corrects a stranger's", "CORRECTION_NOT_POSSIBLE", "corrects", corrects_another_wallets),
+        ),
+    ),
+    Mutation(
+        "freezeWallet",
+        a_wallet,
+        frozenset({"shop_manager", "administrator"}),
+        {"note": "The customer's son used the account"},
+        (
+            *NOTES,
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            OWN_WALLET,
+            refused("frozen already", "WALLET_FROZEN", "wallet", frozen),
+        ),
+    ),
+    Mutation(
+        "unfreezeWallet",
+        a_frozen_wallet,
+        frozenset({"shop_manager", "administrator"}),
+        {"note": "The customer called and proved it"},
+        (
+            *NOTES,
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            OWN_WALLET,
+            refused("not frozen", "WALLET_NOT_FROZEN", "wallet", let_go),
+        ),
+    ),
+    Mutation(
+        "registerCustomer",
+        a_new_customer,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"name": "Ada King"},
+        (*CUSTOMERS, *KEYS),
+    ),
+    Mutation(
+        "updateCustomer",
+        a_known_customer,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"name": "Ada King"},
+        (
+            *CUSTOMERS,
+            *KEYS,
+            refused("unknown", "NOT_FOUND", "storeCustomerId", sends(storeCustomerId="nobody has this")),
+        ),
+    ),
+    Mutation(
+        "requestWithdrawal",
+        a_request,
+        frozenset({"support", "shop_manager", "administrator", "service"}),
+        {"note": "To my other account, please"},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            refused("more than there is", "INSUFFICIENT_FUNDS", "amount", sends_amount("100.01")),
+            refused("bonus money", "INSUFFICIENT_FUNDS", "amount", wants_promo),
+            refused("asked for already", "INSUFFICIENT_FUNDS", "amount", wants_it_twice),
+            refused("frozen", "WALLET_FROZEN", "wallet", frozen),
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused("of a newcomer", "NOT_FOUND", "wallet", has_no_wallet),
+            refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+            refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "cancelWithdrawal",
+        a_withdrawal,
+        frozenset({"support", "shop_manager", "administrator", "service"}),
+        {},
+        (*KEYS, *WITHDRAWALS, refused("a stranger's", "NOT_FOUND", "withdrawalId", of_a_stranger)),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "rejectWithdrawal",
+        a_withdrawal_to_refuse,
+        frozenset({"finance", "shop_manager", "administrator"}),
+        {"note": "The bank sent the money back twice"},
+        (*NOTES, *KEYS, *WITHDRAWALS, refused("one's own", "OWN_WALLET", "withdrawalId", by_oneself)),
+    ),
+    Mutation(
+        "markWithdrawalPaid",
+        a_withdrawal,
+        frozenset({"finance", "shop_manager", "administrator"}),
+        {"payoutReference": "SEPA-2031-04"},
+        (
+            *KEYS,
+            *WITHDRAWALS,
+            refused("one's own", "OWN_WALLET", "withdrawalId", by_oneself),
+            refused("frozen", "WALLET_FROZEN", "withdrawalId", frozen),
+            refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+            refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+            refused("long reference", "FIELD_INVALID", "payoutReference", sends(payoutReference="p" * 129)),
+            refused(
+                "reference of two lines", "TEXT_NOT_ALLOWED", "payoutReference", sends(payoutReference="a\nb")
+            ),
+        ),
+    ),
+    Mutation(
+        "updateSettings",
+        new_settings,
+        frozenset({"administrator"}),
+        {"inactiveAfterMonths": 10},
+        (
+            *KEYS,
+            refused("short note", "NOTE_TOO_SHORT", "note", sends(note="because")),
+            refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+            refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Agreed with finance\u0007")),
+            refused("no months", "FIELD_INVALID", "inactiveAfterMonths", sends(inactiveAfterMonths=0)),
+            refused(
+                "ten years and more", "FIELD_INVALID", "inactiveAfterMonths", sends(inactiveAfterMonths=121)
+            ),
+            refused("no high balance", "FIELD_INVALID", "highBalance", sends_amount("0", name="highBalance")),
+            refused(
+                "negative", "FIELD_INVALID", "highBalance.amount", sends_amount("-1.00", name="highBalance")
+            ),
+            refused(
+                "too large", "FIELD_INVALID", "highBalance.amount", sends_amount("9" * 40, name="highBalance")
+            ),
+            refused(
+                "too precise",
+                "AMOUNT_TOO_PRECISE",
+                "negativeBalanceLimit.amount",
+                sends_amount("1.001", name="negativeBalanceLimit"),
+            ),
+            refused(
+                "another currency",
+                "CURRENCY_MISMATCH",
+                "negativeBalanceLimit.currency",
+                sends_amount("1.00", "EUR", name="negativeBalanceLimit"),
+            ),
+            refused(
+                "no limit",
+                "FIELD_INVALID",
+                "negativeBalanceLimit",
+                sends(negativeBalanceEnabled=True, negativeBalanceLimit={"amount": "0", "currency": "USD"}),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,365 @@
+"""A store that is driven from outside: the whole application in this process, and everybody who may call it."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import httpx
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+    is_input_object_type,
+)
+from tortoise.connection import get_connection
+
+from app.auth import issue_token
+from app.execution.documents import core_schema
+from app.main import create_app
+from app.schema.schema import schema
+from app.settings import Settings
+from tests.databases import ROWS, settings_for
+
+SECRET = "the store's own secret, known to nobody else"
+ANOTHER_SECRET = "some other secret that this store never used"
+TABLES = tuple(ROWS)
+NOTE = "Parcel of order 1042 arrived broken"
+
+JsonObject = dict[str, Any]
+
+CORE = core_schema(schema)
+
+
+# --- callers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who calls: nobody signed in when there is no subject."""
+
+    subject: str | None
+    roles: tuple[str, ...] = ()
+    secret: str = SECRET
+    expired: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that prove it."""
+        return {} if self.subject is None else {"authorization": f"Bearer {_token(self)}"}
+
+
+@lru_cache(maxsize=4096)
+def _token(caller: Caller) -> str:
+    issued_at = datetime.now(UTC) - (timedelta(days=2) if caller.expired else timedelta())
+    return issue_token(
+        caller.secret, subject=caller.subject or "", roles=caller.roles, ttl_s=86_400, now=issued_at
+    )
+
+
+ANONYMOUS = Caller(None)
+SUPPORT = Caller("sue", ("support",))
+FINANCE = Caller("finn", ("finance",))
+MANAGER = Caller("max", ("shop_manager",))
+ADMINISTRATOR = Caller("ann", ("administrator",))
+SERVICE = Caller("shop-backend", ("service",))
+EXPIRED = Caller("ann", ("administrator",), expired=True)
+FORGED = Caller("ann", ("administrator",), secret=ANOTHER_SECRET)
+
+STAFF = {
+    "support": SUPPORT,
+    "finance": FINANCE,
+    "shop_manager": MANAGER,
+    "administrator": ADMINISTRATOR,
+    "service": SERVICE,
+}
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status and the body."""
+
+    status: int
+    body: JsonObject
+
+    @property
+    def data(self) -> JsonObject:
+        """What was asked for; the answer must be free of errors."""
+        assert "errors" not in self.body, self.body
+        data: JsonObject = self.body["data"]
+        return data
+
+    @property
+    def errors(self) -> list[JsonObject]:
+        """The top-level errors."""
+        errors: list[JsonObject] = self.body.get("errors", [])
+        return errors
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the top-level errors."""
+        return [error["extensions"]["code"] for error in self.errors]
+
+    @property
+    def code(self) -> str | None:
+        """The code of the only top-level error."""
+        assert len(self.errors) <= 1, self.body
+        return self.codes[0] if self.errors else None
+
+    @property
+    def message(self) -> str:
+        """The message of the only top-level error."""
+        assert len(self.errors) == 1, self.body
+        return str(self.errors[0]["message"])
+
+
+# What a refusal tells people to do begins with one of these words.
+ADVICE = re.compile(
+    r"\b(Adjust|Ask|Ask for|Check|Choose|Give|Keep|Leave|Name|Reload|Remove|Repeat|Round|Say|Send|Shorten|Sign|Start|"
+    r"Take|Try|Use|Write)\b|use `|Send one|Write|refresh it|sign in again"
+)
+
+
+def assert_helpful(message: str) -> None:
+    """A refusal is whole sentences, and one of them says what to do."""
+    assert message.endswith((".", '".')), message
+    assert message[0].isupper() or message[0] in "'\"`", message
+    assert ADVICE.search(message), f"does not say what to do: {message}"
+
+
+def assert_path(type_: Any, path: tuple[str, ...], arguments: Mapping[str, Any] | None = None) -> None:
+    """The path leads to an input field that exists, so that a form can show the refusal beside it."""
+    fields: Mapping[str, Any] = arguments or {}
+    if arguments is None:
+        named = get_named_type(type_)
+        assert isinstance(named, GraphQLInputObjectType)
+        fields = named.fields
+    assert path[0] in fields, f"{path} is nothing that was sent; there is {sorted(fields)}"
+    if len(path) > 1:
+        inner = get_named_type(fields[path[0]].type)
+        assert is_input_object_type(inner), path
+        assert_path(inner, path[1:])
+
+
+def root_fields(kind: str) -> dict[str, Any]:
+    """The fields of a root type, by name."""
+    type_ = CORE.type_map[kind]
+    assert isinstance(type_, GraphQLObjectType)
+    return dict(type_.fields)
+
+
+def type_text(type_: Any) -> str:
+    """How a type is written in a document."""
+    return str(type_)
+
+
+def is_list(type_: Any) -> bool:
+    """Whether it is a list, or one that can't be null."""
+    return isinstance(type_.of_type if isinstance(type_, GraphQLNonNull) else type_, GraphQLList)
+
+
+# --- the store ----------------------------------------------------------------------------------------------
+
+_numbers = count(1)
+
+
+def fresh(prefix: str = "c") -> str:
+    """A name that nothing else has: each test brings its own customers and keys."""
+    return f"{prefix}-{next(_numbers):05d}"
+
+
+MONEY = "{ amount currency }"
+WALLET = (
+    f"{{ id status sequence currency balance {MONEY} held {MONEY} available {MONEY} withdrawable {MONEY} "
+    f"buckets {{ bucket balance {MONEY} held {MONEY} nextExpiryAt }} customer {{ id storeCustomerId name email }} }}"
+)
+TRANSACTION = (
+    f"{{ id reference sequence kind direction amount {MONEY} balanceAfter {MONEY} counterAccount reason note "
+    f"actor {{ kind id }} createdAt hash allocations {{ bucket amount {MONEY} expiresAt }} corrects {{ id }} }}"
+)
+WITHDRAWAL = (
+    f"{{ id reference status amount {MONEY} note requestedBy {{ kind id }} requestedAt decidedBy {{ kind id }} "
+    f"decidedAt decisionNote payoutReference transaction {{ id kind }} wallet {{ id }} }}"
+)
+SETTINGS = (
+    f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
+    f"highBalance {MONEY} version updatedAt updatedBy note }}"
+)
+ERRORS = "userErrors { code message field }"
+
+PAYLOADS = {
+    "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
+    "freezeWallet": f"wallet {WALLET} {ERRORS}",
+    "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
+    "registerCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
+    "updateCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
+    "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    "markWithdrawalPaid": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    "updateSettings": f"settings {SETTINGS} {ERRORS}",
+}
+
+
+def document(mutation: str) -> str:
+    """The document of a mutation, asking for all that it answers."""
+    input_type = root_fields("Mutation")[mutation].args["input"].type
+    return f"mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ {PAYLOADS[mutation]} }} }}"
+
+
+@dataclass
+class Store:
+    """The application, open on a database."""
+
+    client: httpx.AsyncClient
+    app: Any
+    dialect: str
+    currency: str = "USD"
+    requests: int = field(default=0)
+
+    async def execute(
+        self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller = ADMINISTRATOR
+    ) -> Answer:
+        """Send an operation. Whatever comes back, it is never a defect."""
+        response = await self.client.post(
+            "/graphql", json={"query": query, "variables": variables}, headers=caller.headers
+        )
+        return self.checked(response)
+
+    def checked(self, response: httpx.Response) -> Answer:
+        """The answer in a response, which is JSON and tells of no defect."""
+        self.requests += 1
+        assert response.status_code < 500, response.text
+        answer = Answer(response.status_code, response.json())
+        assert "INTERNAL_SERVER_ERROR" not in answer.codes, (answer.body, response.request.content[-400:])
+        return answer
+
+    async def mutate(
+        self, mutation: str, input_: Mapping[str, Any], caller: Caller = ADMINISTRATOR
+    ) -> JsonObject:
+        """Send a mutation that reaches its resolver; the answer is its payload."""
+        answer = await self.execute(document(mutation), {"input": input_}, caller)
+        payload: JsonObject = answer.data[mutation]
+        for error in payload["userErrors"]:
+            assert_helpful(error["message"])
+            if error["field"] is not None:
+                assert_path(root_fields("Mutation")[mutation].args["input"].type, tuple(error["field"]))
+        return payload
+
+    async def done(
+        self, mutation: str, input_: Mapping[str, Any], caller: Caller = ADMINISTRATOR
+    ) -> JsonObject:
+        """Send a mutation that must not be refused."""
+        payload = await self.mutate(mutation, input_, caller)
+        assert payload["userErrors"] == []
+        return payload
+
+    async def digest(self) -> str:
+        """What all tables hold, as one text: equal before and after means that nothing moved."""
+        connection = get_connection("default")
+        if self.dialect == "postgres":
+            # Added up by the server in one statement: the rows of a whole module would take their time to fetch.
+            sums = (
+                f"SELECT '{table}' AS name, count(*) AS rows, sum(hashtextextended(t::text, 0)) AS content FROM {table} t"
+                for table in TABLES
+            )
+            return repr(await connection.execute_query_dict(" UNION ALL ".join(sums)))
+        found = hashlib.sha256()
+        for table in TABLES:
+            _, rows = await connection.execute_query(f"SELECT * FROM {table}")
+            for row in rows:
+                found.update(repr(tuple(row)).encode())
+        return found.hexdigest()
+
+    def money(self, amount: str) -> JsonObject:
+        """An amount in the store's currency."""
+        return {"amount": amount, "currency": self.currency}
+
+    # --- things to begin with ---
+
+    async def customer(self, **known: str) -> JsonObject:
+        """A new customer with their wallet at zero."""
+        payload = await self.done("registerCustomer", {"storeCustomerId": fresh(), **known})
+        return {**payload["customer"], "wallet": payload["wallet"]}
+
+    async def adjust(self, customer: JsonObject | str, amount: str, **more: Any) -> JsonObject:
+        """Credit (or with a minus, debit) a customer's wallet."""
+        name = customer if isinstance(customer, str) else customer["storeCustomerId"]
+        input_ = {
+            "wallet": {"storeCustomerId": name},
+            "direction": "DEBIT" if amount.startswith("-") else "CREDIT",
+            "amount": self.money(amount.removeprefix("-")),
+            "reason": "GOODWILL",
+            "note": NOTE,
+            "idempotencyKey": fresh("key"),
+        }
+        caller = more.pop("caller", ADMINISTRATOR)
+        return await self.done("adjustBalance", {**input_, **more}, caller)
+
+    async def funded(self, amount: str = "100.00", **known: str) -> JsonObject:
+        """A new customer with money in their wallet."""
+        customer = await self.customer(**known)
+        payload = await self.adjust(customer, amount)
+        return {**customer, "wallet": payload["wallet"], "transaction": payload["transaction"]}
+
+    async def withdrawal(self, customer: JsonObject, amount: str = "10.00") -> JsonObject:
+        """A request of the customer's to be paid out."""
+        input_ = {"amount": self.money(amount), "idempotencyKey": fresh("key")}
+        payload = await self.done("requestWithdrawal", input_, Caller(customer["storeCustomerId"]))
+        withdrawal: JsonObject = payload["withdrawal"]
+        return withdrawal
+
+    async def freeze(self, customer: JsonObject) -> None:
+        """Have staff stop the customer's wallet."""
+        input_ = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Odd sign-ins from abroad today"}
+        await self.done("freezeWallet", input_)
+
+    async def wallet(self, customer: JsonObject | str) -> JsonObject:
+        """The customer's wallet as it is now."""
+        name = customer if isinstance(customer, str) else customer["storeCustomerId"]
+        answer = await self.execute(
+            f"query ($name: String!) {{ wallet(by: {{storeCustomerId: $name}}) {WALLET} }}", {"name": name}
+        )
+        wallet: JsonObject = answer.data["wallet"]
+        return wallet
+
+    async def set_settings(self, **changes: Any) -> None:
+        """Change the store's settings."""
+        await self.done("updateSettings", {**changes, "note": "Agreed with finance in May"})
+
+
+@asynccontextmanager
+async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIterator[Store]:
+    """Serve a store on this database while the block runs."""
+    settings: Settings = settings_for(database_url, jwt_secret=SECRET, **overrides)
+    app = create_app(settings)
+    ready, over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        # A task of its own, as a server has it: what the lifespan keeps in context variables ends where it began.
+        async with app.router.lifespan_context(app):
+            ready.set()
+            await over.wait()
+
+    life = asyncio.create_task(live())
+    began = asyncio.create_task(ready.wait())
+    await asyncio.wait({life, began}, return_when=asyncio.FIRST_COMPLETED)
+    if life.done():
+        began.cancel()
+        await life
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://store", timeout=30) as client:
+        yield Store(client, app, dialect, currency=settings.currency)
+    over.set()
+    await life

@@ -1,0 +1,66 @@
+"""Roles, capabilities and whose wallet is whose."""
+
+import pytest
+
+from app.domain.access import (
+    ANONYMOUS,
+    ROLES,
+    ActorKind,
+    Capability,
+    Principal,
+    PrincipalKind,
+    capabilities_of,
+)
+
+# fmt: off
+TABLE = {
+    #                      admin  manager finance support service
+    "WALLETS_READ":        (True,  True,  True,  True,  True),
+    "WALLETS_ADJUST":      (True,  True,  False, False, True),
+    "WALLETS_FREEZE":      (True,  True,  False, False, False),
+    "CUSTOMERS_READ":      (True,  True,  True,  True,  True),
+    "CUSTOMERS_WRITE":     (True,  True,  False, False, True),
+    "WITHDRAWALS_REQUEST": (True,  True,  False, True,  True),
+    "WITHDRAWALS_REVIEW":  (True,  True,  True,  False, False),
+    "LEDGER_VERIFY":       (True,  True,  True,  False, False),
+    "SETTINGS_READ":       (True,  True,  True,  False, False),
+    "SETTINGS_WRITE":      (True,  False, False, False, False),
+}
+# fmt: on
+NAMES = ("administrator", "shop_manager", "finance", "support", "service")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_role_grants_exactly_this(name: str) -> None:
+    granted = {capability for capability, row in TABLE.items() if row[NAMES.index(name)]}
+    assert {str(capability) for capability in ROLES[name]} == granted
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == {str(capability) for capability in Capability}
+    assert set(ROLES) == {*NAMES, "customer"}
+    assert ROLES["customer"] == frozenset()
+
+
+def test_roles_add_up_and_unknown_ones_grant_nothing() -> None:
+    assert capabilities_of(()) == frozenset()
+    assert capabilities_of(("owner", "ADMINISTRATOR", "", "customer")) == frozenset()
+    assert capabilities_of(("finance", "support", "owner")) == ROLES["finance"] | ROLES["support"]
+
+
+def test_nobody_may_anything() -> None:
+    assert not any(ANONYMOUS.may(capability) for capability in Capability)
+    assert not ANONYMOUS.owns("")
+    with pytest.raises(ValueError, match="ANONYMOUS"):
+        _ = ANONYMOUS.actor
+
+
+def test_a_wallet_is_owned_by_its_customer_alone() -> None:
+    ada = Principal(PrincipalKind.CUSTOMER, "17", customer_external_id="17")
+    assert ada.owns("17")
+    assert not ada.owns("170")
+    assert not ada.owns("")
+    clerk = Principal(PrincipalKind.STAFF, "17", capabilities=frozenset(Capability))
+    assert not clerk.owns("17")
+    assert ada.actor.kind is ActorKind.CUSTOMER
+    assert (clerk.actor.kind, clerk.actor.id) == (ActorKind.STAFF, "17")

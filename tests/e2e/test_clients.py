@@ -1,0 +1,80 @@
+"""Other people's clients with a real wallet: they read, adjust, watch, and miss nothing while they are away."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.store import Store, open_store
+
+CLIENTS = Path(__file__).parent.parent / "clients"
+CUSTOMER = "zoe"
+
+TOLD = {
+    "before": None,
+    "first": [False, "25.00", []],
+    "again": [True, True, "25.00"],
+    "other": [{"code": "IDEMPOTENCY_KEY_REUSED", "field": ["idempotencyKey"]}],
+    "tooMuch": [{"code": "INSUFFICIENT_FUNDS", "field": ["amount"]}],
+    "live": ["SNAPSHOT 1 25.00", "TRANSACTION 2 20.00 DEBIT 5.00", "TRANSACTION 3 20.50 CREDIT 0.50"],
+    "resumed": [
+        "TRANSACTION 4 21.50 CREDIT 1.00",
+        "TRANSACTION 5 19.50 DEBIT 2.00",
+        "SNAPSHOT 5 19.50",
+        "TRANSACTION 6 23.50 CREDIT 4.00",
+    ],
+}
+NOTES = {6: "1048", 5: "1047", 4: "1046", 3: "1045", 2: "1044"}
+
+
+async def play(node: str, store: Store, script: str, *arguments: str) -> dict[str, Any]:
+    """Let a script of tests/clients tell its story; it prints the outcome as JSON."""
+    given = json.dumps({"url": store.url, "tokens": store.tokens, "customer": CUSTOMER})
+    process = await asyncio.create_subprocess_exec(
+        node,
+        script,
+        given,
+        *arguments,
+        cwd=CLIENTS,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err.decode()
+    outcome: dict[str, Any] = json.loads(out)
+    after = outcome.pop("after")
+    assert after["balance"]["amount"] == "23.50"
+    history = {row["sequence"]: row["note"] for row in after["transactions"]["nodes"]}
+    assert history == {
+        sequence: f"Parcel of order {order} arrived broken" for sequence, order in NOTES.items()
+    }
+    return outcome
+
+
+@pytest.mark.node
+async def test_graphql_ws(node: str, database_url: str) -> None:
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        outcome = await play(node, store, "wallet-graphql-ws.mjs")
+
+    assert outcome == TOLD | {
+        "cut": ["SNAPSHOT 6 23.50", "SNAPSHOT 6 23.50", "TRANSACTION 7 23.25 DEBIT 0.25"]
+    }
+
+
+@pytest.mark.node
+async def test_apollo(node: str, database_url: str) -> None:
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        outcome = await play(node, store, "wallet-apollo.mjs")
+
+    assert outcome == TOLD | {"shown": ["23.50", "23.25"]}
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("transport", ["events", "websocket"])
+async def test_urql(node: str, database_url: str, transport: str) -> None:
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        outcome = await play(node, store, "wallet-urql.mjs", transport)
+
+    assert outcome == TOLD

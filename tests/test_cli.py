@@ -1,0 +1,323 @@
+"""The command line, as a person and as a script meet it: in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import jwt
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli, settings_table
+from app.settings import Settings, environment_variable
+from tests.services.tampering import build, tamper, writer
+
+PROJECT = Path(__file__).parent.parent
+SECRET = "0123456789abcdef0123456789abcdef"
+STARTS_WITHIN_S = 60
+
+
+class Done(NamedTuple):
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+needs_the_server = pytest.mark.skipif(find_spec("app.main") is None, reason="app.main is not there yet")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a command: nothing of Coffer's but these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COFFER_")}
+    return (
+        clean
+        | {"PYTHONPATH": str(PROJECT)}
+        | {environment_variable(name): v for name, v in variables.items()}
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command as a script would: in a process of its own, in an empty directory."""
+
+    def ran(*arguments: str, **variables: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *arguments], cwd=tmp_path, env=environment(**variables),
+            capture_output=True, text=True, timeout=STARTS_WITHIN_S, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return ran
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, which is quicker; commands that use a database need a test without a loop."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str, **variables: str) -> Done:
+        changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("COFFER_")}
+        changes |= {environment_variable(name): value for name, value in variables.items()}
+        done = CliRunner().invoke(cli, arguments, env=changes)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+    return called
+
+
+def refused(done: Done, *words: str) -> None:
+    """One plain sentence on stderr, nothing on stdout, exit code 2."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+# --- token --------------------------------------------------------------------------------------------------
+
+
+def test_a_customers_token_and_nothing_else(run: Run) -> None:
+    done = run("token", "--customer", "42", jwt_secret=SECRET)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", done.stdout)
+    claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"])
+    assert (claims["sub"], claims["customer_id"], claims["roles"]) == ("42", "42", ["customer"])
+
+
+def test_a_roles_token(call: Run) -> None:
+    done = call(
+        "token", "--role", "finance", "--subject", "ada", "--ttl", "30d", jwt_secret=SECRET, jwt_issuer="shop", jwt_audience="coffer"
+    )  # fmt: skip
+    claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"], audience="coffer", issuer="shop")
+    assert (claims["sub"], claims["roles"]) == ("ada", ["finance"])
+    assert "customer_id" not in claims
+    lasts_s = claims["exp"] - datetime.now(UTC).timestamp()
+    assert 30 * 86_400 - 60 < lasts_s <= 30 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ((), "either --customer ID or --role NAME"),
+        (("--customer", "1", "--role", "finance"), "either --customer ID or --role NAME"),
+        (("--role", "king"), "no role 'king'"),
+        (("--customer", "1", "--subject", "x"), "without --subject"),
+        (("--customer", " "), "--customer ID"),
+        (("--customer", "1", "--ttl", "soon"), "no length of time"),
+        (("--customer", "1", "--ttl", "0"), "no length of time"),
+    ],
+)
+def test_tokens_that_mean_nothing(call: Run, arguments: tuple[str, ...], word: str) -> None:
+    refused(call("token", *arguments, jwt_secret=SECRET), word)
+
+
+def test_a_token_needs_a_secret(call: Run) -> None:
+    refused(call("token", "--customer", "1"), "COFFER_JWT_SECRET is not set")
+
+
+# --- the database -------------------------------------------------------------------------------------------
+
+
+def test_migrate_says_what_it_did(call: Run, empty_database_url: str) -> None:
+    first = call("migrate", database_url=empty_database_url)
+    again = call("migrate", database_url=empty_database_url)
+    assert first.returncode == again.returncode == 0
+    assert "Applied migration 0001_initial" in first.stdout
+    assert again.stdout == "The database is up to date.\n"
+
+
+@pytest.mark.parametrize("command", ["seed", "verify", "serve"])
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_database_that_is_behind_is_told(call: Run, empty_database_url: str, command: str) -> None:
+    refused(call(command, database_url=empty_database_url), "python -m app migrate")
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"database_url": "mysql://shop"}, "COFFER_DATABASE_URL"),
+        ({"database_url": "sqlite:///no/such/folder/x.sqlite3"}, "There is no directory"),
+        ({"database_url": "postgresql://nobody@127.0.0.1:1/shop"}, "can't be opened"),
+        ({"currency": "DOLLARS"}, "COFFER_CURRENCY"),
+        ({"jwt_secret": "short"}, "COFFER_JWT_SECRET"),
+    ],
+)
+@pytest.mark.parametrize("command", ["migrate", "verify"])
+def test_settings_and_databases_that_are_wrong(
+    call: Run, command: str, variables: dict[str, str], word: str
+) -> None:
+    refused(call(command, **variables), word)
+
+
+def test_seeding_is_refused_in_production(call: Run) -> None:
+    refused(call("seed", environment="production", jwt_secret=SECRET), "no place in production")
+
+
+async def test_verify(run: Run, database: object, database_url: str) -> None:
+    to = writer()
+    to.start()
+    ledger = await build(to)
+    await to.stop()
+
+    clean = run("verify", database_url=database_url)
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert "The ledger is clean: 3 wallets and 8 transactions" in clean.stdout
+
+    await tamper(database_url, [f"UPDATE wallets SET posted_minor = 1 WHERE id = '{ledger.rich}'"])
+    faulty = run("verify", database_url=database_url)
+    assert faulty.returncode == 1
+    assert f"Wallet {ledger.rich}: BALANCE: the wallet says 1, its transactions 8100." in faulty.stdout
+
+    report = run("verify", "--json", "--wallet", str(ledger.rich), database_url=database_url)
+    assert report.returncode == 1
+    (fault,) = json.loads(report.stdout)["faults"]
+    assert (fault["wallet_id"], fault["invariant"]) == (str(ledger.rich), "BALANCE")
+
+    other = run("verify", "--wallet", str(ledger.overdrawn), database_url=database_url)
+    assert other.returncode == 0
+    refused(run("verify", "--wallet", "rich", database_url=database_url), "no wallet id")
+    refused(
+        run("verify", "--wallet", "00000000-0000-0000-0000-000000000000", database_url=database_url),
+        "There is no wallet",
+    )
+
+
+# --- serve and demo -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_many_workers_need_postgresql(call: Run, database_url: str) -> None:
+    refused(call("serve", "--workers", "4", database_url=database_url), "SQLite serves one process")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_port_that_is_taken(call: Run, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused(call("serve", "--port", port, database_url=database_url), f"Port {port}", "--port")
+
+
+def started(arguments: list[str], folder: Path, **variables: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a server and return it with its address, once it answers."""
+    with (folder / "output").open("w", encoding="utf-8") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "app", *arguments], cwd=folder, env=environment(**variables), stdout=output,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    patience_ends = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < patience_ends:
+        said = (folder / "output").read_text(encoding="utf-8")
+        assert server.poll() is None, said
+        if (address := re.search(r"http://localhost:\d+", said)) and "startup complete" in said:
+            return server, address.group()
+        time.sleep(0.1)
+    server.kill()
+    raise AssertionError((folder / "output").read_text(encoding="utf-8"))
+
+
+def stopped(server: subprocess.Popen[str], folder: Path) -> str:
+    """Stop a server by Ctrl-C and return what it said."""
+    server.send_signal(signal.SIGINT)
+    assert server.wait(timeout=30) == 0
+    said = (folder / "output").read_text(encoding="utf-8")
+    assert "Traceback" not in said
+    return said
+
+
+def asked(address: str, query: str, token: str) -> object:
+    """What the API answers."""
+    answer = httpx.post(
+        f"{address}/graphql", json={"query": query}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert "server" not in answer.headers
+    return answer.json()
+
+
+@needs_the_server
+@pytest.mark.slow
+def test_the_demo_serves_its_tokens(tmp_path: Path, run: Run) -> None:
+    server, address = started(["demo", "--port", "0"], tmp_path)
+    try:
+        said = (tmp_path / "output").read_text(encoding="utf-8")
+        tokens = re.findall(r"^(eyJ[\w-]+\.[\w-]+\.[\w-]+)$", said, re.MULTILINE)
+        assert len(tokens) == 3
+        assert "Nora Lindqvist" in said
+        for token in [*tokens, run("token", "--role", "finance").stdout.strip()]:
+            assert asked(address, "{ __typename }", token) == {"data": {"__typename": "Query"}}
+        secret = tmp_path / ".var" / "demo.jwt-secret"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        kept = secret.read_text(encoding="ascii")
+    finally:
+        stopped(server, tmp_path)
+
+    server, address = started(["demo", "--port", "0"], tmp_path)
+    said = stopped(server, tmp_path)
+    assert secret.read_text(encoding="ascii") == kept
+    assert "events happened" not in said, "a second demo has its history already"
+
+
+@needs_the_server
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.postgres)])
+def test_serve(tmp_path: Path, request: pytest.FixtureRequest, run: Run, workers: str) -> None:
+    if workers == "1":
+        database_url = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+    else:
+        server_of_tests = request.getfixturevalue("postgres_server")
+        server_of_tests.create_database("cli_serve")
+        database_url = server_of_tests.url("cli_serve")
+    assert run("migrate", database_url=database_url).returncode == 0
+    token = run("token", "--role", "administrator", jwt_secret=SECRET).stdout.strip()
+
+    arguments = ["serve", "--port", "0", "--workers", workers]
+    server, address = started(arguments, tmp_path, database_url=database_url, jwt_secret=SECRET)
+    try:
+        assert asked(address, "{ __typename }", token) == {"data": {"__typename": "Query"}}
+    finally:
+        stopped(server, tmp_path)
+
+
+# --- what documents are made of -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(find_spec("app.schema.schema") is None, reason="the schema is not there yet")
+def test_schema(run: Run) -> None:
+    done = run("schema")
+    assert done.returncode == 0, done.stderr
+    assert "type Query" in done.stdout
+
+
+def test_settings_are_all_in_the_table(call: Run) -> None:
+    done = call("settings")
+    assert done.stdout == settings_table() + "\n"
+    for name in Settings.model_fields:
+        assert f"| `{environment_variable(name)}` |" in done.stdout
+
+
+def test_help_names_every_command(call: Run) -> None:
+    done = call("--help")
+    for command in ("serve", "demo", "migrate", "seed", "token", "verify", "schema", "settings"):
+        assert command in done.stdout
+
+
+def test_an_unknown_command(run: Run) -> None:
+    done = run("dance")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
