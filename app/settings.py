@@ -117,20 +117,20 @@ class Settings(BaseSettings):
     query_aliases_max: int = Field(30, ge=0, le=1000, description="How many aliases a query may have.")
     query_tokens_max: int = Field(2000, ge=100, le=100_000, description="How many tokens a query may have.")
     query_cost_max: int = Field(
-        10_000, ge=1, le=10_000_000, description="The highest cost of one operation (docs/operations.md)."
+        20_000, ge=1, le=10_000_000, description="The highest cost of one operation (docs/operations.md)."
     )
     query_cost_shown: bool = Field(
         False,
         description="Show the cost in every answer, not only to callers who send the header X-GraphQL-Cost: 1.",
     )
     cost_budget: int = Field(
-        50_000,
+        100_000,
         ge=1,
         le=1_000_000_000,
         description="Cost that one caller may spend at once, in each process.",
     )
     cost_restored_per_s: int = Field(
-        2_000,
+        4_000,
         ge=0,
         le=1_000_000_000,
         description="Cost that a caller's budget regains each second; 0 lifts the limit.",

@@ -247,10 +247,10 @@ async def test_the_cost_is_shown_to_who_asks(caller: httpx.AsyncClient) -> None:
     assert "extensions" not in (await ask(caller, query)).json()
     shown = (await ask(caller, query, {**token(), "x-graphql-cost": "1"})).json()["extensions"]["cost"]
     assert shown["requested"] == 1 + 10 * (1 + 1) + 10
-    assert shown["maximum"] == 10_000
-    assert shown["capacity"] == 50_000
-    assert 49_000 < shown["available"] < 50_000
-    assert shown["restoreRate"] == 2_000
+    assert shown["maximum"] == 20_000
+    assert shown["capacity"] == 100_000
+    assert 99_000 < shown["available"] < 100_000
+    assert shown["restoreRate"] == 4_000
 
 
 async def test_a_budget_that_is_spent(settings: Settings) -> None:
