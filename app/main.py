@@ -1,13 +1,13 @@
 """The application: a constructor call with a list of routes; nothing registers itself by being imported."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -15,14 +15,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.auth import AuthConfig, AuthenticationError, Authenticator, Failure, issuer_config
+from app.auth import AuthenticationError, Authenticator, ConfigurationError
+from app.auth.settings import auth_config
 from app.backends.patience import hurry
-from app.context import Context, Runtime
-from app.db import open_database, require_migrated
+from app.context import Context, Runtime, unauthenticated
+from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
 from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
-from app.execution.errors import ApiError, ErrorCode
 from app.execution.gate import COST_HEADER
 from app.execution.limits import Limits
 from app.execution.throttle import Budget
@@ -37,11 +37,14 @@ from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
 from app.schema.schema import schema
+from app.services.access import Directory
 from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
+
+log = structlog.get_logger("coffer")
 
 
 def now() -> datetime:
@@ -98,7 +101,8 @@ def _lifespan(
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with runtime.hub.running(listener):
+            async with runtime.access.running(), runtime.hub.running(listener):
+                _warn_of_unknown_roles(settings, runtime)
                 async with jobs.running():
                     yield
                     await operations.drain()
@@ -117,25 +121,36 @@ def _pages(settings: Settings) -> list[BaseRoute]:
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
-    hub, listener = live_hub(settings, process=process, clock=now)
+    access = Directory(dialect(settings.database_url), clock=now)
+    hub, listener = live_hub(settings, process=process, clock=now, hear_rights=access.invalidate)
     writer = Writer(
         currency=settings.currency,
         mint=mint,
         clock=now,
         publish=hub.publish,
+        publish_rights=access.invalidate,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
         on_batch=metrics.observe_batch,
     )
     reads = BalanceReads(now, most=settings.balance_reads_per_minute_max)
-    return Runtime(settings=settings, writer=writer, hub=hub, clock=now, balance_reads=reads), listener
+    runtime = Runtime(
+        settings=settings, writer=writer, hub=hub, clock=now, balance_reads=reads, access=access
+    )
+    return runtime, listener
 
 
 def _endpoint(
     settings: Settings, runtime: Runtime, observer: Observer, demo_tokens: Mapping[str, str] | None
 ) -> GraphQLEndpoint:
-    def get_context(principal: Principal, _connection: HTTPConnection, request_id: str) -> Context:
+    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+        # A socket's principal is as old as the socket; what it may do is looked up for each operation and event.
+        try:
+            principal = runtime.access.current(principal)
+        except AuthenticationError as error:
+            raise unauthenticated(error) from None
+        connection.state.principal = principal  # the access log tells what kind of caller it was
         return Context(principal=principal, request_id=request_id, runtime=runtime)
 
     tabs = load_examples(demo_tokens) if _graphiql_enabled(settings) else []
@@ -146,7 +161,7 @@ def _endpoint(
     return GraphQLEndpoint(
         schema,
         get_context=get_context,
-        authenticate=_authenticate(settings),
+        authenticate=_authenticate(settings, runtime),
         limits=_limits(settings),
         allowed_origins=settings.cors_origins,
         graphiql=page if _graphiql_enabled(settings) else None,
@@ -215,38 +230,37 @@ def _address(connection: HTTPConnection) -> str | None:
     return host
 
 
-def _authenticate(settings: Settings) -> Callable[[str | None, Mapping[str, Any] | None], Any]:
-    authenticator = Authenticator(_auth_config(settings), now=now)
+def _authenticate(
+    settings: Settings, runtime: Runtime
+) -> Callable[[str | None, Mapping[str, Any] | None], Any]:
+    access = runtime.access
+    try:
+        authenticator = Authenticator(
+            auth_config(settings), now=now, rights=lambda: access.rights, prove_key=access.prove_key
+        )
+    except ConfigurationError as error:
+        setting = "auth_issuers" if settings.auth_issuers else "jwt_secret"
+        raise SettingsError(f"{environment_variable(setting)}: {error}") from None
 
     async def authenticate(authorization: str | None, payload: Mapping[str, Any] | None) -> Principal:
         try:
+            await access.fresh()
             if authorization is None and payload is not None:
                 return await authenticator.principal_of_payload(payload)
             return await authenticator.principal(authorization)
         except AuthenticationError as error:
-            away = error.reason is Failure.KEYS_UNAVAILABLE
-            code = ErrorCode.SERVICE_UNAVAILABLE if away else ErrorCode.UNAUTHENTICATED
-            raise ApiError(code, error.message, extra={"reason": error.reason.value}) from None
+            raise unauthenticated(error) from None
 
     return authenticate
 
 
-def _auth_config(settings: Settings) -> AuthConfig:
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
-    if not secret:
-        if settings.environment == "production":
-            raise SettingsError(
-                f"{environment_variable('jwt_secret')} is not set, so nobody could sign in. "
-                "Give it the secret (32 bytes at least) that your store signs its tokens with."
-            )
-        # In development a server without a secret still starts; nobody can sign in until one is set.
-        secret = secrets.token_urlsafe(48)
-    issuer: dict[str, object] = {"secret": secret}
-    if settings.jwt_issuer:
-        issuer["issuer"] = settings.jwt_issuer
-    if settings.jwt_audience:
-        issuer["audience"] = settings.jwt_audience
-    return AuthConfig(issuers=(issuer_config(issuer),), leeway_s=settings.jwt_leeway_s)
+def _warn_of_unknown_roles(settings: Settings, runtime: Runtime) -> None:
+    """A role that the settings name and the database lacks grants nothing: a typing error, or one still to be made."""
+    named = frozenset().union(*(issuer.role_names for issuer in auth_config(settings).issuers))
+    if unknown := sorted(named - runtime.access.rights.names):
+        log.warning(
+            "the settings of sign-in map to roles that there are not; they grant nothing", roles=unknown
+        )
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -261,7 +275,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-request-id", COST_HEADER],
+                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", COST_HEADER],
                 expose_headers=["x-request-id", "retry-after"],
             )
         )

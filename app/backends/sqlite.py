@@ -7,7 +7,7 @@ later query hangs. Both are put right here; everything else is Tortoise's.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import uniform
 from time import monotonic, sleep
@@ -87,7 +87,7 @@ class SafeSqliteClient(SqliteClient):
         return _Held(self._lock, self)
 
     def _in_transaction(self) -> TransactionContext:
-        return _SafeTransactionContext(_SafeTransaction(self), self._lock)
+        return _SafeTransactionContext(SafeSqliteTransaction(self), self._lock)
 
     @property
     def in_use(self) -> tuple[int, int]:
@@ -162,13 +162,13 @@ def _nothing() -> None:
     """Be done when everything before is."""
 
 
-class _SafeTransaction(SqliteTransactionWrapper):
+class SafeSqliteTransaction(SqliteTransactionWrapper):
     """The connection inside a transaction."""
 
     _parent: SafeSqliteClient
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(_SafeTransaction(self))
+        return NestedTransactionContext(SafeSqliteTransaction(self))
 
     async def begin(self) -> None:
         """Open the transaction; what an earlier one may have left open is undone, never committed."""
@@ -189,6 +189,15 @@ class _SafeTransaction(SqliteTransactionWrapper):
             await self._connection.rollback()
             kind = IntegrityError if isinstance(error, sqlite3.IntegrityError) else OperationalError
             raise kind(error) from error
+
+    @translate_exceptions
+    async def execute_batches(self, batches: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Run each statement for each of its rows, all in one turn of the connection's thread.
+
+        A turn costs more than a row: the loop and the thread have to wake each other.
+        """
+        async with self.acquire_connection() as connection:
+            await connection._execute(_run_batches, connection._conn, batches)
 
     @translate_exceptions
     async def execute_script(self, query: str) -> None:
@@ -225,7 +234,7 @@ class _SafeTransactionContext(SqliteTransactionContext):
 
     __slots__ = ()
 
-    connection: _SafeTransaction
+    connection: SafeSqliteTransaction
 
     async def __aenter__(self) -> TransactionalDBClient:
         await _lock(self._trxlock, self.connection._parent.acquire_timeout_s)
@@ -262,6 +271,13 @@ class _SafeTransactionContext(SqliteTransactionContext):
             await uninterrupted(work)
         finally:
             self._trxlock.release()
+
+
+def _run_batches(
+    connection: sqlite3.Connection, batches: Sequence[tuple[str, Sequence[Sequence[Any]]]]
+) -> None:
+    for statement, rows in batches:
+        connection.executemany(statement, rows)
 
 
 def _upper(text: object) -> object:

@@ -16,7 +16,7 @@ from app.execution.observing import GONE, OK, Watch, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json, from_parameters
 from app.execution.streams import StreamResponse, Streams
 
-HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization"}
+HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization, X-API-Key"}
 
 GraphiQL = Callable[[Request], Response | Awaitable[Response]]
 
@@ -59,7 +59,7 @@ class HttpDoor:
         self, http: Request, candidates: tuple[Media, ...], request_id: str, watch: Watch
     ) -> Response:
         self._gate.knock(http)
-        principal = await self._callers.authenticate(http.headers.get("authorization"), None, request_id)
+        principal = await self._callers.authenticate(http.headers, None, request_id)
         watch.principal = http.state.principal = principal
         request = await self._read(http)
         try:

@@ -3,7 +3,7 @@
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 
-from app.migrations._operations import CreateTable, Refuse, one_of, reference
+from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, one_of, reference
 
 SIGNAL_KINDS = ("RAPID_BALANCE_CHECKS",)
 ACTOR_KINDS = ("CUSTOMER", "STAFF", "SERVICE", "SYSTEM")
@@ -41,13 +41,14 @@ APPEND_ONLY = {"signals": "Signals are never changed: they tell what was noticed
 
 
 class Migration(migrations.Migration):
-    """One table."""
+    """One table, and who may read it."""
 
-    dependencies = [("coffer", "0001_initial")]
+    dependencies = [("coffer", "0002_rights")]
 
     operations = [
         *TABLES,
         ops.RunSQL(INDEXES),
+        GrantCapabilities({"shop_manager": ["FRAUD_READ"], "finance": ["FRAUD_READ"]}),
         *(
             Refuse(event, table, message)
             for table, message in APPEND_ONLY.items()

@@ -1,5 +1,6 @@
 """Statements are counted: fifty of anything cost as many as one."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ import pytest
 import pytest_asyncio
 
 from tests.api.store import ADMINISTRATOR, Caller, JsonObject, Store
+
+pytestmark = pytest.mark.slow
 
 MANY = 50
 SPLITS_MAX = 2
@@ -52,16 +55,17 @@ def counted(*, by_all: bool = False) -> Iterator[Statements]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def crowd(api: Store) -> AsyncIterator[list[JsonObject]]:
     """Fifty customers, each with money of several kinds, a correction, and withdrawals open and paid."""
-    people = []
-    for number in range(MANY):
+
+    async def make(number: int) -> JsonObject:
         customer = await api.funded("100.00", name=f"Crowd {number:02}")
         wrong = await api.adjust(customer, "20.00", bucket="PROMO")
         await api.adjust(customer, "-5.00", corrects=wrong["transaction"]["id"])
         withdrawal = await api.withdrawal(customer)
         paid = await api.withdrawal(customer)
         await api.done("markWithdrawalPaid", {"withdrawalId": paid["id"], "idempotencyKey": paid["id"]})
-        people.append({**customer, "withdrawal": withdrawal})
-    yield people
+        return {**customer, "withdrawal": withdrawal}
+
+    yield list(await asyncio.gather(*(make(number) for number in range(MANY))))
 
 
 WALLET = """{

@@ -11,6 +11,7 @@ import strawberry
 
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
+from app.domain.audit import AuditAction
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
@@ -21,6 +22,7 @@ from app.live import UpdateKind
 __all__ = [
     "ActorKind",
     "AdjustmentReason",
+    "AuditAction",
     "Bucket",
     "Capability",
     "CounterAccount",
@@ -71,6 +73,7 @@ publish(CounterAccount, "The ledger account on the other side of a transaction."
 publish(Direction, "Which way money goes, seen from the wallet.")
 publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
 publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")
 publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
