@@ -232,6 +232,8 @@ async def open_socket(url: str, token: str, **options: Any) -> Socket:
         subprotocols=[Subprotocol("graphql-transport-ws")],
         compression=None,
         ping_interval=None,
+        # With a bound, a client that leaves unread messages would not see the answer to its close frame either.
+        max_queue=None,
         open_timeout=TIMEOUT_S,
         close_timeout=5,
         **options,
