@@ -46,6 +46,10 @@ MODEL_MODULES: Final = (
     "app.models.withdrawal",
 )
 
+# A process that stands still in the middle of a batch (a paused machine, a network that is gone) keeps its wallets
+# locked. A batch needs milliseconds between two statements; after this long, PostgreSQL ends it for the others.
+_LET_GO: Final = {"idle_in_transaction_session_timeout": "10000"}
+
 # What the planner must not choose for the writer; a migration may.
 _WRITER_AVOIDS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 
@@ -162,6 +166,7 @@ def _postgres_connections(
         "application_name": "coffer writer",
         "plan_cache_mode": "force_generic_plan",
         **dict.fromkeys(_WRITER_AVOIDS, "off"),
+        **_LET_GO,
     }
     reader_settings = common | {
         "application_name": "coffer reader",

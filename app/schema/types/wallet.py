@@ -79,7 +79,9 @@ class Wallet(Node):
         """Return what is held."""
         return money(self.model.held_minor, self.model.currency)
 
-    @strawberry.field(description="What can be spent now: the balance less what is held.")
+    @strawberry.field(
+        description="What can be spent: the balance less what is held. While the wallet is frozen, it waits."
+    )
     def available(self, info: AppInfo) -> Money:
         """Return what is available."""
         note_balance_read(info, self.model)
