@@ -21,6 +21,7 @@ from app.domain.access import Principal
 from app.execution.endpoint import GraphQLEndpoint
 from app.execution.errors import ApiError, ErrorCode
 from app.execution.limits import Limits
+from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
@@ -110,9 +111,25 @@ def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, st
         allowed_origins=settings.cors_origins,
         graphiql=page if _graphiql_enabled(settings) else None,
         introspection=_is_on(settings.introspection, settings),
+        persisted=_persisted(settings),
         get_request_id=lambda _connection: current_request_id() or new_request_id(),
         principal_key=lambda principal: (principal.kind, principal.subject) if principal.subject else None,
     )
+
+
+def _persisted(settings: Settings) -> PersistedDocuments:
+    file = settings.trusted_documents_file
+    if file is None:
+        return PersistedDocuments()
+    try:
+        trusted = read_manifest(file.read_bytes())
+        return PersistedDocuments(trusted=trusted, only_trusted=settings.only_trusted_documents)
+    except (OSError, ManifestError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(
+            f"{environment_variable('trusted_documents_file')}: {file} can't be used as the manifest of trusted "
+            f"documents: {reason}."
+        ) from None
 
 
 def _authenticate(settings: Settings) -> Callable[[str | None, Mapping[str, Any] | None], Any]:
