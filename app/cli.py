@@ -1,4 +1,4 @@
-"""The command line: python -m app serve · demo · migrate · seed · token · verify · schema · settings.
+"""The command line: python -m app serve · demo · migrate · seed · token · keys · verify · schema · settings.
 
 What a command is asked for goes to stdout, everything said beside it to stderr. Exit codes: 0 done, 1 `verify` found
 faults, 2 it can't be done as things are (one sentence says why and what to do).
@@ -12,12 +12,13 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
+from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, ParamSpec
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -25,13 +26,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.domain.access import ROLES
+from app.domain.access import ROLES, Actor, ActorKind
 from app.settings import Settings, SettingsError, environment_variable, load_settings
 
 if TYPE_CHECKING:
     # For annotations only: the commands that start a server load it when they run.
     import uvicorn
+    from starlette.applications import Starlette
 
+    from app.services.ledger.writer import Writer
     from app.services.verification import Report
 
 DEMO_FOLDER = Path(".var")
@@ -149,6 +152,7 @@ def application() -> Any:
 
 def _require_usable(settings: Settings) -> None:
     """Find out now what a server would otherwise only say in a stack, in the middle of its start."""
+    from app.auth.settings import auth_config
     from app.db import dialect, open_database, require_migrated
 
     if settings.workers > 1 and dialect(settings.database_url) == "sqlite":
@@ -156,6 +160,8 @@ def _require_usable(settings: Settings) -> None:
             f"SQLite serves one process, and {settings.workers} were asked for. Set "
             f"{environment_variable('workers')}=1, or use PostgreSQL ({environment_variable('database_url')})."
         )
+
+    auth_config(settings)
 
     async def check() -> None:
         async with open_database(settings):
@@ -203,11 +209,17 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
     )
 
 
-def _serve_here(settings: Settings, application: Any, listener: socket.socket) -> None:
+def _serve_here(settings: Settings, application: "Starlette", listener: socket.socket) -> None:
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Uvicorn waits for open connections before it ends the lifespan: a stream would keep it until its timeout.
+            await application.state.endpoint.drain()
+            await super().shutdown(sockets)
+
     _configure_logging(settings)
-    server = uvicorn.Server(_uvicorn_config(settings, application))
+    server = Server(_uvicorn_config(settings, application))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
@@ -407,6 +419,11 @@ def _token(
 ) -> str:
     from app.auth import issue_token
 
+    if settings.jwt_preset not in (None, "coffer"):
+        raise CannotDo(
+            f"The tokens of {environment_variable('jwt_preset')}={settings.jwt_preset} are made by the store's own "
+            "sign-in: take one from there."
+        )
     return issue_token(
         _secret(settings),
         subject=subject,
@@ -428,6 +445,165 @@ def _secret(settings: Settings) -> str:
         return _kept_secret(demo_secret)
     name = environment_variable("jwt_secret")
     raise CannotDo(f"{name} is not set: tokens are signed with it. Make one with: openssl rand -hex 32")
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+keys_cli = typer.Typer(help="API keys of services.", no_args_is_help=True)
+cli.add_typer(keys_cli, name="keys")
+
+Why = Annotated[str, typer.Option("--note", help="Why, for those who ask later.")]
+
+
+@keys_cli.command("create")
+@_in_one_sentence
+def create_key(
+    name: Annotated[str, typer.Argument(help="The name of the service.")],
+    role: Annotated[str | None, typer.Option(help="The role whose rights it has.")] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="A capability of its own; may be repeated.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is good for, such as 90d; until revoked if unset.")
+    ] = None,
+    note: Why = "Made at the command line",
+) -> None:
+    """Make a key and print it, this once, and nothing else."""
+    from app.domain.access import Capability
+    from app.domain.api_key import KeyRequest
+    from app.services import api_key as keys
+
+    if unknown := sorted(set(capability or ()) - set(Capability.__members__)):
+        raise CannotDo(f"There is no capability {unknown[0]}. Choose from: {', '.join(Capability)}.")
+    capabilities = frozenset(map(Capability, capability)) if capability else None
+
+    async def create(desk: "_KeyDesk") -> str | None:
+        role_id = None if role is None else await keys.role_id_of(role)
+        if role is not None and role_id is None:
+            raise CannotDo(f"There is no role {role!r}.")
+        request = KeyRequest(name, role_id, capabilities, _after(expires))
+        done = await keys.create(desk.writer, desk.actor, request, note=note, idempotency_key=None)
+        return done.text
+
+    typer.echo(_at_keys(create))
+
+
+@keys_cli.command("list")
+@_in_one_sentence
+def list_keys(
+    ended: Annotated[bool, typer.Option("--all", help="Also those that are revoked or expired.")] = False,
+) -> None:
+    """Print the keys, newest first: prefix, name, rights, end, last use."""
+    from app.services import api_key as keys
+
+    async def listed(_desk: "_KeyDesk") -> str:
+        found = await keys.keys(datetime.now(UTC), ended=ended).order_by("-created_at").select_related("role")
+        lines = []
+        for key in found:
+            rights = key.role.name if key.role else ",".join(key.capabilities or ())
+            end = "revoked" if key.revoked_at else _day(key.expires_at, "no end")
+            columns = (f"cof_{key.prefix}", key.name, rights, end, _day(key.last_used_at, "never used"))
+            lines.append("\t".join(columns))
+        return "\n".join(lines)
+
+    if text := _at_keys(listed):
+        typer.echo(text)
+
+
+@keys_cli.command("rotate")
+@_in_one_sentence
+def rotate_key(
+    key: Annotated[str, typer.Argument(help="The name of the service, or the prefix of its key.")],
+    overlap: Annotated[int, typer.Option(help="Hours for which the old key stays good.")] = 24,
+    expires: Annotated[
+        str | None, typer.Option(help="How long the new key is good for; as long as the old one if unset.")
+    ] = None,
+    note: Why = "Rotated at the command line",
+) -> None:
+    """Replace a key and print the new one, this once, and nothing else."""
+    from app.services import api_key as keys
+
+    async def rotate(desk: "_KeyDesk") -> str | None:
+        newest = (await _found(key))[0]
+        done = await keys.rotate(
+            desk.writer,
+            desk.actor,
+            newest.id,
+            overlap_h=overlap,
+            expires_at=_after(expires),
+            note=note,
+            idempotency_key=None,
+        )
+        return done.text
+
+    typer.echo(_at_keys(rotate))
+
+
+@keys_cli.command("revoke")
+@_in_one_sentence
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The name of the service, or the prefix of its key.")],
+    note: Why = "Revoked at the command line",
+) -> None:
+    """End a key now; by a name, all keys of that name."""
+    from app.services import api_key as keys
+
+    async def revoke(desk: "_KeyDesk") -> str:
+        ended = await _found(key)
+        for one in ended:
+            await keys.revoke(desk.writer, desk.actor, one.id, note=note, idempotency_key=None)
+        return "\n".join(f"Revoked cof_{one.prefix} ({one.name})" for one in ended)
+
+    typer.echo(_at_keys(revoke))
+
+
+class _KeyDesk(NamedTuple):
+    """The writer of an open database, and who is written down as having done it."""
+
+    writer: "Writer"
+    actor: Actor
+
+
+def _at_keys(work: Callable[[_KeyDesk], Awaitable[str | None]]) -> str:
+    """Do something with the database open and the writer running; a server beside it notices."""
+    from app.domain.errors import DomainError
+
+    try:
+        return asyncio.run(_at_open_keys(load_settings(), work)) or ""
+    except DomainError as error:
+        raise CannotDo(error.message) from None
+
+
+async def _at_open_keys(settings: Settings, work: Callable[[_KeyDesk], Awaitable[str | None]]) -> str | None:
+    from app.db import open_database, require_migrated
+    from app.services.ledger.mint import RandomMint
+    from app.services.ledger.writer import Writer
+
+    async with open_database(settings):
+        await require_migrated()
+        writer = Writer(currency=settings.currency, mint=RandomMint(), clock=lambda: datetime.now(UTC))
+        writer.start()
+        try:
+            return await work(_KeyDesk(writer, Actor(ActorKind.SYSTEM, f"cli:{getuser()}"[:128])))
+        finally:
+            await writer.stop()
+
+
+async def _found(text: str) -> list[Any]:
+    from app.services import api_key as keys
+
+    found = await keys.found(text, datetime.now(UTC))
+    if not found:
+        raise CannotDo(f"There is no key {text} that is still good. List them with: python -m app keys list")
+    return found
+
+
+def _after(ttl: str | None) -> datetime | None:
+    return None if ttl is None else datetime.now(UTC) + timedelta(seconds=_seconds(ttl))
+
+
+def _day(time: datetime | None, otherwise: str) -> str:
+    return otherwise if time is None else f"{time:%Y-%m-%d %H:%M}"
 
 
 # --- verify -------------------------------------------------------------------------------------------------

@@ -8,12 +8,13 @@ from typing import Any
 
 from strawberry.types import Info
 
+from app.auth import AuthenticationError, Failure
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.services import audit, transaction as transactions, withdrawal as withdrawals
+from app.services.access import Directory
 from app.services.ledger.writer import Writer
-from app.services.transaction import HistoryCounts, HistoryPages
-from app.services.withdrawal import WithdrawalCounts, WithdrawalPages
 from app.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Runtime:
     writer: Writer
     hub: Hub
     clock: Callable[[], datetime]
+    access: Directory
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 
@@ -37,13 +39,22 @@ class Context:
     request_id: str
     runtime: Runtime
     loaders: Loaders = field(default_factory=Loaders)
-    histories: HistoryPages = field(default_factory=HistoryPages)
-    history_counts: HistoryCounts = field(default_factory=HistoryCounts)
-    withdrawals: WithdrawalPages = field(default_factory=WithdrawalPages)
-    withdrawal_counts: WithdrawalCounts = field(default_factory=WithdrawalCounts)
+    histories: transactions.Histories = field(default_factory=transactions.histories)
+    history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
+    withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
+    withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
+    audit_pages: audit.Pages = field(default_factory=audit.pages)
+    audit_counts: audit.Counts = field(default_factory=audit.counts)
 
 
 AppInfo = Info[Context, Any]
+
+
+def unauthenticated(error: AuthenticationError) -> "RequestError":
+    """Return a credential's refusal as a top-level error; one that may pass says to try again."""
+    away = error.reason in {Failure.KEYS_UNAVAILABLE, Failure.RIGHTS_UNAVAILABLE}
+    code = "SERVICE_UNAVAILABLE" if away else "UNAUTHENTICATED"
+    return RequestError(code, error.message, reason=error.reason.value)
 
 
 class RequestError(Exception):

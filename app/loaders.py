@@ -12,9 +12,12 @@ from aiodataloader import DataLoader
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from app.models.api_key import ApiKey
+from app.models.audit import AuditEntry
 from app.models.customer import Customer
 from app.models.hold import Hold
 from app.models.lot import Lot
+from app.models.role import Role
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -56,11 +59,11 @@ class OpenLots(DataLoader[UUID, list[Lot]]):
 
 
 class Allocations(DataLoader[UUID, list[Allocation]]):
-    """What a transaction put into or took out of lots, in order; each with its lot."""
+    """What a transaction put into or took out of lots, in order."""
 
     async def batch_load_fn(self, keys: list[UUID]) -> list[list[Allocation]]:
         """Load the allocations of the transactions."""
-        rows = Allocation.filter(transaction_id__in=keys).order_by("position").prefetch_related("lot")
+        rows = Allocation.filter(transaction_id__in=keys).order_by("position")
         return _grouped(await rows, keys, "transaction_id")
 
 
@@ -83,6 +86,9 @@ class Loaders:
         self.transactions: ById[Transaction] = ById(Transaction)
         self.holds: ById[Hold] = ById(Hold)
         self.withdrawals: ById[Withdrawal] = ById(Withdrawal)
+        self.roles: ById[Role] = ById(Role)
+        self.api_keys: ById[ApiKey] = ById(ApiKey)
+        self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()
         self.allocations = Allocations()

@@ -1,11 +1,11 @@
 """The application: a constructor call with a list of routes; nothing registers itself by being imported."""
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -14,22 +14,25 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app import jobs
-from app.auth import AuthConfig, AuthenticationError, Authenticator, Failure, issuer_config
-from app.context import Context, Runtime
-from app.db import open_database, require_migrated
+from app.auth import AuthenticationError, Authenticator, ConfigurationError
+from app.auth.settings import auth_config
+from app.context import Context, Runtime, unauthenticated
+from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal
 from app.execution.endpoint import GraphQLEndpoint
-from app.execution.errors import ApiError, ErrorCode
 from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
 from app.schema.schema import schema
+from app.services.access import Directory
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
+
+log = structlog.get_logger("coffer")
 
 
 def now() -> datetime:
@@ -52,7 +55,12 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with runtime.hub.running(listener), jobs.running(runtime):
+            async with (
+                runtime.access.running(),
+                runtime.hub.running(listener),
+                jobs.running(runtime),
+            ):
+                _warn_of_unknown_roles(settings, runtime)
                 yield
                 await endpoint.drain()
                 await runtime.writer.stop()
@@ -75,21 +83,28 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
 def _runtime(settings: Settings) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
-    hub, listener = live_hub(settings, process=process, clock=now)
+    access = Directory(dialect(settings.database_url), clock=now)
+    hub, listener = live_hub(settings, process=process, clock=now, hear_rights=access.invalidate)
     writer = Writer(
         currency=settings.currency,
         mint=mint,
         clock=now,
         publish=hub.publish,
+        publish_rights=access.invalidate,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
     )
-    return Runtime(settings=settings, writer=writer, hub=hub, clock=now), listener
+    return Runtime(settings=settings, writer=writer, hub=hub, clock=now, access=access), listener
 
 
 def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, str] | None) -> GraphQLEndpoint:
     def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+        # A socket's principal is as old as the socket; what it may do is looked up for each operation and event.
+        try:
+            principal = runtime.access.current(principal)
+        except AuthenticationError as error:
+            raise unauthenticated(error) from None
         connection.state.principal = principal  # the access log tells what kind of caller it was
         return Context(principal=principal, request_id=request_id, runtime=runtime)
 
@@ -101,7 +116,7 @@ def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, st
     return GraphQLEndpoint(
         schema,
         get_context=get_context,
-        authenticate=_authenticate(settings),
+        authenticate=_authenticate(settings, runtime),
         limits=Limits(
             body_bytes_max=settings.body_size_max_bytes,
             depth_max=settings.query_depth_max,
@@ -132,38 +147,37 @@ def _persisted(settings: Settings) -> PersistedDocuments:
         ) from None
 
 
-def _authenticate(settings: Settings) -> Callable[[str | None, Mapping[str, Any] | None], Any]:
-    authenticator = Authenticator(_auth_config(settings), now=now)
+def _authenticate(
+    settings: Settings, runtime: Runtime
+) -> Callable[[str | None, Mapping[str, Any] | None], Any]:
+    access = runtime.access
+    try:
+        authenticator = Authenticator(
+            auth_config(settings), now=now, rights=lambda: access.rights, prove_key=access.prove_key
+        )
+    except ConfigurationError as error:
+        setting = "auth_issuers" if settings.auth_issuers else "jwt_secret"
+        raise SettingsError(f"{environment_variable(setting)}: {error}") from None
 
     async def authenticate(authorization: str | None, payload: Mapping[str, Any] | None) -> Principal:
         try:
+            await access.fresh()
             if authorization is None and payload is not None:
                 return await authenticator.principal_of_payload(payload)
             return await authenticator.principal(authorization)
         except AuthenticationError as error:
-            away = error.reason is Failure.KEYS_UNAVAILABLE
-            code = ErrorCode.SERVICE_UNAVAILABLE if away else ErrorCode.UNAUTHENTICATED
-            raise ApiError(code, error.message, extra={"reason": error.reason.value}) from None
+            raise unauthenticated(error) from None
 
     return authenticate
 
 
-def _auth_config(settings: Settings) -> AuthConfig:
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
-    if not secret:
-        if settings.environment == "production":
-            raise SettingsError(
-                f"{environment_variable('jwt_secret')} is not set, so nobody could sign in. "
-                "Give it the secret (32 bytes at least) that your store signs its tokens with."
-            )
-        # In development a server without a secret still starts; nobody can sign in until one is set.
-        secret = secrets.token_urlsafe(48)
-    issuer: dict[str, object] = {"secret": secret}
-    if settings.jwt_issuer:
-        issuer["issuer"] = settings.jwt_issuer
-    if settings.jwt_audience:
-        issuer["audience"] = settings.jwt_audience
-    return AuthConfig(issuers=(issuer_config(issuer),), leeway_s=settings.jwt_leeway_s)
+def _warn_of_unknown_roles(settings: Settings, runtime: Runtime) -> None:
+    """A role that the settings name and the database lacks grants nothing: a typing error, or one still to be made."""
+    named = frozenset().union(*(issuer.role_names for issuer in auth_config(settings).issuers))
+    if unknown := sorted(named - runtime.access.rights.names):
+        log.warning(
+            "the settings of sign-in map to roles that there are not; they grant nothing", roles=unknown
+        )
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -177,7 +191,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-request-id"],
+                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
                 expose_headers=["x-request-id"],
             )
         )

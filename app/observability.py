@@ -27,6 +27,7 @@ _SENSITIVE = re.compile(
 _CREDENTIAL = re.compile(
     r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
     r"|(?<=bearer )\S+"
+    r"|cof_[0-9a-z]{4,}_[0-9a-f]+"  # an API key of ours
     r"|(?<=://)[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
     re.IGNORECASE,
 )

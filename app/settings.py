@@ -1,5 +1,6 @@
 """Settings: what the environment says, read once and handed down."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,10 @@ from app.domain.money import currency_of
 
 ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
+
+
+_SECRET = frozenset({"jwt_secret", "auth_issuers"})
+"""Settings whose value is never repeated."""
 
 
 class SettingsError(Exception):
@@ -59,10 +64,35 @@ class Settings(BaseSettings):
         None,
         description="The secret that the store signs its tokens with, 32 bytes or more. Required in production.",
     )
+    jwt_preset: str | None = Field(
+        None,
+        description="What those tokens look like: coffer (the default), wordpress, medusa, saleor and others; "
+        "see docs/sign-in.md.",
+    )
     jwt_issuer: str | None = Field(None, description="The issuer that tokens must name, if any.")
     jwt_audience: str | None = Field(None, description="The audience that tokens must name, if any.")
     jwt_leeway_s: int = Field(
         30, ge=0, le=600, description="How far the store's clock may be off when a token's times are checked."
+    )
+    auth_issuers: SecretStr | None = Field(
+        None,
+        description="More issuers of tokens, or all of them, as a JSON list; see docs/sign-in.md.",
+    )
+    jwks_max_age_s: int = Field(
+        600,
+        ge=10,
+        le=86_400,
+        description="How long an issuer's published keys are used before they are fetched anew.",
+    )
+    jwks_stale_max_s: int = Field(
+        86_400, ge=0, le=604_800, description="How long they still count while the issuer can't be reached."
+    )
+    jwks_cooldown_s: int = Field(
+        30, ge=1, le=3600, description="At most one fetch per issuer in this time, whatever tokens come."
+    )
+    jwks_timeout_s: float = Field(5.0, gt=0, le=60, description="How long a fetch may take.")
+    jwks_size_max_bytes: int = Field(
+        524_288, ge=1024, le=10_485_760, description="The largest answer that is read of an issuer."
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
@@ -170,6 +200,27 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("auth_issuers")
+    @classmethod
+    def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        try:
+            issuers = json.loads(value.get_secret_value())
+        except ValueError as error:
+            # Only where, not what: the text around a mistake may be a secret.
+            where = (
+                f" (line {error.lineno}, column {error.colno})"
+                if isinstance(error, json.JSONDecodeError)
+                else ""
+            )
+            raise ValueError(
+                f"this is not JSON{where}; write a list of objects, as docs/sign-in.md shows"
+            ) from None
+        if not isinstance(issuers, list) or not all(isinstance(issuer, dict) for issuer in issuers):
+            raise ValueError("write a JSON list of objects, one for each issuer, as docs/sign-in.md shows")
+        return value
+
     @model_validator(mode="after")
     def _pool_sizes_in_order(self) -> "Settings":
         if self.database_pool_size_min > self.database_pool_size_max:
@@ -187,6 +238,14 @@ class Settings(BaseSettings):
                 f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS_FILE"
             )
         return self
+
+    @property
+    def issuers(self) -> list[dict[str, object]]:
+        """The list of issuers, as it was written."""
+        found: list[dict[str, object]] = (
+            json.loads(self.auth_issuers.get_secret_value()) if self.auth_issuers else []
+        )
+        return found
 
     @property
     def in_development(self) -> bool:
@@ -215,7 +274,7 @@ def _sentence(detail: ErrorDetails) -> str:
     elif detail["type"] == "extra_forbidden":
         problem = "there is no such setting"
     else:
-        given = "the value" if field == "jwt_secret" else repr(detail["input"])
+        given = "the value" if field in _SECRET else repr(detail["input"])
         wanted = detail["msg"].removeprefix("Input ").split(", unable to")[0]
         problem = f"{given} will not do; it {wanted}"
     return f"{environment_variable(field)}: {problem}." if field else f"{problem}."

@@ -1,1 +1,10 @@
-"""Programs that measure the server, and that try to break it."""
+"""Programs that measure the server, and that try to break it: `python -m bench`, or `make bench`, measures.
+
+ledger         adjustments through the writer, beside the same work done per request by the ORM and by hand
+http           the same through GraphQL over HTTP, and reads, with wrk
+ways           how each of the compared programs does one adjustment
+load           callers, clocks and processor time
+report         tables for the terminal, Markdown, JSON and the README
+verification   how fast a whole ledger is verified
+crash          kills the server in the middle of a write load, and looks for what got lost
+"""

@@ -25,10 +25,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.db import migrate
-from tests.caller import Caller
+from tests.caller import Caller, UnansweredError
 from tests.databases import settings_for
 from tests.postgres import PostgresServer
-from tests.server import ServerProcess, start_together, token
+from tests.server import ServerFailedError, ServerProcess, start_together, token
 from tests.workload import Workload
 
 DATABASES = ("sqlite", "postgres")
@@ -111,6 +111,8 @@ async def crash(tally: Tally, *, rounds: int, load_s: float, progress: Progress)
             while tally.rounds < rounds and not tally.faults:
                 await crash_round(tally, servers, url, load_s=load_s)
                 progress.advance(bar)
+        except (UnansweredError, ServerFailedError) as error:
+            tally.faults.append(f"round {tally.rounds + 1}: {type(error).__name__}: {error}")
         finally:
             for server in servers:
                 server.kill()

@@ -141,6 +141,7 @@ def _audit_lots(tables: Tables, reservations: dict[str, Rows]) -> None:
             "a lot of another wallet"
         )
         assert all(part["bucket"] == lot["bucket"] for part in parts), "value changed its bucket"
+        assert all(part["expires_at"] == lot["expires_at"] for part in parts), "value changed its expiry"
         left = lot["remaining_minor"] + lot["held_minor"]
         assert sum(part["amount_minor"] for part in parts) == left, (
             "a lot's allocations add up to what is left"
@@ -200,7 +201,7 @@ def transaction_hash(
     """The hash as `app.domain.ledger` documents it, from the tables alone."""
     content = [row[column] for column in HASHED]
     for part in allocations:
-        content += [part["lot_id"], part["bucket"], part["amount_minor"]]
+        content += [part["lot_id"], part["bucket"], part["amount_minor"], part["expires_at"]]
     encoded = previous
     for value in content:
         octets = ("" if value is None else str(value)).encode()

@@ -98,6 +98,7 @@ async def open_chromium(*, color_scheme: str = "light") -> AsyncIterator[Visit]:
             context = await browser.new_context(
                 color_scheme="dark" if color_scheme == "dark" else "light",
                 viewport={"width": 1440, "height": 900},
+                locale="en-US",
             )
             visit = Visit(page=await context.new_page())
             _record(visit)
@@ -119,8 +120,8 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     """Serve ``app`` with uvicorn on a free port of this machine; gives the origin, for example ``http://127.0.0.1:54321``."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    # The same library for websockets as in `serve` of the command line.
-    config = uvicorn.Config(app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1)
+    # As in `serve` of the command line; its own configuration of logs would stay behind for later tests.
+    config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

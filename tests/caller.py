@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 TIMEOUT_S = 60.0
+"""Generous: on a busy machine slowness is no fault, and what hangs hangs for longer."""
 
 ADJUST = """
 mutation Adjust($input: AdjustBalanceInput!) {
@@ -144,7 +145,7 @@ class Caller:
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
             reader, writer = self._idle.pop()
-            if not (reader.at_eof() or writer.is_closing()):
+            if not (reader.at_eof() or reader.exception() or writer.is_closing()):
                 return reader, writer
             writer.close()
         return await asyncio.open_connection(*self._address)
@@ -229,13 +230,18 @@ async def open_socket(url: str, token: str, **options: Any) -> Socket:
         subprotocols=[Subprotocol("graphql-transport-ws")],
         compression=None,
         ping_interval=None,
+        open_timeout=TIMEOUT_S,
         close_timeout=5,
         **options,
     )
     found = Socket(connection)
-    await found.send({"type": "connection_init", "payload": {"token": token}})
-    acknowledged = await found.receive()
-    assert acknowledged["type"] == "connection_ack", acknowledged
+    try:
+        await found.send({"type": "connection_init", "payload": {"token": token}})
+        acknowledged = await found.receive()
+        assert acknowledged["type"] == "connection_ack", acknowledged
+    except BaseException:
+        await connection.close()
+        raise
     return found
 
 

@@ -104,6 +104,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "position": 0,
         "bucket": "CASH",
         "amount_minor": 1000,
+        "expires_at": None,
     },
     "withdrawals": {
         "id": row_id(8),
@@ -142,6 +143,31 @@ ROWS: dict[str, dict[str, Any]] = {
         "data": "{}",
         "created_at": NOW,
     },
+    "roles": {
+        "id": row_id(15),
+        "name": "buyer",
+        "description": "Buys",
+        "capabilities": "[]",
+        "maps_from": "[]",
+        "archived_at": None,
+        "created_at": NOW,
+        "updated_at": NOW,
+    },
+    "api_keys": {
+        "id": row_id(16),
+        "prefix": "7k3m92qdxa4p",
+        "hash": b"\x04",
+        "name": "erp",
+        "role_id": row_id(15),
+        "capabilities": None,
+        "expires_at": None,
+        "replaces_id": None,
+        "created_by_kind": "STAFF",
+        "created_by_id": "s-1",
+        "created_at": NOW,
+        "last_used_at": None,
+        "revoked_at": None,
+    },
     "idempotency_keys": {
         "id": row_id(10),
         "scope": "STAFF:s-1",
@@ -165,6 +191,8 @@ FRESH: dict[str, dict[str, Any]] = {
     "withdrawals": {"id": row_id(108), "hold_id": row_id(14), "reference": "W-2"},
     "settings_versions": {"version": 2},
     "audit_entries": {"id": row_id(109)},
+    "roles": {"id": row_id(115), "name": "seller"},
+    "api_keys": {"id": row_id(116), "prefix": "8k3m92qdxa4p"},
     "idempotency_keys": {"id": row_id(110), "key": "k-2"},
 }
 

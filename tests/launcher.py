@@ -1,47 +1,19 @@
-"""Serve until a signal comes: what `tests.server` runs, in the place of `python -m app serve`."""
+"""`python -m app serve`, which ends when the test that started it is gone: what `tests.server` runs."""
 
-import socket
+import os
+import sys
+import threading
 
-import uvicorn
-from starlette.applications import Starlette
-
-from app.main import create_app
-from app.observability import configure_logging
-from app.settings import load_settings
+from app.cli import main
 
 
-class Server(uvicorn.Server):
-    """Drains before uvicorn waits for connections to close: streams would keep it (docs/adr/0005-endpoint.md)."""
-
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
-        super().__init__(config)
-        self._app = app
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop."""
-        await self._app.state.endpoint.drain()
-        await super().shutdown(sockets)
-
-
-def main() -> None:
-    """Read the environment and serve."""
-    settings = load_settings()
-    configure_logging(json=settings.log_format == "json", level=settings.log_level)
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
-    )
-    Server(config, app).run()
+def end_with_parent() -> None:
+    """End when the other end of our stdin is closed, however that came."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    sys.argv = ["app", "serve"]
     main()

@@ -111,10 +111,11 @@ class ServerProcess:
         environment |= {environment_variable(name): str(value) for name, value in self._settings.items()}
         environment |= {environment_variable("port"): str(self.port), "PYTHONPATH": str(ROOT)}
         with self._log_path.open("ab") as log:
-            # A session of its own: Ctrl-C is for the test, which then stops the server itself.
+            # A session of its own: Ctrl-C is for the test, which then stops the server itself. The pipe is how it
+            # learns that the test is gone.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.launcher"],
-                cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self._folder, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -136,7 +137,7 @@ class ServerProcess:
         """End it as a power cut would (kill -9); it may have ended already."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
             self._process = None
 
     def terminate(self) -> None:
@@ -152,6 +153,7 @@ class ServerProcess:
             raise ServerFailedError(
                 f"the server did not end within {timeout_s} s\n{self.log()[-4000:]}"
             ) from None
+        self._running().communicate()
         self._process = None
         return status
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,14 +31,21 @@ from app.db import (
     pending_migrations,
     require_migrated,
 )
-from app.migrations._operations import ReplaceCheck, replace_check
+from app.domain.access import ROLES
+from app.migrations._operations import GrantCapabilities, ReplaceCheck, replace_check
+from app.services.ledger.records import read_json, read_role
 from app.settings import Settings
-from tests.databases import FRESH, ROWS, insert, insert_all, row_id, settings_for
+from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
 
 initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
+rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-CHECKS = {f"{table.table}_{name}" for table in initial.TABLES for name in table.checks}
-INDEXES = {statement.split()[2] for statement in initial.INDEXES}
+TABLES = [*initial.TABLES, *rights.TABLES]
+APPEND_ONLY = initial.APPEND_ONLY
+KEPT = initial.KEPT | rights.KEPT
+IDENTITY = [*initial.IDENTITY, *rights.IDENTITY]
+CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks}
+INDEXES = {statement.split()[2] for statement in [*initial.INDEXES, *rights.INDEXES]}
 
 
 @pytest.fixture
@@ -99,6 +107,12 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("withdrawals", {"amount_minor": 0}, "amount_positive"),
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
     ("withdrawals", {"decided_by_kind": "ROBOT"}, "decided_by_kind_known"),
+    ("roles", {"name": ""}, "name_not_empty"),
+    ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
+    ("api_keys", {"name": ""}, "name_not_empty"),
+    ("api_keys", {"capabilities": "[]"}, "role_or_capabilities"),
+    ("api_keys", {"replaces_id": row_id(116)}, "replaces_another"),
+    ("api_keys", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
 ]
 
 
@@ -167,6 +181,8 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("withdrawals", {"reference": "W-1"}),
         ("settings_versions", {"version": 1}),
         ("idempotency_keys", {"key": "k-1"}),
+        ("roles", {"name": "buyer"}),
+        ("api_keys", {"prefix": "7k3m92qdxa4p"}),
     ],
 )
 async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str, Any]) -> None:
@@ -179,7 +195,7 @@ async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str
     [(table, column) for table, row in ROWS.items() for column in row if column.endswith("_id")],
 )
 async def test_references(writer: BaseDBAsyncClient, table: str, column: str) -> None:
-    if column in {"external_id", "actor_id", "requested_by_id", "decided_by_id"}:
+    if column in {"external_id", "actor_id", "requested_by_id", "decided_by_id", "created_by_id"}:
         return  # ids of the store's, not of our tables
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await insert(writer, table, ROWS[table] | FRESH[table] | {column: row_id(999)})
@@ -197,7 +213,7 @@ async def test_indexes(writer: BaseDBAsyncClient) -> None:
 
 
 async def test_append_only(writer: BaseDBAsyncClient) -> None:
-    for table, message in initial.APPEND_ONLY.items():
+    for table, message in APPEND_ONLY.items():
         column = next(name for name in ROWS[table] if name.endswith("_at") or name == "position")
         for statement in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
             with pytest.raises(IntegrityError) as refused:
@@ -206,19 +222,27 @@ async def test_append_only(writer: BaseDBAsyncClient) -> None:
 
 
 async def test_kept(writer: BaseDBAsyncClient) -> None:
-    for table, message in initial.KEPT.items():
+    for table, message in KEPT.items():
         with pytest.raises(IntegrityError) as refused:
             await writer.execute_query(f"DELETE FROM {table}")
         assert message in str(refused.value)
 
 
 async def test_every_table_is_append_only_or_kept() -> None:
-    assert {table.table for table in initial.TABLES} == {*initial.APPEND_ONLY, *initial.KEPT}
+    assert {table.table for table in TABLES} == {*APPEND_ONLY, *KEPT}
 
 
 async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
-    changed = {"bucket": "'PROMO'", "currency": "'EUR'"}
-    for table, columns, message in initial.IDENTITY:
+    changed = {
+        "bucket": "'PROMO'",
+        "currency": "'EUR'",
+        "expires_at": "'2099-01-01 00:00:00+00:00'",
+        "name": "'queen'",
+        "prefix": "'9k3m92qdxa4p'",
+        "hash": "prefix" if writer.capabilities.dialect == "sqlite" else "prefix::bytea",
+        "capabilities": "'[]'",
+    }
+    for table, columns, message in IDENTITY:
         for column in columns:
             value = changed.get(column) or (f"'{row_id(11)}'" if column.endswith("id") else f"{column} + 7")
             with pytest.raises(IntegrityError) as refused:
@@ -240,10 +264,10 @@ async def test_the_rest_changes(writer: BaseDBAsyncClient) -> None:
 
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_truncate(writer: BaseDBAsyncClient) -> None:
-    for table, message in (initial.APPEND_ONLY | initial.KEPT).items():
+    for table, message in (APPEND_ONLY | KEPT).items():
         with pytest.raises(IntegrityError) as refused:
             await writer.execute_script(f"TRUNCATE {table} CASCADE")
-        assert any(known in str(refused.value) for known in (initial.APPEND_ONLY | initial.KEPT).values())
+        assert any(known in str(refused.value) for known in (APPEND_ONLY | KEPT).values())
         triggers = await writer.execute_query_dict(
             f"SELECT tgname FROM pg_trigger WHERE tgname = '{table}_refuse_truncate'"
         )
@@ -326,6 +350,31 @@ async def test_columns_are_those_of_the_models(writer: BaseDBAsyncClient) -> Non
             query = f"SELECT name FROM pragma_table_info('{table}')"
         names = {row["name"] for row in await writer.execute_query_dict(query)}
         assert names == set(model._meta.fields_db_projection.values())
+
+
+# --- Rights -------------------------------------------------------------------------------------------------
+
+
+async def test_a_store_begins_with_the_presets(database: TortoiseContext) -> None:
+    """Whoever adds a capability to a preset adds a migration that grants it."""
+    rows = await get_connection(WRITER).execute_query_dict("SELECT * FROM roles ORDER BY id")
+    roles = [read_role(row) for row in rows]
+    assert {role.name: role.granted for role in roles} == ROLES
+    assert roles[0].name == "administrator"
+    assert all(role.description for role in roles)
+    assert {(role.maps_from, role.archived_at) for role in roles} == {((), None)}
+    age = datetime.now(UTC) - roles[0].created_at
+    assert timedelta(0) < age < timedelta(hours=1)
+
+
+async def test_a_version_brings_rights(writer: BaseDBAsyncClient) -> None:
+    granted = GrantCapabilities({"support": ["FLY", "WALLETS_READ"], "nobody": ["SWIM"]})
+    for _ in range(2):
+        await _apply(writer, granted)
+        rows = await writer.execute_query_dict("SELECT name, capabilities FROM roles")
+        held = {row["name"]: set(read_json(row["capabilities"])) for row in rows}
+        assert held["support"] == {str(capability) for capability in ROLES["support"]} | {"FLY"}
+        assert held["finance"] == {str(capability) for capability in ROLES["finance"]}
 
 
 # --- Later migrations ---------------------------------------------------------------------------------------

@@ -117,8 +117,7 @@ def test_currencies(load: Callable[..., Settings], code: str) -> None:
         (
             "only_trusted_documents",
             "yes",
-            "COFFER_ONLY_TRUSTED_DOCUMENTS is on, and there are none: "
-            + "name their manifest in COFFER_TRUSTED_DOCUMENTS_FILE.",
+            "COFFER_ONLY_TRUSTED_DOCUMENTS is on, and there are none: name their manifest in COFFER_TRUSTED_DOCUMENTS_FILE.",
         ),
         (
             "cors_origins",

@@ -50,6 +50,8 @@ DOCUMENTS = {
     Kind.REGISTER: REGISTER,
 }
 MIX = {Kind.CREDIT: 45, Kind.DEBIT: 28, Kind.WITHDRAW: 12, Kind.CANCEL: 7, Kind.REGISTER: 8}
+ATTEMPTS_MAX = 5
+"""How often a request is sent again before its server counts as gone."""
 TWINS = 0.05
 """The share of requests that are sent twice at the same moment, as by a client that lost patience."""
 
@@ -130,9 +132,21 @@ class Workload:
 
         async def take() -> None:
             while waiting:
-                await self.send(self._random.choice(callers), waiting.pop())
+                await self._insist(callers, waiting.pop())
 
         await asyncio.gather(*(take() for _ in range(tasks)))
+
+    async def _insist(self, callers: Sequence[Caller], request: Request) -> None:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                await self.send(self._random.choice(callers), request)
+            except UnansweredError:
+                # A connection that was kept may be one to the server that was killed.
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(0.1 * attempt)
+            else:
+                return
 
     def _new_request(self) -> Request:
         kind = self._random.choices(list(MIX), list(MIX.values()))[0]

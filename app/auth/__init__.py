@@ -6,11 +6,12 @@ presets        what the tokens of well-known sign-ins look like (data)
 claims         where a token keeps what
 token          one token: read, verified, made
 keys  jwks     keys from the settings; keys that an issuer publishes
+api_key        keys of services: how they look and are compared
 cache          tokens verified a moment ago
 errors         what can be wrong
 """
 
-from app.auth.authenticator import Authenticator
+from app.auth.authenticator import Authenticator, principal_now
 from app.auth.config import AuthConfig, IssuerConfig, issuer_config
 from app.auth.errors import AuthenticationError, ConfigurationError, Failure
 from app.auth.token import issue_token
@@ -24,4 +25,5 @@ __all__ = [
     "IssuerConfig",
     "issue_token",
     "issuer_config",
+    "principal_now",
 ]

@@ -1,12 +1,13 @@
 """From a credential to a principal: the one door that every request and every socket comes through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
+from app.auth.api_key import is_api_key
 from app.auth.cache import VerifiedTokens
 from app.auth.claims import id_at, words_at
 from app.auth.config import AuthConfig, IssuerConfig
-from app.auth.errors import AuthenticationError, Failure
+from app.auth.errors import AuthenticationError, ConfigurationError, Failure
 from app.auth.jwks import FetchLimits, PublishedKeys
 from app.auth.keys import KeySource, public_keys, secret_keys
 from app.auth.token import (
@@ -17,18 +18,49 @@ from app.auth.token import (
     read_unverified,
     verified_claims,
 )
-from app.domain.access import ANONYMOUS, ROLES, Principal, PrincipalKind, capabilities_of
+from app.domain.access import ANONYMOUS, CUSTOMER, Identity, Principal
+from app.domain.rights import PRESET_RIGHTS, End, Ended, Rights
 
-_STAFF_ROLES = frozenset(ROLES) - {"customer"}
 _HEADER = "authorization"
+_KEY_HEADER = "x-api-key"
+_ENDED = {
+    End.REVOKED: (
+        Failure.REVOKED,
+        "This API key was revoked: use the one that replaced it, or create another.",
+    ),
+    End.EXPIRED: (
+        Failure.EXPIRED,
+        "This API key has expired: use the one that replaced it, or create another.",
+    ),
+    End.NOT_ACCEPTED: (
+        Failure.NOT_ACCEPTED,
+        "This issuer vouches for staff only, and the token holds no role that Coffer knows: map its roles.",
+    ),
+}
+
+
+async def _no_keys(_text: str) -> Identity:
+    raise AuthenticationError(Failure.INVALID_API_KEY, "This server knows no API keys.")
 
 
 class Authenticator:
-    """Tells who shows a credential. One per process: it holds fetched keys and verified tokens."""
+    """Tells who shows a credential. One per process: it holds fetched keys and verified tokens.
 
-    def __init__(self, config: AuthConfig, *, now: Callable[[], datetime]) -> None:
+    `rights` gives the roles and keys that count at this moment, `prove_key` tells whose an API key is.
+    """
+
+    def __init__(
+        self,
+        config: AuthConfig,
+        *,
+        now: Callable[[], datetime],
+        rights: Callable[[], Rights] = lambda: PRESET_RIGHTS,
+        prove_key: Callable[[str], Awaitable[Identity]] = _no_keys,
+    ) -> None:
         self._config = config
         self._now = now
+        self._rights = rights
+        self._prove_key = prove_key
         self._issuers = {issuer.issuer: issuer for issuer in config.issuers}
         self._sources = {issuer.issuer: _key_source(issuer, config, now) for issuer in config.issuers}
         self._verified = VerifiedTokens(entries_max=config.cache_entries_max, ttl_s=config.cache_ttl_s)
@@ -42,13 +74,15 @@ class Authenticator:
         token = token.strip(" \t")
         if scheme.lower() != "bearer" or not token or " " in token:
             raise _malformed_header()
-        return await self._principal_of(token)
+        identity = await self._prove_key(token) if is_api_key(token) else await self._identity_of(token)
+        return principal_now(identity, self._rights(), self._now())
 
     async def principal_of_payload(self, payload: object) -> Principal:
         """Return whom the payload of a websocket's `connection_init` proves.
 
         Understood are `{"authorization": "Bearer …"}` in any capitalisation, `{"headers": {"authorization": …}}`
-        and `{"token": "…"}`; no payload, or one without any of these, is nobody.
+        and `{"token": "…"}`; `x-api-key` may stand in either place of `authorization`. No payload, or one without
+        any of these, is nobody.
         """
         if payload is None:
             return ANONYMOUS
@@ -65,7 +99,7 @@ class Authenticator:
             raise _malformed_header()
         return await self.principal(found)
 
-    async def _principal_of(self, token: str) -> Principal:
+    async def _identity_of(self, token: str) -> Identity:
         if len(token) > self._config.token_bytes_max:
             raise AuthenticationError(
                 Failure.TOKEN_TOO_LARGE,
@@ -81,9 +115,9 @@ class Authenticator:
         # Fetching keys may have taken seconds: ask the clock again.
         now = self._now()
         expires_at = check_claims(claims, issuer, now=now, leeway_s=self._config.leeway_s)
-        principal = principal_from(claims, issuer, expires_at=expires_at)
-        self._verified.put(token, principal, now=now, expires_at=expires_at)
-        return principal
+        identity = identity_from(claims, issuer, expires_at=expires_at)
+        self._verified.put(token, identity, now=now, expires_at=expires_at)
+        return identity
 
     def _issuer_of(self, name: str | None) -> IssuerConfig:
         # An issuer without a name takes whatever no other has claimed: its key is what decides.
@@ -110,7 +144,7 @@ def check_claims(
     return expires_at
 
 
-def principal_from(claims: Mapping[str, object], issuer: IssuerConfig, *, expires_at: datetime) -> Principal:
+def identity_from(claims: Mapping[str, object], issuer: IssuerConfig, *, expires_at: datetime) -> Identity:
     """Read from verified claims who the caller is."""
     subject = id_at(claims, issuer.claims.subject)
     if subject is None:
@@ -120,42 +154,42 @@ def principal_from(claims: Mapping[str, object], issuer: IssuerConfig, *, expire
             f"{' or '.join('.'.join(path) for path in issuer.claims.subject)}, or set claims.subject.",
         )
     customer_id = id_at(claims, issuer.claims.customer_id)
-    roles = _roles(claims, issuer)
-    kind = _kind(roles)
-    if kind is PrincipalKind.CUSTOMER and not issuer.customers:
-        raise AuthenticationError(
-            Failure.NOT_ACCEPTED,
-            "This issuer vouches for staff only, and the token holds no role that Coffer knows: map its roles.",
-        )
     # The subject stands in for a customer id, also for staff, so that nobody adjusts their own wallet; but the
     # ids of an issuer that knows no customers may be equal to customers' ids by chance only.
     if customer_id is None and issuer.customers:
         customer_id = subject
-    return Principal(
-        kind=kind,
+    return Identity(
         subject=subject,
-        roles=roles,
-        capabilities=capabilities_of(roles),
+        words=_words(claims, issuer),
         expires_at=expires_at,
         customer_external_id=customer_id,
+        vouched_as_customer=issuer.customers,
     )
 
 
-def _roles(claims: Mapping[str, object], issuer: IssuerConfig) -> tuple[str, ...]:
-    of_roles = (issuer.claims.role_map.get(word) for word in words_at(claims, issuer.claims.roles))
-    of_scopes = (issuer.claims.scope_roles.get(word) for word in words_at(claims, issuer.claims.scopes))
-    granted = dict.fromkeys(role for role in (*of_roles, *of_scopes) if role is not None)
-    return tuple(role for role in granted if issuer.staff or role not in _STAFF_ROLES)
+def principal_now(identity: Identity, rights: Rights, now: datetime) -> Principal:
+    """Return who that is and what they may do now; an `AuthenticationError` if it is nobody any more."""
+    try:
+        return rights.principal(identity, now)
+    except Ended as ended:
+        raise AuthenticationError(*_ENDED[ended.reason]) from None
 
 
-def _kind(roles: tuple[str, ...]) -> PrincipalKind:
-    staff = set(roles) & _STAFF_ROLES
-    if not staff:
-        return PrincipalKind.CUSTOMER
-    return PrincipalKind.SERVICE if staff == {"service"} else PrincipalKind.STAFF
+def _words(claims: Mapping[str, object], issuer: IssuerConfig) -> tuple[str, ...]:
+    of_roles = (issuer.claims.role_map.get(word, word) for word in words_at(claims, issuer.claims.roles))
+    of_scopes = (issuer.claims.scope_roles.get(word, "") for word in words_at(claims, issuer.claims.scopes))
+    words = tuple(dict.fromkeys(word for word in (*of_roles, *of_scopes) if word))
+    return words if issuer.staff else tuple(word for word in words if word == CUSTOMER)
 
 
 def _key_source(issuer: IssuerConfig, config: AuthConfig, now: Callable[[], datetime]) -> KeySource:
+    try:
+        return _keys_of(issuer, config, now)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{issuer.name}: {error}") from None
+
+
+def _keys_of(issuer: IssuerConfig, config: AuthConfig, now: Callable[[], datetime]) -> KeySource:
     if issuer.secrets:
         return secret_keys(issuer.secrets, issuer.algorithms)
     if issuer.public_keys:
@@ -181,6 +215,8 @@ def _header_in(fields: Mapping[object, object]) -> object:
     for name, value in fields.items():
         if isinstance(name, str) and name.lower() == _HEADER:
             return value
+        if isinstance(name, str) and name.lower() == _KEY_HEADER:
+            return f"Bearer {value}" if isinstance(value, str) and value else value or None
     return None
 
 

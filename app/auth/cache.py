@@ -5,12 +5,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain.access import Principal
+from app.domain.access import Identity
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    principal: Principal
+    identity: Identity
     stored_at: datetime
     until: datetime
 
@@ -18,7 +18,7 @@ class _Entry:
 class VerifiedTokens:
     """A bounded memory of verified tokens, the least recently used forgotten first.
 
-    It keeps digests, so that a dump of the memory holds no credential, and only of genuine tokens, so that a
+    It keeps what the token proved and not what its bearer may do, which can change meanwhile. It keeps digests, so that a dump of the memory holds no credential, and only of genuine tokens, so that a
     flood of forged ones cannot push anything out.
     """
 
@@ -30,7 +30,7 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, token: str, now: datetime) -> Principal | None:
+    def get(self, token: str, now: datetime) -> Identity | None:
         """Return whom the token proved, if that is still known and still true."""
         digest = _digest(token)
         entry = self._entries.get(digest)
@@ -41,15 +41,15 @@ class VerifiedTokens:
             del self._entries[digest]
             return None
         self._entries.move_to_end(digest)
-        return entry.principal
+        return entry.identity
 
-    def put(self, token: str, principal: Principal, *, now: datetime, expires_at: datetime) -> None:
+    def put(self, token: str, identity: Identity, *, now: datetime, expires_at: datetime) -> None:
         """Remember the token until it expires or the time to live is over, whichever is first."""
         until = min(expires_at, now + self._ttl)
         if until <= now or self._entries_max == 0:
             return
         digest = _digest(token)
-        self._entries[digest] = _Entry(principal, now, until)
+        self._entries[digest] = _Entry(identity, now, until)
         self._entries.move_to_end(digest)
         while len(self._entries) > self._entries_max:
             self._entries.popitem(last=False)

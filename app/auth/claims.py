@@ -62,7 +62,8 @@ class ClaimMap:
     required: Mapping[ClaimPath, frozenset[str]] = field(default_factory=dict)
     """Claims that must hold one of these values: they tell access tokens from refresh and identity tokens."""
     role_map: Mapping[str, str] = field(default_factory=dict)
-    """The token's role → Coffer's role. A role that is not here grants nothing."""
+    """The token's role → Coffer's role, or "" for none. A word that is not here stands for itself: it counts if a
+    role has that name or maps from it."""
     scope_roles: Mapping[str, str] = field(default_factory=dict)
     """The token's scope → Coffer's role."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from app.auth.claims import ClaimMap, ClaimPath, claim_path
 from app.auth.errors import ConfigurationError
 from app.auth.presets import PRESETS
-from app.domain.access import ROLES
+from app.domain.role import is_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +52,18 @@ class IssuerConfig:
                 f"{self.name}: set audience. This issuer serves other programs too, and without an audience their "
                 "tokens would open wallets."
             )
-        unknown = {*self.claims.role_map.values(), *self.claims.scope_roles.values()} - set(ROLES)
-        if unknown:
+        odd = sorted(role for role in self.role_names if not is_name(role))
+        if odd:
             raise ConfigurationError(
-                f"{self.name}: there is no role {', '.join(sorted(unknown))}; there are {', '.join(sorted(ROLES))}."
+                f"{self.name}: {', '.join(odd)} can't be the name of a role; names look like shop_manager."
             )
         if not (self.customers or self.staff):
             raise ConfigurationError(f"{self.name}: it vouches for nobody; leave it out.")
+
+    @property
+    def role_names(self) -> frozenset[str]:
+        """Coffer's roles that the tables name; whether they are there, only the database knows."""
+        return frozenset({*self.claims.role_map.values(), *self.claims.scope_roles.values()} - {""})
 
     @property
     def name(self) -> str:
@@ -148,8 +153,8 @@ def _claim_map(preset: ClaimMap, data: Mapping[str, object]) -> ClaimMap:
 
 
 def _laid_over(preset: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Lay one table over another; an empty role takes the preset's line away."""
-    return {word: role for word, role in {**preset, **own}.items() if role}
+    """Lay one table over another. An empty role stays: it says that the word means nothing, whatever its name."""
+    return {**preset, **own}
 
 
 def _paths(data: Mapping[str, object], word: str) -> tuple[ClaimPath, ...]:

@@ -35,6 +35,12 @@ class Failure(StrEnum):
     """It begins in the future, or claims to have been issued there."""
     WRONG_AUDIENCE = "WRONG_AUDIENCE"
     """It was issued for somebody else."""
+    INVALID_API_KEY = "INVALID_API_KEY"
+    """It looks like an API key of this server, and is none."""
+    REVOKED = "REVOKED"
+    """The API key was revoked."""
+    RIGHTS_UNAVAILABLE = "RIGHTS_UNAVAILABLE"
+    """What callers may do could not be read. The credential may be good: try again."""
     MISSING_CLAIM = "MISSING_CLAIM"
     """A claim that this server needs is not there."""
     MALFORMED_CLAIM = "MALFORMED_CLAIM"
@@ -54,7 +60,7 @@ class AuthenticationError(Exception):
     @property
     def temporary(self) -> bool:
         """Tell whether the same credential may be accepted in a moment."""
-        return self.reason in {Failure.KEYS_UNAVAILABLE, Failure.NOT_YET_VALID}
+        return self.reason in {Failure.KEYS_UNAVAILABLE, Failure.RIGHTS_UNAVAILABLE, Failure.NOT_YET_VALID}
 
 
 class ConfigurationError(ValueError):

@@ -1,7 +1,8 @@
 """What the tokens of well-known sign-ins look like. Data only; `docs/sign-in.md` shows the settings for each.
 
 `{client}` and `{namespace}` stand for the issuer's settings of the same names. A preset maps a store's roles
-onto Coffer's as carefully as it can: a role that is not named here grants nothing, and settings can name more.
+onto Coffer's as carefully as it can. Settings can name more; a word that nobody names counts only if a role in
+the database has that name or maps from it.
 """
 
 from app.auth.claims import ClaimMap

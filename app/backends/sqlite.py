@@ -6,6 +6,7 @@ later query hangs. Both are put right here; everything else is Tortoise's.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from random import uniform
 from time import monotonic, sleep
 from typing import Any
@@ -59,6 +60,8 @@ class SafeSqliteClient(SqliteClient):
             connection.row_factory = sqlite3.Row
             for name, value in self.pragmas.items():
                 await connection.execute_fetchall(f"PRAGMA {name}={value}")
+            # SQLite's own knows ASCII only, and searches without regard to case compare by it.
+            await connection.create_function("upper", 1, _upper, deterministic=True)
         except BaseException:
             await connection.close()
             raise
@@ -70,7 +73,7 @@ class SafeSqliteClient(SqliteClient):
         return _Held(self._lock, self)
 
     def _in_transaction(self) -> TransactionContext:
-        return _SafeTransactionContext(_SafeTransaction(self), self._lock)
+        return _SafeTransactionContext(SafeSqliteTransaction(self), self._lock)
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         """Run the statement for each row in one transaction; a cancelled one is rolled back."""
@@ -94,13 +97,13 @@ class _Held(ConnectionWrapper[aiosqlite.Connection]):
         return connection
 
 
-class _SafeTransaction(SqliteTransactionWrapper):
+class SafeSqliteTransaction(SqliteTransactionWrapper):
     """The connection inside a transaction."""
 
     _parent: SafeSqliteClient
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(_SafeTransaction(self))
+        return NestedTransactionContext(SafeSqliteTransaction(self))
 
     async def begin(self) -> None:
         """Open the transaction; what an earlier one may have left open is undone, never committed."""
@@ -121,6 +124,15 @@ class _SafeTransaction(SqliteTransactionWrapper):
             await self._connection.rollback()
             kind = IntegrityError if isinstance(error, sqlite3.IntegrityError) else OperationalError
             raise kind(error) from error
+
+    @translate_exceptions
+    async def execute_batches(self, batches: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Run each statement for each of its rows, all in one turn of the connection's thread.
+
+        A turn costs more than a row: the loop and the thread have to wake each other.
+        """
+        async with self.acquire_connection() as connection:
+            await connection._execute(_run_batches, connection._conn, batches)
 
     @translate_exceptions
     async def execute_script(self, query: str) -> None:
@@ -157,7 +169,7 @@ class _SafeTransactionContext(SqliteTransactionContext):
 
     __slots__ = ()
 
-    connection: _SafeTransaction
+    connection: SafeSqliteTransaction
 
     async def __aenter__(self) -> TransactionalDBClient:
         await self._trxlock.acquire()
@@ -194,6 +206,17 @@ class _SafeTransactionContext(SqliteTransactionContext):
             await uninterrupted(work)
         finally:
             self._trxlock.release()
+
+
+def _run_batches(
+    connection: sqlite3.Connection, batches: Sequence[tuple[str, Sequence[Sequence[Any]]]]
+) -> None:
+    for statement, rows in batches:
+        connection.executemany(statement, rows)
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
 
 
 def split_statements(script: str) -> list[str]:

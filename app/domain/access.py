@@ -4,9 +4,10 @@ A *capability* is one right; a *role* is a named set of them; a *principal* is w
 be. Fields of the schema name capabilities, never roles, so a store can cut its roles as it likes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 class Capability(StrEnum):
@@ -32,6 +33,16 @@ class Capability(StrEnum):
     """See the store's settings."""
     SETTINGS_WRITE = "SETTINGS_WRITE"
     """Change the store's settings."""
+    ROLES_READ = "ROLES_READ"
+    """See the roles and what each of them may do."""
+    ROLES_WRITE = "ROLES_WRITE"
+    """Create, change and archive roles, with no more rights than one's own."""
+    API_KEYS_READ = "API_KEYS_READ"
+    """See the API keys of services; never their secrets."""
+    API_KEYS_WRITE = "API_KEYS_WRITE"
+    """Create, rotate and revoke API keys, with no more rights than one's own."""
+    AUDIT_READ = "AUDIT_READ"
+    """Read who froze, decided, set or allowed what, when and why."""
 
 
 class PrincipalKind(StrEnum):
@@ -68,9 +79,24 @@ class Actor:
     id: str
 
 
+ADMINISTRATOR = "administrator"
+"""The role that holds every capability, those of later versions too; so nobody can be locked out for good."""
+
+CUSTOMER = "customer"
+"""The role of those who have no rights but over their own wallet; it can't be given any."""
+
+SERVICE = "service"
+"""The role that makes its bearer a program and not a person, unless there is another one beside it."""
+
 ROLES: dict[str, frozenset[Capability]] = {
-    "administrator": frozenset(Capability),
-    "shop_manager": frozenset(Capability) - {Capability.SETTINGS_WRITE},
+    ADMINISTRATOR: frozenset(Capability),
+    "shop_manager": frozenset(Capability)
+    - {
+        Capability.SETTINGS_WRITE,
+        Capability.ROLES_WRITE,
+        Capability.API_KEYS_READ,
+        Capability.API_KEYS_WRITE,
+    },
     "finance": frozenset(
         {
             Capability.WALLETS_READ,
@@ -78,12 +104,13 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WITHDRAWALS_REVIEW,
             Capability.LEDGER_VERIFY,
             Capability.SETTINGS_READ,
+            Capability.AUDIT_READ,
         }
     ),
     "support": frozenset(
         {Capability.WALLETS_READ, Capability.CUSTOMERS_READ, Capability.WITHDRAWALS_REQUEST}
     ),
-    "service": frozenset(
+    SERVICE: frozenset(
         {
             Capability.WALLETS_READ,
             Capability.CUSTOMERS_READ,
@@ -92,9 +119,28 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WITHDRAWALS_REQUEST,
         }
     ),
-    "customer": frozenset(),
+    CUSTOMER: frozenset(),
 }
-"""The presets: they mirror the roles that a store's software knows."""
+"""The presets that a new database begins with: they mirror the roles that a store's software knows.
+
+The database's roles are what counts (`domain.rights`). Whoever adds a capability here adds a migration that
+grants it (`GrantCapabilities`); a test compares the two.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a credential proved, before anybody asks what it may do: that can change while the proof stands."""
+
+    subject: str
+    words: tuple[str, ...] = ()
+    """The names of roles that the credential claims: Coffer's own, or words that a role maps from."""
+    expires_at: datetime | None = None
+    customer_external_id: str | None = None
+    vouched_as_customer: bool = True
+    """Whether the credential may prove a customer, when none of its words is a role."""
+    api_key_id: UUID | None = None
+    """The API key that it is, if it is one; its rights are those of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +159,10 @@ class Principal:
     expires_at: datetime | None = None
     customer_external_id: str | None = None
     """The store's customer id that this principal owns the wallet of, if any."""
+    identity: Identity | None = field(default=None, compare=False, repr=False)
+    """What the rights were worked out from, so that they can be worked out again."""
+    revision: int = field(default=0, compare=False, repr=False)
+    """Of which revision of the roles and keys the rights are."""
 
     def may(self, capability: Capability) -> bool:
         """Tell whether the principal holds the capability."""
@@ -130,8 +180,3 @@ class Principal:
 
 ANONYMOUS = Principal(PrincipalKind.ANONYMOUS, "")
 """The caller who showed no credential."""
-
-
-def capabilities_of(roles: tuple[str, ...]) -> frozenset[Capability]:
-    """Return the union of the roles' capabilities; an unknown role grants nothing."""
-    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))

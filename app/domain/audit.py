@@ -1,21 +1,56 @@
-"""What is written down beside money: freezes, decisions, settings."""
+"""What is written down beside money: freezes, settings, roles, keys."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from app.domain.access import Actor
 
 
+class AuditAction(StrEnum):
+    """What was done that an audit entry tells of."""
+
+    FREEZE_WALLET = "FREEZE_WALLET"
+    """Staff stopped a wallet."""
+    UNFREEZE_WALLET = "UNFREEZE_WALLET"
+    """Staff let a wallet go again."""
+    UPDATE_SETTINGS = "UPDATE_SETTINGS"
+    """The store's settings were changed."""
+    CREATE_ROLE = "CREATE_ROLE"
+    """A role was made."""
+    UPDATE_ROLE = "UPDATE_ROLE"
+    """What a role may do, or who bears it, was changed; or it was archived or taken back."""
+    CREATE_API_KEY = "CREATE_API_KEY"
+    """A service was given a key."""
+    ROTATE_API_KEY = "ROTATE_API_KEY"
+    """A service's key was replaced by a new one."""
+    REVOKE_API_KEY = "REVOKE_API_KEY"
+    """A service's key was ended before its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did what, when and why; `data` is what a reader needs to understand it later (JSON)."""
+    """Who did what, when and why; `data` is what a reader needs to understand it later (JSON).
+
+    Its keys are `subject` (the name of what was changed), `before` and `after` (the fields that changed).
+    """
 
     id: UUID
     wallet_id: UUID | None
-    action: str
+    action: AuditAction
     actor: Actor
     note: str
     created_at: datetime
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def changes(subject: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of an entry: only the fields that differ, as they were and as they are."""
+    differing = [name for name in after if before.get(name) != after[name]]
+    return {
+        "subject": subject,
+        "before": {name: before[name] for name in differing if name in before},
+        "after": {name: after[name] for name in differing},
+    }

@@ -21,9 +21,14 @@ The whole tree::
     │   ├── WalletNotFrozen
     │   ├── WithdrawalNotOpen
     │   ├── HoldNotOpen
-    │   └── CorrectionNotPossible
+    │   ├── CorrectionNotPossible
+    │   ├── NameTaken
+    │   ├── RoleProtected
+    │   ├── ApiKeyNotActive
+    │   └── LimitReached
     ├── NotAllowed                      somebody else may, this caller may not
-    │   └── OwnWallet
+    │   ├── OwnWallet
+    │   └── RightsExceeded
     ├── InsufficientFunds               the money isn't there
     ├── BalanceTooLarge                 the sum would leave what a balance can hold
     └── IdempotencyKeyReused            the key stands for another request
@@ -32,6 +37,7 @@ A refusal is a fact with a code that programs read, a sentence that tells staff 
 of the input field it is about. It is an answer, not an incident.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -44,6 +50,8 @@ class ErrorCode(StrEnum):
     """The amount is more than one movement may carry."""
     AMOUNT_TOO_PRECISE = "AMOUNT_TOO_PRECISE"
     """The amount has more decimals than its currency."""
+    API_KEY_NOT_ACTIVE = "API_KEY_NOT_ACTIVE"
+    """The API key was revoked or replaced, or has expired."""
     BALANCE_TOO_LARGE = "BALANCE_TOO_LARGE"
     """The wallet would hold more than a balance can hold."""
     CORRECTION_NOT_POSSIBLE = "CORRECTION_NOT_POSSIBLE"
@@ -62,6 +70,10 @@ class ErrorCode(StrEnum):
     """The idempotency key already stands for a request with other input."""
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     """The wallet has less than that available."""
+    LIMIT_REACHED = "LIMIT_REACHED"
+    """There are as many of these as there may be."""
+    NAME_TAKEN = "NAME_TAKEN"
+    """Something else has this name already."""
     NOTE_NOT_MEANINGFUL = "NOTE_NOT_MEANINGFUL"
     """The note says nothing that would help in a review."""
     NOTE_TOO_LONG = "NOTE_TOO_LONG"
@@ -72,6 +84,10 @@ class ErrorCode(StrEnum):
     """Nothing of that name exists, or it is not the caller's."""
     OWN_WALLET = "OWN_WALLET"
     """Nobody adjusts or decides about their own wallet."""
+    RIGHTS_EXCEEDED = "RIGHTS_EXCEEDED"
+    """Nobody grants, or takes over, rights that they lack themselves."""
+    ROLE_PROTECTED = "ROLE_PROTECTED"
+    """This change of this role would lock the store out, or open it to everybody."""
     TEXT_NOT_ALLOWED = "TEXT_NOT_ALLOWED"
     """The text has control characters or broken Unicode."""
     WALLET_FROZEN = "WALLET_FROZEN"
@@ -229,6 +245,39 @@ class CorrectionNotPossible(InvalidState):
         super().__init__(message, field=("corrects",))
 
 
+class NameTaken(InvalidState):
+    code = ErrorCode.NAME_TAKEN
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"There is {what} with the name {name} already. Choose another one.", field=("name",)
+        )
+
+
+class RoleProtected(InvalidState):
+    code = ErrorCode.ROLE_PROTECTED
+
+    def __init__(self, message: str, *, field: tuple[str, ...]) -> None:
+        super().__init__(message, field=field)
+
+
+class ApiKeyNotActive(InvalidState):
+    code = ErrorCode.API_KEY_NOT_ACTIVE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This key was revoked or replaced already, or has expired. Use the one that replaced it, or make a new one.",
+            field=("apiKeyId",),
+        )
+
+
+class LimitReached(InvalidState):
+    code = ErrorCode.LIMIT_REACHED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
 class NotAllowed(DomainError):
     """Somebody else may, this caller may not."""
 
@@ -238,6 +287,19 @@ class OwnWallet(NotAllowed):
 
     def __init__(self, *, field: tuple[str, ...] = ("wallet",)) -> None:
         super().__init__("This is your own wallet. Ask a colleague to do this for you.", field=field)
+
+
+class RightsExceeded(NotAllowed):
+    """Somebody would grant, or take over, rights that they lack; `missing` names them."""
+
+    code = ErrorCode.RIGHTS_EXCEEDED
+
+    def __init__(self, missing: Iterable[str], *, field: tuple[str, ...] = ()) -> None:
+        self.missing = tuple(sorted(missing))
+        super().__init__(
+            f"You lack {', '.join(self.missing)} yourself, so you can't decide about it. Ask somebody who has it.",
+            field=field,
+        )
 
 
 class InsufficientFunds(DomainError):

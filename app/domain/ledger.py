@@ -11,7 +11,7 @@ written as an allocation to no lot; the next credit settles it before it opens a
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -183,11 +183,20 @@ def drawing_order(lot: Lot) -> tuple[datetime, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What a transaction put into (positive) or took out of (negative) a lot; no lot is the overdraft."""
+    """What a transaction put into (positive) or took out of (negative) a lot; no lot is the overdraft.
+
+    `expires_at` is the lot's: written down here, where it is under the hash, it can't be moved unnoticed.
+    """
 
     lot_id: UUID | None
     bucket: str
     amount_minor: int
+    expires_at: datetime | None = None
+
+    @classmethod
+    def of(cls, lot: Lot, amount_minor: int) -> "Allocation":
+        """Return the part of a transaction that falls on a lot."""
+        return cls(lot.id, lot.bucket, amount_minor, lot.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,10 @@ class WalletChange:
     transactions: tuple[Transaction, ...] = ()
 
 
+def _instant(time: datetime | None) -> str:
+    return "" if time is None else time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     """Return the SHA-256 over the hash before, the transaction's content and its allocations.
 
@@ -244,10 +257,10 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
         t.actor.id,
         str(t.corrects_id or ""),
         str(t.hold_id or ""),
-        t.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        _instant(t.created_at),
     ]
-    for allocation in t.allocations:
-        parts += (str(allocation.lot_id or ""), allocation.bucket, str(allocation.amount_minor))
+    for a in t.allocations:
+        parts += (str(a.lot_id or ""), a.bucket, str(a.amount_minor), _instant(a.expires_at))
     digest = sha256(previous_hash)
     for part in parts:
         content = part.encode()
@@ -362,15 +375,30 @@ class WalletState:
 
 
 class Desk:
-    """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write."""
+    """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write.
 
-    __slots__ = ("mint", "now", "rows", "settings")
+    `tables` are the small tables that the command asked for, whole, as the commands before it left them.
+    """
 
-    def __init__(self, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
+    __slots__ = ("_tables", "mint", "now", "rows", "settings")
+
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        mint: Mint,
+        settings: StoreSettings,
+        tables: "Mapping[type[Row], Mapping[UUID, Row]] | None" = None,
+    ) -> None:
         self.now = now
         self.mint = mint
         self.settings = settings
         self.rows: list[Row] = []
+        self._tables = tables or {}
+
+    def table(self, kind: "type[R]") -> "list[R]":
+        """Return all rows of a small table that the command asked for."""
+        return [row for row in self._tables[kind].values() if isinstance(row, kind)]
 
     def add(self, row: "Row") -> None:
         """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
@@ -473,7 +501,7 @@ class Draft(Desk):
             )
             self.lots[lot.id] = lot
             self._opened.append(lot)
-            allocations.append(Allocation(lot.id, bucket, lot.original_minor))
+            allocations.append(Allocation.of(lot, lot.original_minor))
         return self._post(amount_minor, explanation, allocations, overdraft_delta=-settled)
 
     def debit(
@@ -497,7 +525,7 @@ class Draft(Desk):
         allocations = []
         for lot, taken in drawn:
             self.lots[lot.id] = replace(lot, remaining_minor=lot.remaining_minor - taken)
-            allocations.append(Allocation(lot.id, lot.bucket, -taken))
+            allocations.append(Allocation.of(lot, -taken))
         if left:
             allocations.append(Allocation(None, OVERDRAFT, -left))
         return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
@@ -562,7 +590,7 @@ class Draft(Desk):
             if taken:
                 lot = self._lot(reservation.lot_id)
                 self.lots[lot.id] = replace(lot, held_minor=lot.held_minor - taken)
-                allocations.append(Allocation(lot.id, lot.bucket, -taken))
+                allocations.append(Allocation.of(lot, -taken))
             reservations.append(replace(reservation, captured_minor=reservation.captured_minor + taken))
         if left:
             raise AssertionError(f"hold {hold_id} holds {amount_minor - left} of {amount_minor}")
@@ -600,7 +628,7 @@ class Draft(Desk):
             self.lots[lot.id] = replace(lot, remaining_minor=0)
             note = f"{lot.bucket.replace('_', ' ').capitalize()} credit of transaction {lot.sequence} expired"
             explanation = Explanation(TransactionKind.EXPIRY, SYSTEM, note)
-            posted.append(self._post(-amount, explanation, [Allocation(lot.id, lot.bucket, -amount)]))
+            posted.append(self._post(-amount, explanation, [Allocation.of(lot, -amount)]))
         return posted
 
     def set_status(self, status: WalletStatus) -> None:

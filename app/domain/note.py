@@ -199,6 +199,14 @@ def check_remark(text: str, *, field: str = "note") -> str:
     return kept
 
 
+def check_reason(note: str, *, field: str = "note") -> str:
+    """Return why something was changed that moves no money, or raise `NoteTooShort` or `NoteTooLong`."""
+    kept = check_remark(note, field=field)
+    if len(kept) < NOTE_MIN:
+        raise NoteTooShort("The note is too short. Say in a few words why this changes.", field=(field,))
+    return kept
+
+
 def check_note(note: str, *, field: str = "note") -> str:
     """Return the note as it is kept, or raise `NoteTooShort`, `NoteTooLong` or `NoteNotMeaningful`.
 

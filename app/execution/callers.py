@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from app.execution.errors import refused_by
+from app.execution.errors import ApiError, ErrorCode, refused_by
 
 Authenticate = Callable[[str | None, Mapping[str, Any] | None], Any]
 """(authorization header, connection_init payload) → the principal, or an awaitable of it; raises an error with a code."""
@@ -26,17 +26,28 @@ class Callers:
     key_of: Callable[[Any], Hashable]
 
     async def authenticate(
-        self, authorization: str | None, connection_params: Mapping[str, Any] | None, request_id: str
+        self, headers: Mapping[str, str], connection_params: Mapping[str, Any] | None, request_id: str
     ) -> Any:
         """Return the principal; raise RefusedError if the credential proves nobody."""
         try:
-            return await _value(self.authenticate_with(authorization, connection_params))
+            return await _value(self.authenticate_with(_credential(headers), connection_params))
         except Exception as error:
             raise refused_by(error, request_id) from error
 
     async def context(self, principal: Any, connection: HTTPConnection, request_id: str) -> object:
         """Return a new context."""
         return await _value(self.context_with(principal, connection, request_id))
+
+
+def _credential(headers: Mapping[str, str]) -> str | None:
+    """Return the `Authorization` header; a key in `X-API-Key` counts as a bearer's."""
+    authorization, key = headers.get("authorization"), headers.get("x-api-key")
+    if key is None:
+        return authorization
+    if authorization:
+        # Whichever were taken, somebody would believe that it was the other one.
+        raise ApiError(ErrorCode.UNAUTHENTICATED, "Send either Authorization or X-API-Key, not both.")
+    return f"Bearer {key}" if key.strip() else None
 
 
 async def _value(result: Awaitable[Any] | Any) -> Any:

@@ -16,7 +16,7 @@ from app.execution.negotiation import Media, chosen, ranked
 from app.execution.requests import GraphQLRequest, decode, encode, from_json, from_parameters
 from app.execution.streams import StreamResponse, Streams
 
-HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization"}
+HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization, X-API-Key"}
 
 GraphiQL = Callable[[Request], Response | Awaitable[Response]]
 
@@ -54,7 +54,7 @@ class HttpDoor:
             return _json({"errors": [masked(request_id)]}, status=500, media=media)
 
     async def _answer(self, http: Request, candidates: tuple[Media, ...], request_id: str) -> Response:
-        principal = await self._callers.authenticate(http.headers.get("authorization"), None, request_id)
+        principal = await self._callers.authenticate(http.headers, None, request_id)
         request = await self._read(http)
         try:
             operation = self._engine.operation(request)

@@ -181,7 +181,7 @@ class Conversation:
         callers = self._door.callers
         try:
             self._principal = await callers.authenticate(
-                self._websocket.headers.get("authorization"), payload, callers.request_id(self._websocket)
+                self._websocket.headers, payload, callers.request_id(self._websocket)
             )
         except RefusedError:
             # 4403, not 4401: clients come again after this one, perhaps with a better token.

@@ -49,16 +49,24 @@ class PostgresListener:
     """Listens on a connection of its own, and comes back when it is lost.
 
     What was committed while nobody listened is then found by comparing with the database, so it is late, never
-    lost. `process` is the writer's name for itself, whose notifications are `publish`ed already.
+    lost. `process` is the writer's name for itself, whose notifications are `publish`ed already. `hear_rights` is
+    called when another process changed who may do what, or may have done so unheard.
     """
 
     def __init__(
-        self, hub: Hub, dsn: str, *, process: str, keepalive_interval_s: float = KEEPALIVE_INTERVAL_S
+        self,
+        hub: Hub,
+        dsn: str,
+        *,
+        process: str,
+        keepalive_interval_s: float = KEEPALIVE_INTERVAL_S,
+        hear_rights: Callable[[], None] = lambda: None,
     ) -> None:
         self._hub = hub
         self._dsn = dsn
         self._process = process
         self._keepalive_interval_s = keepalive_interval_s
+        self._hear_rights = hear_rights
         self._health = _Health()
 
     @property
@@ -95,6 +103,7 @@ class PostgresListener:
             await connection.add_listener(CHANNEL, self._hear)
             # First listening, then looking: nothing falls between.
             self._hub.recheck()
+            self._hear_rights()
             self._health.set(healthy=True)
             while not await _happened(lost, self._keepalive_interval_s):
                 await connection.execute("SELECT 1", timeout=KEEPALIVE_TIMEOUT_S)
@@ -110,6 +119,8 @@ class PostgresListener:
                 return
             for wallet_id, sequence_before, sequence, version in told["wallets"]:
                 self._hub.notice(UUID(wallet_id), sequence_before, sequence, version)
+            if told.get("rights"):
+                self._hear_rights()
         except (ValueError, TypeError, KeyError, AttributeError):
             # Whoever may connect to the database may notify on any channel.
             log.warning("a notification can't be read", payload=payload[:200])

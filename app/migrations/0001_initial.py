@@ -238,6 +238,7 @@ TABLES = [
             ("position", fields.IntField()),
             ("bucket", fields.CharField(max_length=16)),
             ("amount_minor", fields.BigIntField()),
+            ("expires_at", fields.DatetimeField(null=True)),
         ],
         unique_together=(("transaction", "position"),),
         checks={
@@ -334,7 +335,7 @@ IDENTITY = [
     ),
     (
         "lots",
-        ("id", "wallet_id", "bucket", "original_minor", "sequence"),
+        ("id", "wallet_id", "bucket", "original_minor", "sequence", "expires_at"),
         "A lot stays what it was when it was credited: post a correction",
     ),
     (

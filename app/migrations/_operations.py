@@ -6,12 +6,14 @@ anew without its unique keys, checks and triggers. So migrations use:
 - `CreateTable` instead of `CreateModel`;
 - `Refuse` for triggers that keep rows as they are;
 - `ReplaceCheck` to widen a closed set;
+- `InsertNow` for rows that a table begins with, `GrantCapabilities` for rights that a version brings;
 - Tortoise's `AddField` for a new nullable column, and `RunSQL` for indexes: both are safe as they are;
 - nothing that makes SQLite rebuild a table: no `AlterField`, `RemoveField` or `AddConstraint`.
 
 Applied migrations import this module: what an operation does must never change.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -202,6 +204,64 @@ class ReplaceCheck(TortoiseOperation):
                 *others,
             ],
         )
+
+
+class InsertNow(TortoiseOperation):
+    """A row that a table begins with; `times` are the columns that hold the moment of the migration."""
+
+    reversible = False
+
+    def __init__(self, table: str, row: Mapping[str, Any], times: Sequence[str]) -> None:
+        self.table = table
+        self.row = row
+        self.times = times
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Insert the row."""
+        if state_editor is None:
+            return
+        now = "now()"
+        if state_editor.DIALECT == "sqlite":
+            now = "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"
+        columns = ", ".join([*self.row, *self.times])
+        values = ", ".join([*map(_literal, self.row.values()), *(now for _ in self.times)])
+        await _run(state_editor, [f'INSERT INTO "{self.table}" ({columns}) VALUES ({values})'])  # noqa: S608
+
+
+class GrantCapabilities(TortoiseOperation):
+    """Gives roles the capabilities that a version brings, beside those that the store has left them.
+
+    A role that is not there is left out; the administrator needs nothing, because it holds every capability.
+    """
+
+    reversible = False
+
+    def __init__(self, granted: Mapping[str, Sequence[str]]) -> None:
+        self.granted = granted
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Add what is missing."""
+        if state_editor is None:
+            return
+        rows = await state_editor.client.execute_query_dict("SELECT name, capabilities FROM roles")
+        for row in rows:
+            held = row["capabilities"]
+            held = json.loads(held) if isinstance(held, str) else held
+            wanted = sorted({*held, *self.granted.get(row["name"], ())})
+            if wanted != held:
+                statement = (
+                    f"UPDATE roles SET capabilities = {_literal(wanted)} WHERE name = {_literal(row['name'])}"  # noqa: S608
+                )
+                await _run(state_editor, [statement])
+
+
+def _literal(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "'{}'".format(text.replace("'", "''"))
 
 
 def replace_check(definition: str, name: str, check: str) -> str:

@@ -6,15 +6,18 @@ by counting. Offsets are there for table components only; inside, nothing pages 
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import orjson
+from aiodataloader import DataLoader
 from tortoise.connection import get_connection
 from tortoise.expressions import Q
+from tortoise.functions import Count
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
@@ -22,6 +25,11 @@ from app.domain.errors import FieldInvalid
 from app.domain.page import Page, PageRequest
 
 M = TypeVar("M", bound=Model)
+F = TypeVar("F", bound=Hashable)
+
+
+_INTEGER_END = 2**63
+_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,21 @@ def time_value(value: Any) -> datetime:
     time = datetime.fromisoformat(value)
     if time.tzinfo is None:
         raise ValueError("a time without a zone")
-    return time
+    return time.astimezone(UTC)
+
+
+def integer_value(value: Any) -> int:
+    """Read a number from a cursor; one that no column can hold is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -_INTEGER_END <= value < _INTEGER_END:
+        raise ValueError("no number of 64 bits")
+    return value
+
+
+def text_value(value: Any) -> str:
+    """Read a text from a cursor; one that no column can hold is none."""
+    if not isinstance(value, str) or len(value) > _TEXT_MAX or "\0" in value:
+        raise ValueError("no text of a column")
+    return value
 
 
 def make_cursor(sort: Sort, row: Any) -> str:
@@ -141,3 +163,53 @@ async def fetch_pages(
         instance = model._init_from_db(**columns)
         groups[getattr(instance, partition)].append(instance)
     return [_page(groups[key], sort, request) for key in keys]
+
+
+class PageLoader(DataLoader[tuple[UUID, F, PageRequest], Page[M]]):
+    """Pages of many parents, by (parent's id, filter, page): one statement for all that are asked the same."""
+
+    def __init__(self, query: Callable[[F, UUID | None], QuerySet[M]], sort: Sort, *, partition: str) -> None:
+        super().__init__()
+        self._query = query
+        self._sort = sort
+        self._partition = partition
+
+    async def batch_load_fn(self, keys: list[tuple[UUID, F, PageRequest]]) -> list[Page[M]]:
+        """Load the pages."""
+        asked: dict[tuple[F, PageRequest], list[UUID]] = defaultdict(list)
+        for parent_id, wanted, request in keys:
+            asked[wanted, request].append(parent_id)
+        found: dict[tuple[UUID, F, PageRequest], Page[M]] = {}
+        for (wanted, request), parent_ids in asked.items():
+            if len(parent_ids) == 1:
+                pages = [await fetch_page(self._query(wanted, parent_ids[0]), self._sort, request)]
+            else:
+                query = self._query(wanted, None)
+                pages = await fetch_pages(
+                    query, self._sort, request, partition=self._partition, keys=parent_ids
+                )
+            for parent_id, page in zip(parent_ids, pages, strict=True):
+                found[parent_id, wanted, request] = page
+        return [found[key] for key in keys]
+
+
+class CountLoader(DataLoader[tuple[UUID, F], int]):
+    """How many rows a filter finds below each parent, by (parent's id, filter)."""
+
+    def __init__(self, query: Callable[[F, UUID | None], QuerySet[Any]], *, partition: str) -> None:
+        super().__init__()
+        self._query = query
+        self._partition = partition
+
+    async def batch_load_fn(self, keys: list[tuple[UUID, F]]) -> list[int]:
+        """Count."""
+        asked: dict[F, list[UUID]] = defaultdict(list)
+        for parent_id, wanted in keys:
+            asked[wanted].append(parent_id)
+        found: dict[tuple[UUID, F], int] = {}
+        for wanted, parent_ids in asked.items():
+            query = self._query(wanted, None).filter(**{f"{self._partition}__in": parent_ids})
+            counted = query.annotate(number=Count("id")).group_by(self._partition)
+            for row in await counted.values(self._partition, "number"):
+                found[row[self._partition], wanted] = row["number"]
+        return [found.get(key, 0) for key in keys]

@@ -53,7 +53,7 @@ class Allocation(Model):
     """How much a transaction put into (positive) or took out of (negative) one lot.
 
     No lot means the overdraft: a debit beyond the lots takes from it, the next credit settles it first.
-    Append-only, like the transactions.
+    Append-only, like the transactions. `expires_at` is the lot's.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -68,6 +68,7 @@ class Allocation(Model):
     position = fields.IntField()
     bucket = fields.CharField(max_length=16)
     amount_minor = fields.BigIntField()
+    expires_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "allocations"

@@ -11,8 +11,11 @@ from app.context import AppInfo
 from app.domain.access import Capability, Principal
 from app.domain.errors import FieldInvalid
 from app.domain.page import PAGE_MAX
+from app.schema.types.api_key import ApiKey
+from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
 from app.schema.types.node import Node, decode_any_id
+from app.schema.types.role import Role
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
@@ -81,8 +84,32 @@ async def _withdrawal(info: AppInfo, row_id: UUID) -> Withdrawal | None:
     return Withdrawal(model=row)
 
 
+async def _role(info: AppInfo, row_id: UUID) -> Role | None:
+    if not info.context.principal.may(Capability.ROLES_READ):
+        return None
+    row = await info.context.loaders.roles.load(row_id)
+    return None if row is None else Role(model=row)
+
+
+async def _api_key(info: AppInfo, row_id: UUID) -> ApiKey | None:
+    if not info.context.principal.may(Capability.API_KEYS_READ):
+        return None
+    row = await info.context.loaders.api_keys.load(row_id)
+    return None if row is None else ApiKey(model=row)
+
+
+async def _audit_entry(info: AppInfo, row_id: UUID) -> AuditEntry | None:
+    if not info.context.principal.may(Capability.AUDIT_READ):
+        return None
+    row = await info.context.loaders.audit_entries.load(row_id)
+    return None if row is None else AuditEntry(model=row)
+
+
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
+    "ApiKey": _api_key,
+    "AuditEntry": _audit_entry,
     "Customer": _customer,
+    "Role": _role,
     "Transaction": _transaction,
     "Wallet": _wallet,
     "Withdrawal": _withdrawal,

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 from app.context import AppInfo
-from app.domain.errors import CurrencyMismatch, FieldInvalid, NoteTooShort
+from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
-from app.domain.note import NOTE_MIN, check_remark
+from app.domain.note import check_reason
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.inputs import INPUT, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
@@ -27,11 +27,7 @@ async def update_settings(
 ) -> UpdateSettingsPayload:
     """Write a new version of the settings."""
     currency = info.context.runtime.settings.currency
-    note = check_remark(input.note)
-    if len(note) < NOTE_MIN:
-        raise NoteTooShort(
-            "The note is too short. Say in a few words why the settings change.", field=("note",)
-        )
+    note = check_reason(input.note)
     found = await store_settings.update(
         info.context.runtime.writer,
         info.context.principal.actor,

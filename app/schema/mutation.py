@@ -5,7 +5,9 @@ import strawberry
 from app.domain.access import Capability
 from app.resolvers import (
     adjustment as adjustment_resolvers,
+    api_key as api_key_resolvers,
     customer as customer_resolvers,
+    role as role_resolvers,
     settings as settings_resolvers,
     wallet as wallet_resolvers,
     withdrawal as withdrawal_resolvers,
@@ -56,6 +58,29 @@ class Mutation:
         withdrawal_resolvers.mark_withdrawal_paid,
         Needs(Capability.WITHDRAWALS_REVIEW),
         "Write down that a withdrawal was paid out.",
+    )
+    create_role: payloads.CreateRolePayload = root(
+        role_resolvers.create_role,
+        Needs(Capability.ROLES_WRITE),
+        "Make a role; nobody gives it rights that they lack.",
+    )
+    update_role: payloads.UpdateRolePayload = root(
+        role_resolvers.update_role,
+        Needs(Capability.ROLES_WRITE),
+        "Change, archive or take back a role, if the caller has all of its rights. In force within seconds, everywhere.",
+    )
+    create_api_key: payloads.CreateApiKeyPayload = root(
+        api_key_resolvers.create_api_key,
+        Needs(Capability.API_KEYS_WRITE),
+        "Give a service a key; its secret is in this answer only.",
+    )
+    rotate_api_key: payloads.RotateApiKeyPayload = root(
+        api_key_resolvers.rotate_api_key,
+        Needs(Capability.API_KEYS_WRITE),
+        "Replace a service's key by a new one; the old one stays good for a while.",
+    )
+    revoke_api_key: payloads.RevokeApiKeyPayload = root(
+        api_key_resolvers.revoke_api_key, Needs(Capability.API_KEYS_WRITE), "End a service's key now."
     )
     update_settings: payloads.UpdateSettingsPayload = root(
         settings_resolvers.update_settings, Needs(Capability.SETTINGS_WRITE), "Change the store's settings."

@@ -8,8 +8,9 @@ from typing import Any
 import strawberry
 from strawberry.types.field import StrawberryField
 
-from app.context import AppInfo, RequestError
-from app.domain.access import Capability, PrincipalKind
+from app.auth import AuthenticationError
+from app.context import AppInfo, RequestError, unauthenticated
+from app.domain.access import Capability, Principal, PrincipalKind
 from app.schema.types.refusal import Telling
 
 ACCESS = "access"
@@ -24,22 +25,35 @@ class Anyone:
     def check(self, info: AppInfo) -> None:
         """Let everybody through."""
 
+    def still(self, before: Principal, now: Principal) -> bool:
+        """Tell whether a stream that was begun with other rights may go on."""
+        return True
+
 
 class SignedIn(Anyone):
     """Any proven caller; what they see is narrowed to their own unless they may read all."""
 
     words = "Signed-in callers; customers reach only what is their own."
 
+    def __init__(self, *, relies_on: Capability | None = None) -> None:
+        """`relies_on`: what lets callers in to what is not their own; a stream of theirs ends when they lose it."""
+        self.relies_on = relies_on
+
     def check(self, info: AppInfo) -> None:
         """Refuse anonymous callers."""
         if info.context.principal.kind is PrincipalKind.ANONYMOUS:
             raise RequestError("UNAUTHENTICATED", "Sign in first: send a token as `Authorization: Bearer …`.")
+
+    def still(self, before: Principal, now: Principal) -> bool:
+        """Tell whether the capability that the stream began with is still there."""
+        return self.relies_on is None or not before.may(self.relies_on) or now.may(self.relies_on)
 
 
 class Needs(SignedIn):
     """A proven caller with a capability."""
 
     def __init__(self, capability: Capability) -> None:
+        super().__init__(relies_on=capability)
         self.capability = capability
         self.words = f"Needs the capability {capability}."
 
@@ -80,16 +94,44 @@ def root(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
     return field
 
 
+def _verdict(access: Anyone, info: AppInfo) -> Callable[[], Exception | None]:
+    principal, directory = info.context.principal, info.context.runtime.access
+
+    def verdict() -> Exception | None:
+        try:
+            now = directory.current(principal)
+        except AuthenticationError as error:
+            return unauthenticated(error)
+        if access.still(principal, now):
+            return None
+        return RequestError(
+            "FORBIDDEN", "You may not watch this any more: your rights were changed. Ask an administrator."
+        )
+
+    return verdict
+
+
 def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
-    """Return a root field of subscriptions; the access is checked before the stream begins."""
+    """Return a root field of subscriptions.
+
+    The access is checked before the stream begins, with each event, and when rights change while it is idle.
+    """
 
     @wraps(resolver)
     async def guarded(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         info = kwargs.get("info") or args[0]
         access.check(info)
+        directory, verdict = info.context.runtime.access, _verdict(access, info)
         events = resolver(*args, **kwargs)
         async with aclosing(events):
-            async for event in events:
+            while True:
+                try:
+                    event = await directory.while_allowed(events.__anext__, verdict)
+                except StopAsyncIteration:
+                    return
+                # The event may have been on its way while the right was taken.
+                if (error := verdict()) is not None:
+                    raise error
                 yield event
 
     return strawberry.subscription(

@@ -4,8 +4,11 @@ import strawberry
 
 from app.domain.access import Capability
 from app.resolvers import (
+    api_key as api_key_resolvers,
+    audit as audit_resolvers,
     customer as customer_resolvers,
     node as node_resolvers,
+    role as role_resolvers,
     settings as settings_resolvers,
     transaction as transaction_resolvers,
     verification as verification_resolvers,
@@ -14,9 +17,12 @@ from app.resolvers import (
     withdrawal as withdrawal_resolvers,
 )
 from app.schema.permissions import Anyone, Needs, SignedIn, root
+from app.schema.types.api_key import ApiKey
+from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
 from app.schema.types.node import Node
+from app.schema.types.role import Role
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
 from app.schema.types.verification import LedgerVerification
@@ -63,6 +69,19 @@ class Query:
         Needs(Capability.LEDGER_VERIFY),
         "Derive every balance, sequence, allocation, entry and hash again and name what is wrong. "
         "It reads the whole ledger, so one runs at a time; name a wallet for a quick check.",
+    )
+    roles: list[Role] = root(
+        role_resolvers.list_roles, Needs(Capability.ROLES_READ), "The store's roles, by name."
+    )
+    api_keys: Connection[ApiKey] = root(
+        api_key_resolvers.list_api_keys,
+        Needs(Capability.API_KEYS_READ),
+        "The API keys of services, newest first; never their secrets.",
+    )
+    audit_entries: Connection[AuditEntry] = root(
+        audit_resolvers.list_audit_entries,
+        Needs(Capability.AUDIT_READ),
+        "Who did what beside moving money, when and why, newest first.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

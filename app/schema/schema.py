@@ -5,7 +5,10 @@ import strawberry
 from app.schema.mutation import Mutation
 from app.schema.query import Query
 from app.schema.subscription import Subscription
+from app.schema.types.api_key import ApiKey
+from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.role import Role
 from app.schema.types.scalars import CONFIG
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
@@ -15,7 +18,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Customer, Transaction, Wallet, Withdrawal],
+    types=[ApiKey, AuditEntry, Customer, Role, Transaction, Wallet, Withdrawal],
     config=CONFIG,
 )
 """What the endpoint serves, and what `schema.graphql` shows."""

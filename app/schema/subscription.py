@@ -21,7 +21,7 @@ class Subscription:
 
     wallet_updated: AsyncGenerator[WalletUpdate, None] = stream(
         live_resolvers.wallet_updated,
-        SignedIn(),
+        SignedIn(relies_on=Capability.WALLETS_READ),
         "A wallet's live balance: a snapshot first, then every change in order with no gap; "
         "with `afterSequence`, what was missed comes first.",
     )

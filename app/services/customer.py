@@ -12,14 +12,14 @@ from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
-from app.models.paging import Sort, fetch_page, time_value
+from app.models.paging import Sort, fetch_page, text_value, time_value
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import customer_of, wallet_of
 from app.services.ledger.writer import Writer
 
 SORTS = {
-    "NAME": Sort("NAME", "name", lambda row: row.name, str),
+    "NAME": Sort("NAME", "name", lambda row: row.name, text_value),
     "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value),
 }
 """The orders that a list of customers comes in."""

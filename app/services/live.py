@@ -77,7 +77,11 @@ class DatabaseSource:
 
 
 def live_hub(
-    settings: Settings, *, process: str, clock: Callable[[], datetime]
+    settings: Settings,
+    *,
+    process: str,
+    clock: Callable[[], datetime],
+    hear_rights: Callable[[], None] = lambda: None,
 ) -> tuple[Hub, PostgresListener | SqliteWatcher]:
     """Return the hub of this process, and the listener that it is to run with: `hub.running(listener)`."""
     database = dialect(settings.database_url)
@@ -85,7 +89,7 @@ def live_hub(
     hub = Hub(source, queue_max=settings.live_queue_max, clock=clock)
     if database == "sqlite":
         return hub, SqliteWatcher(hub, source.data_version, interval_s=settings.live_poll_interval_s)
-    return hub, PostgresListener(hub, settings.database_url, process=process)
+    return hub, PostgresListener(hub, settings.database_url, process=process, hear_rights=hear_rights)
 
 
 def _json(values: Collection[Any]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.access import Actor
+from app.domain.audit import AuditAction, AuditEntry, changes as audited
 from app.domain.ledger import Desk, Row
 from app.domain.settings import SettingsChange, StoreSettings
 from app.models.settings import SettingsVersion
@@ -35,6 +36,9 @@ async def update(
         settings = replace(desk.settings, **changes)
         change = SettingsChange(desk.mint.id(), settings, actor, note, desk.now)
         desk.add(change)
+        data = audited("settings", desk.settings.as_data(), settings.as_data())
+        entry = AuditEntry(desk.mint.id(), None, AuditAction.UPDATE_SETTINGS, actor, note, desk.now, data)
+        desk.add(entry)
         return change
 
     claim = None

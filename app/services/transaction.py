@@ -1,13 +1,11 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
-from collections import defaultdict
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from aiodataloader import DataLoader
 from tortoise.expressions import Q, Subquery
-from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from app.domain.access import Capability, Principal
@@ -15,12 +13,23 @@ from app.domain.adjustment import Direction
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
-from app.models.paging import Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import (
+    CountLoader,
+    PageLoader,
+    Sort,
+    fetch_page,
+    integer_value,
+    time_value,
+)
 from app.models.transaction import Allocation, Transaction
 
 SEARCH_MAX = 100
+ACTOR_ID_MAX = 128
 
-BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, int)
+_REFERENCE = re.compile(r"[A-Z0-9-]{1,32}")
+"""What a reference number can look like; nothing else is asked of the database."""
+
+BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, integer_value)
 """The order of one wallet's history."""
 
 BY_TIME = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value)
@@ -47,7 +56,6 @@ _EQUALITIES = {
     "kinds": "kind__in",
     "created_from": "created_at__gte",
     "created_to": "created_at__lte",
-    "actor_id": "actor_id",
     "reasons": "reason__in",
 }
 
@@ -62,6 +70,9 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
         if bound is not None:
             query = query.filter(**{condition: bound})
     query = query.filter(_amounts(wanted))
+    if wanted.actor_id is not None:
+        actor_id = check_text(wanted.actor_id, field="filter.actorId", length_max=ACTOR_ID_MAX)
+        query = query.filter(actor_id=actor_id)
     if wanted.buckets is not None:
         # Asked as "its id is among", because a join would give a transaction once for each allocation.
         of_bucket = Allocation.filter(bucket__in=wanted.buckets)
@@ -97,6 +108,20 @@ def _amounts(wanted: TransactionFilter) -> Q:
     return Q() if low is None and high is None else credit | debit
 
 
+Histories = PageLoader[TransactionFilter, Transaction]
+HistoryCounts = CountLoader[TransactionFilter]
+
+
+def histories() -> Histories:
+    """Return a loader of pages of wallets' histories, newest first."""
+    return PageLoader(transactions, replace(BY_SEQUENCE, descending=True), partition="wallet_id")
+
+
+def history_counts() -> HistoryCounts:
+    """Return a loader of how long wallets' histories are."""
+    return CountLoader(transactions, partition="wallet_id")
+
+
 async def matches(row: Transaction, wanted: TransactionFilter) -> bool:
     """Tell whether a transaction that was just posted is one that the filter wants."""
     if wanted == TransactionFilter():
@@ -111,48 +136,6 @@ async def page_of(
     return await fetch_page(query, replace(sort, descending=descending), request)
 
 
-class HistoryPages(DataLoader[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]]):
-    """Pages of wallets' histories, newest first: one statement for all wallets that are asked the same."""
-
-    async def batch_load_fn(
-        self, keys: list[tuple[UUID, TransactionFilter, PageRequest]]
-    ) -> list[Page[Transaction]]:
-        """Load the pages, by (wallet id, filter, page)."""
-        asked: dict[tuple[TransactionFilter, PageRequest], list[UUID]] = defaultdict(list)
-        for wallet_id, wanted, request in keys:
-            asked[wanted, request].append(wallet_id)
-        sort = replace(BY_SEQUENCE, descending=True)
-        found: dict[tuple[UUID, TransactionFilter, PageRequest], Page[Transaction]] = {}
-        for (wanted, request), wallet_ids in asked.items():
-            if len(wallet_ids) == 1:
-                pages = [await fetch_page(transactions(wanted, wallet_ids[0]), sort, request)]
-            else:
-                pages = await fetch_pages(
-                    transactions(wanted), sort, request, partition="wallet_id", keys=wallet_ids
-                )
-            found.update(
-                ((wallet_id, wanted, request), page)
-                for wallet_id, page in zip(wallet_ids, pages, strict=True)
-            )
-        return [found[key] for key in keys]
-
-
-class HistoryCounts(DataLoader[tuple[UUID, TransactionFilter], int]):
-    """How many transactions of a wallet a filter finds."""
-
-    async def batch_load_fn(self, keys: list[tuple[UUID, TransactionFilter]]) -> list[int]:
-        """Count, by (wallet id, filter)."""
-        asked: dict[TransactionFilter, list[UUID]] = defaultdict(list)
-        for wallet_id, wanted in keys:
-            asked[wanted].append(wallet_id)
-        found: dict[tuple[UUID, TransactionFilter], int] = {}
-        for wanted, wallet_ids in asked.items():
-            query = transactions(wanted).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
-            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
-                found[row["wallet_id"], wanted] = row["number"]
-        return [found.get(key, 0) for key in keys]
-
-
 async def find(
     principal: Principal, *, transaction_id: UUID | None = None, reference: str | None = None
 ) -> Transaction | None:
@@ -161,7 +144,8 @@ async def find(
     if transaction_id is not None:
         transaction = await query.get_or_none(id=transaction_id)
     else:
-        transaction = await query.get_or_none(reference=(reference or "").strip().upper())
+        spoken = (reference or "").strip().upper()
+        transaction = await query.get_or_none(reference=spoken) if _REFERENCE.fullmatch(spoken) else None
     if transaction is None:
         return None
     if principal.may(Capability.WALLETS_READ) or principal.owns(transaction.wallet.customer.external_id):

@@ -13,16 +13,16 @@ from app.domain.errors import NotFound, OwnWallet
 from app.domain.ledger import Draft
 from app.domain.note import check_note, check_text
 from app.domain.page import Page, PageRequest
-from app.models.paging import Sort, fetch_page, time_value
+from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
 from app.services.ledger.rows import wallet_of
 from app.services.ledger.writer import Writer
 
 SORTS = {
-    "BALANCE": Sort("BALANCE", "posted_minor", lambda row: row.posted_minor, int),
+    "BALANCE": Sort("BALANCE", "posted_minor", lambda row: row.posted_minor, integer_value),
     "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value),
-    "CUSTOMER_NAME": Sort("CUSTOMER_NAME", "customer__name", lambda row: row.customer.name, str),
+    "CUSTOMER_NAME": Sort("CUSTOMER_NAME", "customer__name", lambda row: row.customer.name, text_value),
     "LAST_ACTIVITY_AT": Sort(
         "LAST_ACTIVITY_AT", "last_activity_at", lambda row: row.last_activity_at, time_value
     ),

@@ -1,12 +1,9 @@
 """A customer asks to be paid out; the store decides."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from aiodataloader import DataLoader
-from tortoise.functions import Count
 from tortoise.queryset import QuerySet
 
 from app.domain import withdrawal as rules
@@ -17,7 +14,7 @@ from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note, check_remark, check_text
 from app.domain.page import Page, PageRequest
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
-from app.models.paging import Sort, fetch_page, fetch_pages, time_value
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
@@ -55,40 +52,18 @@ async def page_of(query: QuerySet[WithdrawalModel], page: PageRequest) -> Page[W
     return await fetch_page(query, SORT, page)
 
 
-class WithdrawalPages(DataLoader[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]]):
-    """Pages of wallets' withdrawals, newest first: one statement for all wallets that are asked the same."""
-
-    async def batch_load_fn(
-        self, keys: list[tuple[UUID, Statuses, PageRequest]]
-    ) -> list[Page[WithdrawalModel]]:
-        """Load the pages, by (wallet id, statuses, page)."""
-        asked: dict[tuple[Statuses, PageRequest], list[UUID]] = defaultdict(list)
-        for wallet_id, statuses, page in keys:
-            asked[statuses, page].append(wallet_id)
-        found: dict[tuple[UUID, Statuses, PageRequest], Page[WithdrawalModel]] = {}
-        for (statuses, page), wallet_ids in asked.items():
-            pages = await fetch_pages(
-                withdrawals(statuses), SORT, page, partition="wallet_id", keys=wallet_ids
-            )
-            for wallet_id, one in zip(wallet_ids, pages, strict=True):
-                found[wallet_id, statuses, page] = one
-        return [found[key] for key in keys]
+Pages = PageLoader[Statuses, WithdrawalModel]
+Counts = CountLoader[Statuses]
 
 
-class WithdrawalCounts(DataLoader[tuple[UUID, Statuses], int]):
-    """How many withdrawals a wallet has in given states."""
+def pages() -> Pages:
+    """Return a loader of pages of wallets' withdrawals, newest first."""
+    return PageLoader(withdrawals, SORT, partition="wallet_id")
 
-    async def batch_load_fn(self, keys: list[tuple[UUID, Statuses]]) -> list[int]:
-        """Count, by (wallet id, statuses)."""
-        asked: dict[Statuses, list[UUID]] = defaultdict(list)
-        for wallet_id, statuses in keys:
-            asked[statuses].append(wallet_id)
-        found: dict[tuple[UUID, Statuses], int] = {}
-        for statuses, wallet_ids in asked.items():
-            query = withdrawals(statuses).filter(wallet_id__in=wallet_ids).annotate(number=Count("id"))
-            for row in await query.group_by("wallet_id").values("wallet_id", "number"):
-                found[row["wallet_id"], statuses] = row["number"]
-        return [found.get(key, 0) for key in keys]
+
+def counts() -> Counts:
+    """Return a loader of how many withdrawals wallets have."""
+    return CountLoader(withdrawals, partition="wallet_id")
 
 
 async def request(

@@ -1,10 +1,12 @@
 """One application for each module and database; what a test needs of its own, it makes under a fresh name."""
 
+import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,7 @@ from tests.api.store import Store, opened
 from tests.postgres import PostgresServer
 
 HERE = Path(__file__).parent
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a fresh folder is made below it
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,9 +42,13 @@ def module_database_url(
 ) -> Iterator[str]:
     """A database with all tables and no rows, for one module."""
     if dialect == "sqlite":
-        path = tmp_path_factory.mktemp("api") / "coffer.sqlite3"
-        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-        yield f"sqlite:///{path}"
+        # In memory where there is such a place: every commit here waits for the disk, and these tests are about
+        # answers, not about power cuts.
+        folder = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else tmp_path_factory.getbasetemp()
+        with TemporaryDirectory(dir=folder, prefix="coffer-api-") as name:
+            path = Path(name) / "coffer.sqlite3"
+            shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+            yield f"sqlite:///{path}"
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     name = f"coffer_api_{secrets.token_hex(6)}"

@@ -10,6 +10,7 @@ from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
+    WHY,
     Caller,
     JsonObject,
     Store,
@@ -318,6 +319,111 @@ async def new_settings(store: Store) -> Scene:
     return Scene(input_)
 
 
+KEEPER = ("ROLES_READ", "ROLES_WRITE", "API_KEYS_READ", "API_KEYS_WRITE", "WALLETS_READ")
+"""The rights of somebody who looks after rights, and has few others."""
+
+
+async def a_new_role(_store: Store) -> Scene:
+    input_ = {
+        "name": fresh("role").replace("-", "_"),
+        "description": "Buys for the shop",
+        "capabilities": ["WALLETS_READ"],
+        "mapsFrom": ["buyer"],
+        "note": WHY,
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_)
+
+
+async def a_changed_role(store: Store) -> Scene:
+    role = await store.role("WALLETS_READ")
+    input_ = {"roleId": role["id"], "capabilities": ["WALLETS_READ", "WALLETS_ADJUST"], "note": WHY}
+    return Scene({**input_, "idempotencyKey": fresh("key")})
+
+
+async def a_new_key(_store: Store) -> Scene:
+    input_ = {"name": fresh("service"), "capabilities": ["WALLETS_READ"], "note": WHY}
+    return Scene({**input_, "idempotencyKey": fresh("key")})
+
+
+async def a_key(store: Store) -> Scene:
+    key = await store.api_key("WALLETS_READ", "WALLETS_ADJUST")
+    return Scene({"apiKeyId": key["id"], "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def by_a_keeper(store: Store, scene: Scene) -> None:
+    """The same, asked by somebody who looks after rights, and lacks the one that this is about."""
+    scene.caller = Caller("rita", ((await store.role(*KEEPER))["name"],))
+
+
+async def grants_more(store: Store, scene: Scene) -> None:
+    """Somebody who looks after rights gives what they lack."""
+    await by_a_keeper(store, scene)
+    scene.input["capabilities"] = ["WALLETS_ADJUST"]
+
+
+async def named_as_another(store: Store, scene: Scene) -> None:
+    """A key that is still good has the name."""
+    scene.input["name"] = (await store.api_key("WALLETS_READ"))["name"].upper()
+
+
+def of_preset(name: str, **changes: Any) -> Change:
+    """The same with one of the roles that a store begins with."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        answer = await store.execute("{ roles { id name } }")
+        scene.input["roleId"] = next(role["id"] for role in answer.data["roles"] if role["name"] == name)
+        del scene.input["capabilities"]
+        scene.input.update(changes)
+
+    return change
+
+
+async def of_an_archived_role(store: Store, scene: Scene) -> None:
+    """The key shall have the rights of a role that is not in use."""
+    role = await store.role("WALLETS_READ")
+    await store.done("updateRole", {"roleId": role["id"], "archived": True, "note": WHY})
+    scene.input["roleId"] = role["id"]
+    del scene.input["capabilities"]
+
+
+async def revoked(store: Store, scene: Scene) -> None:
+    """Somebody ended the key before."""
+    await store.done("revokeApiKey", {"apiKeyId": scene.input["apiKeyId"], "note": WHY})
+
+
+async def rotated(store: Store, scene: Scene) -> None:
+    """Somebody replaced the key before."""
+    await store.done("rotateApiKey", {"apiKeyId": scene.input["apiKeyId"], "note": WHY})
+
+
+async def maps_from_a_name(_store: Store, scene: Scene) -> None:
+    """Every bearer of another role would get this one too."""
+    scene.input["mapsFrom"] = ["buyer", "customer"]
+
+
+REASONS = (
+    refused("short note", "NOTE_TOO_SHORT", "note", sends(note="because")),
+    refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+    refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Agreed with the owner\u0007")),
+)
+WORDS = (
+    refused("long description", "FIELD_INVALID", "description", sends(description="d" * 501)),
+    refused("empty word", "FIELD_INVALID", "mapsFrom", sends(mapsFrom=[" "])),
+    refused("long word", "FIELD_INVALID", "mapsFrom", sends(mapsFrom=["w" * 129])),
+    refused("many words", "FIELD_INVALID", "mapsFrom", sends(mapsFrom=[f"w{n}" for n in range(51)])),
+    refused("too many words", "FIELD_INVALID", "mapsFrom", sends(mapsFrom=["w"] * 201)),
+    refused("word with NUL", "TEXT_NOT_ALLOWED", "mapsFrom", sends(mapsFrom=["w\u0000"])),
+    refused("word that names a role", "FIELD_INVALID", "mapsFrom", maps_from_a_name),
+)
+API_KEYS = (
+    refused("no id", "FIELD_INVALID", "apiKeyId", sends(apiKeyId="garbage")),
+    refused("another type's id", "FIELD_INVALID", "apiKeyId", sends(apiKeyId=encode_id("Role", NOBODY))),
+    refused("unknown", "NOT_FOUND", "apiKeyId", sends(apiKeyId=encode_id("ApiKey", NOBODY))),
+    refused("revoked", "API_KEY_NOT_ACTIVE", "apiKeyId", revoked),
+)
+
+
 # --- the table ----------------------------------------------------------------------------------------------
 
 ALL = frozenset({"support", "finance", "shop_manager", "administrator", "service"})
@@ -500,5 +606,96 @@ MUTATIONS = (
                 sends(negativeBalanceEnabled=True, negativeBalanceLimit={"amount": "0", "currency": "USD"}),
             ),
         ),
+    ),
+    Mutation(
+        "createRole",
+        a_new_role,
+        frozenset({"administrator"}),
+        {"description": "Sells for the shop"},
+        (
+            *REASONS,
+            *KEYS,
+            *WORDS,
+            refused("capital name", "FIELD_INVALID", "name", sends(name="Owner")),
+            refused("empty name", "FIELD_INVALID", "name", sends(name="")),
+            refused("long name", "FIELD_INVALID", "name", sends(name="r" * 49)),
+            refused("name of a preset", "NAME_TAKEN", "name", sends(name="customer")),
+            refused("more than one has", "RIGHTS_EXCEEDED", "capabilities", grants_more),
+        ),
+    ),
+    Mutation(
+        "updateRole",
+        a_changed_role,
+        frozenset({"administrator"}),
+        {"description": "Sells for the shop"},
+        (
+            *REASONS,
+            *KEYS,
+            *WORDS,
+            refused("no id", "FIELD_INVALID", "roleId", sends(roleId="garbage")),
+            refused("unknown", "NOT_FOUND", "roleId", sends(roleId=encode_id("Role", NOBODY))),
+            refused("more than one has", "RIGHTS_EXCEEDED", "capabilities", grants_more),
+            refused(
+                "less for the administrator",
+                "ROLE_PROTECTED",
+                "capabilities",
+                of_preset("administrator", capabilities=["WALLETS_READ"]),
+            ),
+            refused(
+                "no administrator", "ROLE_PROTECTED", "archived", of_preset("administrator", archived=True)
+            ),
+            refused("no customer", "ROLE_PROTECTED", "archived", of_preset("customer", archived=True)),
+            refused(
+                "more for customers",
+                "ROLE_PROTECTED",
+                "capabilities",
+                of_preset("customer", capabilities=["WALLETS_READ"]),
+            ),
+        ),
+    ),
+    Mutation(
+        "createApiKey",
+        a_new_key,
+        frozenset({"administrator"}),
+        {"capabilities": ["WALLETS_ADJUST"]},
+        (
+            *REASONS,
+            *KEYS,
+            refused("empty name", "FIELD_INVALID", "name", sends(name="")),
+            refused("long name", "FIELD_INVALID", "name", sends(name="k" * 65)),
+            refused("name of two lines", "FIELD_INVALID", "name", sends(name="shop\nback")),
+            refused("name of another", "NAME_TAKEN", "name", named_as_another),
+            refused("no rights", "FIELD_INVALID", "roleId", sends(capabilities=[])),
+            refused("no role", "FIELD_INVALID", "roleId", sends(roleId="garbage")),
+            refused(
+                "role and capabilities", "FIELD_INVALID", "roleId", sends(roleId=encode_id("Role", NOBODY))
+            ),
+            refused("archived role", "NOT_FOUND", "roleId", of_an_archived_role),
+            refused("over already", "FIELD_INVALID", "expiresAt", sends(expiresAt=ago(seconds=1))),
+            refused("more than one has", "RIGHTS_EXCEEDED", "capabilities", grants_more),
+        ),
+    ),
+    Mutation(
+        "rotateApiKey",
+        a_key,
+        frozenset({"administrator"}),
+        {"overlapHours": 2},
+        (
+            *REASONS,
+            *KEYS,
+            *API_KEYS,
+            refused("replaced", "API_KEY_NOT_ACTIVE", "apiKeyId", rotated),
+            refused("negative overlap", "FIELD_INVALID", "overlapHours", sends(overlapHours=-1)),
+            refused("endless overlap", "FIELD_INVALID", "overlapHours", sends(overlapHours=721)),
+            refused("over already", "FIELD_INVALID", "expiresAt", sends(expiresAt=ago(seconds=1))),
+            refused("more than one has", "RIGHTS_EXCEEDED", "apiKeyId", by_a_keeper),
+        ),
+    ),
+    Mutation(
+        "revokeApiKey",
+        a_key,
+        frozenset({"administrator"}),
+        {"note": "The laptop with the key was stolen"},
+        (*REASONS, *KEYS, *API_KEYS),
     ),
 )

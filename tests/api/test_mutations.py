@@ -24,6 +24,7 @@ from tests.api.store import (
 
 NOT_YET = {
     "HOLD_NOT_OPEN": "holds get mutations of their own with the checkout",
+    "LIMIT_REACHED": "has tests in tests/domain",
     "IDEMPOTENCY_KEY_REUSED": "has a test of its own, for every mutation",
 }
 EVERY = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -141,8 +142,8 @@ async def test_keys_belong_to_their_callers(api: Store) -> None:
 
 
 def without_replayed(payload: JsonObject) -> JsonObject:
-    """All of an answer that must be the same when it is repeated."""
-    return {name: value for name, value in payload.items() if name != "replayed"}
+    """All of an answer that must be the same when it is repeated; a secret is shown once."""
+    return {name: value for name, value in payload.items() if name not in {"replayed", "secret"}}
 
 
 # --- everybody ----------------------------------------------------------------------------------------------

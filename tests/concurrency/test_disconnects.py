@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from app.db import dialect as dialect_of
 from tests.caller import (
     ADJUST,
+    TIMEOUT_S,
     UPDATES,
     WALLET,
     Caller,
@@ -84,7 +85,7 @@ class Rude:
             await socket.connection.close()
 
     async def _open(self) -> Socket:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TIMEOUT_S):
             while True:
                 try:
                     return await open_socket(self.server.url, token(WHO, ADMIN))
@@ -136,7 +137,7 @@ async def all_at_once(rude: Callable[[int], Awaitable[None]], count: int) -> Non
     await asyncio.gather(*(rude(count // AT_ONCE) for _ in range(AT_ONCE)))
 
 
-async def settled(condition: Callable[[], Awaitable[object]], *, within_s: float = 20) -> object:
+async def settled(condition: Callable[[], Awaitable[object]], *, within_s: float = TIMEOUT_S) -> object:
     """Wait until a condition answers nothing, and return its last answer."""
     until = time.monotonic() + within_s
     while (answer := await condition()) and time.monotonic() < until:  # noqa: ASYNC110 — another process
@@ -189,7 +190,7 @@ async def assert_well(server: ServerProcess, database_url: str, rude: Rude, *, f
 
     async with Caller(server.url, token(WHO, ADMIN)) as caller:
         # Three times as many readers as the pool has connections.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TIMEOUT_S):
             told = await asyncio.gather(*(caller.ask(WALLET, {"customer": "customer-1"}) for _ in range(30)))
         assert all(told)
         done = await rude.workload.done_keys(database_url)

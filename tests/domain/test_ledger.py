@@ -337,6 +337,8 @@ CHANGES: dict[str, list[Any]] = {
         (Allocation(UUID(int=6), "PROMO", -3), T.allocations[1]),
         (Allocation(UUID(int=7), "CASH", -3), T.allocations[1]),
         (Allocation(UUID(int=6), "CASH", -4), T.allocations[1]),
+        (Allocation(UUID(int=6), "CASH", -3, START), T.allocations[1]),
+        (Allocation(UUID(int=6), "CASH", -3, START + timedelta(microseconds=1)), T.allocations[1]),
     ],
 }
 
@@ -389,7 +391,7 @@ def test_a_known_hash_stays_what_it_is() -> None:
     assert transaction_hash(GENESIS_HASH, T).hex() == KNOWN_HASH
 
 
-KNOWN_HASH = "4a86b5ca066e9a1b21ae3b041c4ba34fde2e83d34188faf02b10d19f725529d9"
+KNOWN_HASH = "38dfe0018ecfebb43f587e9801f84fa8ec08d7bf24d21216d3498511dc01d9cd"
 
 
 # --- double entry -------------------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 """Amounts: exactly or not at all."""
-# ruff: noqa: RUF001 - digits of other alphabets are the point
 
 import re
 

@@ -1,5 +1,4 @@
 """Notes: what a review still learns something from, and what can't be shown or stored."""
-# ruff: noqa: RUF001 - other alphabets are the point
 
 import unicodedata
 

@@ -103,13 +103,16 @@ async def test_trusted_documents_are_known_from_the_start(database_url: str, tmp
 
 
 async def test_only_trusted_documents_run(database_url: str, tmp_path: Path) -> None:
-    wanted = {"trusted_documents_file": manifest(tmp_path, VIEWER, WATCH), "only_trusted_documents": True}
+    wanted: dict[str, Any] = {
+        "trusted_documents_file": manifest(tmp_path, VIEWER, WATCH),
+        "only_trusted_documents": True,
+    }
     async with open_store(database_url, customer=CUSTOMER, **wanted) as store:
         async with customer_of(store) as client:
             for body in ({"extensions": named(VIEWER)}, {"query": VIEWER}):
                 assert (await client.post("/graphql", json=body)).json() == SEEN
-            for body in ({"query": STRANGER}, {"query": STRANGER, "extensions": named(STRANGER)}):
-                refused = await client.post("/graphql", json=body)
+            for stranger in ({"query": STRANGER}, {"query": STRANGER, "extensions": named(STRANGER)}):
+                refused = await client.post("/graphql", json=stranger)
                 assert refused.status_code == 403
                 assert refused.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
             # What was refused was not learned either.

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -149,7 +149,7 @@ def test_no_server_error(server: ServerProcess, ids: list[str], examples: int) -
         suppress_health_check=list(hypothesis.HealthCheck),
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
     )
-    def play(case: Case) -> None:
+    def play(case: Case[Any]) -> None:
         query = chosen(str(case.body), ids)
         status, body = administrator.ask(query)
         codes = [error["extensions"]["code"] for error in body.get("errors", ())]

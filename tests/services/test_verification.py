@@ -72,6 +72,7 @@ def hold_says(name: str, change: str, status: str = "OPEN") -> Tampering:
 
 A_ZERO_HASH = "decode('00', 'hex')"
 TAMPERINGS = [
+    lot_says("expiry moved", "expires_at = '2099-01-01 00:00:00+00:00'", Invariant.ALLOCATION),
     edited("amount", 1, "amount_minor = 11000", Invariant.ALLOCATION),
     edited("balance after", 2, "balance_after_minor = 99999", Invariant.BALANCE),
     edited("note", 3, "note = 'Nothing to see'", Invariant.HASH),

@@ -11,6 +11,7 @@ import strawberry
 
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
+from app.domain.audit import AuditAction
 from app.domain.errors import ErrorCode
 from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
 from app.domain.withdrawal import WithdrawalStatus
@@ -20,6 +21,7 @@ from app.live import UpdateKind
 __all__ = [
     "ActorKind",
     "AdjustmentReason",
+    "AuditAction",
     "Bucket",
     "Capability",
     "CounterAccount",
@@ -69,6 +71,7 @@ publish(CounterAccount, "The ledger account on the other side of a transaction."
 publish(Direction, "Which way money goes, seen from the wallet.")
 publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
 publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")
 publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")

@@ -2,7 +2,8 @@
 
 import strawberry
 
-from app.schema.types.enums import AdjustmentReason, Bucket, Direction
+from app.domain.api_key import OVERLAP_DEFAULT_H
+from app.schema.types.enums import AdjustmentReason, Bucket, Capability, Direction
 from app.schema.types.money import MoneyInput
 from app.schema.types.scalars import DateTime
 from app.schema.types.wallet import WalletSelector
@@ -124,6 +125,89 @@ class UpdateCustomerInput:
     email: str | None = strawberry.field(
         default=None, description="The new e-mail address; left out, it stays."
     )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="A new role.")
+class CreateRoleInput:
+    """Input of createRole."""
+
+    name: str = strawberry.field(
+        description="What tokens and settings call it: small letters, digits, underscores. It can't be changed."
+    )
+    description: str | None = strawberry.field(default=None, description="What it is for, in words.")
+    capabilities: list[Capability] = strawberry.field(
+        description="What its bearers may do; nothing that the caller lacks."
+    )
+    maps_from: list[str] | None = strawberry.field(
+        default=None, description="Words in tokens that mean this role, beside its name."
+    )
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="Changes of a role; what is left out stays.")
+class UpdateRoleInput:
+    """Input of updateRole."""
+
+    role_id: strawberry.ID = strawberry.field(description="The id of the role.")
+    description: str | None = strawberry.field(default=None, description="What it is for, in words.")
+    capabilities: list[Capability] | None = strawberry.field(
+        default=None, description="All that its bearers may do from now on; nothing that the caller lacks."
+    )
+    maps_from: list[str] | None = strawberry.field(
+        default=None, description="All words in tokens that mean this role from now on, beside its name."
+    )
+    archived: bool | None = strawberry.field(
+        default=None, description="True: it grants nothing any more. False: it is taken back."
+    )
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="A new API key of a service: give either a role or capabilities.")
+class CreateApiKeyInput:
+    """Input of createApiKey."""
+
+    name: str = strawberry.field(
+        description="The name of the service. It stands in the history beside what the service does."
+    )
+    role_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The role whose rights it has, as they are at each moment."
+    )
+    capabilities: list[Capability] | None = strawberry.field(
+        default=None, description="What it may do; nothing that the caller lacks."
+    )
+    expires_at: DateTime | None = strawberry.field(
+        default=None, description="When it ends; left out, it is good until it is revoked."
+    )
+    note: str = strawberry.field(description="What it is for, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="An API key that is replaced by a new one of the same name and rights.")
+class RotateApiKeyInput:
+    """Input of rotateApiKey."""
+
+    api_key_id: strawberry.ID = strawberry.field(description="The id of the key to replace.")
+    overlap_hours: int = strawberry.field(
+        default=OVERLAP_DEFAULT_H,
+        description="How long the old key stays good beside the new one; at most 720.",
+    )
+    expires_at: DateTime | None = strawberry.field(
+        default=None,
+        description="When the new key ends; left out, it is good for as long as the old one was.",
+    )
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="An API key that is ended now.")
+class RevokeApiKeyInput:
+    """Input of revokeApiKey."""
+
+    api_key_id: strawberry.ID = strawberry.field(description="The id of the key.")
+    note: str = strawberry.field(description="Why, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 

@@ -2,8 +2,10 @@
 
 import strawberry
 
+from app.schema.types.api_key import ApiKey
 from app.schema.types.customer import Customer
 from app.schema.types.error import UserError
+from app.schema.types.role import Role
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
@@ -11,6 +13,10 @@ from app.schema.types.withdrawal import Withdrawal
 
 ERRORS = "Why it was refused; empty when it was done."
 REPLAYED = "Whether this answers a repeated request: nothing moved now, it had moved before."
+SHOWN_ONCE = (
+    "The whole key, to be sent as `Authorization: Bearer …` or `X-API-Key: …`. It is shown this once and kept nowhere: "
+    "null in the answer to a repeated request, and then the key has to be rotated."
+)
 
 
 @strawberry.type(description="The answer of adjustBalance.")
@@ -96,4 +102,51 @@ class UpdateSettingsPayload:
     """The settings, or the refusals."""
 
     settings: Settings | None = strawberry.field(default=None, description="The settings now in force.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of createRole.")
+class CreateRolePayload:
+    """The role, or the refusals."""
+
+    role: Role | None = strawberry.field(default=None, description="The role as it is now.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of updateRole.")
+class UpdateRolePayload:
+    """The role, or the refusals."""
+
+    role: Role | None = strawberry.field(default=None, description="The role as it is now.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of createApiKey.")
+class CreateApiKeyPayload:
+    """The key and, once, its secret; or the refusals."""
+
+    api_key: ApiKey | None = strawberry.field(default=None, description="The key.")
+    secret: str | None = strawberry.field(default=None, description=SHOWN_ONCE)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of rotateApiKey.")
+class RotateApiKeyPayload:
+    """The new key and, once, its secret; or the refusals."""
+
+    api_key: ApiKey | None = strawberry.field(default=None, description="The new key.")
+    secret: str | None = strawberry.field(default=None, description=SHOWN_ONCE)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of revokeApiKey.")
+class RevokeApiKeyPayload:
+    """The key, or the refusals."""
+
+    api_key: ApiKey | None = strawberry.field(default=None, description="The key, ended.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)

@@ -62,9 +62,8 @@ class Allocation:
 
     @strawberry.field(description="When that value expires, if it does.")
     def expires_at(self) -> DateTime | None:
-        """Return the lot's expiry."""
-        lot = self.model.lot
-        return DateTime(lot.expires_at) if lot is not None and lot.expires_at is not None else None
+        """Return the value's expiry."""
+        return DateTime(self.model.expires_at) if self.model.expires_at else None
 
 
 @strawberry.type(

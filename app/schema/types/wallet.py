@@ -7,10 +7,12 @@ from typing import Annotated
 import strawberry
 
 from app.context import AppInfo
+from app.domain.access import Capability
 from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
+from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import Bucket, WalletStatus, WithdrawalStatus, publish
@@ -23,6 +25,7 @@ from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal
+from app.services.audit import AuditFilter
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -163,6 +166,32 @@ class Wallet(Node):
             lambda: context.history_counts.load((self.model.id, wanted)),
         )
 
+    @strawberry.field(
+        description="What staff did to it beside moving money, such as freezes, newest first. Null without AUDIT_READ.",
+        extensions=[telling()],
+    )
+    async def audit_entries(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[AuditEntry] | None:
+        """Load a page of the audit trail."""
+        context = info.context
+        if not context.principal.may(Capability.AUDIT_READ):
+            return None
+        wanted = AuditFilter()
+        page = await context.audit_pages.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: AuditEntry(model=row),
+            lambda: context.audit_counts.load((self.model.id, wanted)),
+        )
+
     @strawberry.field(description="Its withdrawals, newest first.", extensions=[telling()])
     async def withdrawals(
         self,
@@ -178,7 +207,7 @@ class Wallet(Node):
         """Load a page of the withdrawals."""
         context = info.context
         wanted = texts(statuses, "statuses")
-        page = await context.withdrawals.load(
+        page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
         return connection(

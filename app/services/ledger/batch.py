@@ -1,9 +1,9 @@
 """One batch: what is loaded for many commands, decided one after the other, and written by a few statements."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ import orjson
 
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
-from app.domain.ledger import Desk, Draft, Mint, Row, Wallet, WalletChange, WalletState
+from app.domain.ledger import Desk, Draft, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.settings import SettingsChange, StoreSettings
 from app.services.ledger import records, tables
 from app.services.ledger.command import (
@@ -23,7 +23,7 @@ from app.services.ledger.command import (
     WalletRef,
     Writes,
 )
-from app.services.ledger.store import Session
+from app.services.ledger.store import Session, TableWrite
 
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
@@ -35,26 +35,42 @@ class FaultyWallet(Exception):
     """What is stored of a wallet contradicts itself; it posts nothing until `verify` was consulted."""
 
 
-@dataclass(slots=True)
 class Known:
-    """States kept from earlier batches; one is used again only while the stored version is the same."""
+    """What is kept from batch to batch, and used again only while what is stored has the same version."""
 
-    size_max: int
-    states: dict[UUID, WalletState] = field(default_factory=dict)
+    def __init__(self, size_max: int) -> None:
+        self.settings_version = 0
+        self.settings = StoreSettings()
+        self._size_max = size_max
+        self._states: dict[UUID, WalletState] = {}
+        self._ids: dict[UUID | str, UUID] = {}
+
+    def state(self, wallet: Wallet) -> WalletState | None:
+        """Return the state of a wallet, if what is known is what was just read under its lock."""
+        state = self._states.get(wallet.id)
+        return state if state is not None and state.wallet.version == wallet.version else None
+
+    def wallet_id(self, ref: WalletRef) -> UUID | None:
+        """Return the id of the wallet that is meant, if it is known. A wallet and its customer never part."""
+        return ref.wallet_id or self._ids.get(ref.customer_id or ref.external_id or "")
 
     def keep(self, states: Iterable[WalletState]) -> None:
         """Remember states after their commit, dropping those that were not used for longest."""
         for state in states:
             state.settle()
-            self.states.pop(state.wallet.id, None)
-            self.states[state.wallet.id] = state
-        while len(self.states) > self.size_max:
-            del self.states[next(iter(self.states))]
+            self._states.pop(state.wallet.id, None)
+            self._states[state.wallet.id] = state
+            self._ids[state.customer.id] = self._ids[state.customer.external_id] = state.wallet.id
+        if len(self._states) > self._size_max:
+            self.forget(list(islice(self._states, len(self._states) - self._size_max)))
 
     def forget(self, wallet_ids: Iterable[UUID]) -> None:
-        """Drop states that a batch worked on and did not commit."""
+        """Drop states: of wallets that a batch worked on and did not commit."""
         for wallet_id in wallet_ids:
-            self.states.pop(wallet_id, None)
+            state = self._states.pop(wallet_id, None)
+            if state is not None:
+                self._ids.pop(state.customer.id, None)
+                self._ids.pop(state.customer.external_id, None)
 
 
 class Batch:
@@ -85,9 +101,11 @@ class Batch:
         self._by_customer: dict[UUID, WalletState] = {}
         self._by_external: dict[str, WalletState] = {}
         self._bare_customers: dict[UUID | str, Customer] = {}
+        self._tables: dict[type[Row], dict[UUID, Row]] = {}
         self._claims: dict[tuple[str, str], Stored] = {}
         self._settings = StoreSettings()
         self._settings_version = 0
+        self._fresh: set[UUID] = set()
         self._first_sequence: dict[UUID, int] = {}
         self.writes = Writes()
         self.changes: list[WalletChange] = []
@@ -99,6 +117,11 @@ class Batch:
         return list(self._states)
 
     @property
+    def changes_rights(self) -> bool:
+        """Whether the batch changes who may do what."""
+        return any(type(row) in tables.RIGHTS for row in self.writes.rows.values())
+
+    @property
     def states(self) -> list[WalletState]:
         """What the batch knows of its wallets; true only once it is committed."""
         return list(self._states.values())
@@ -108,27 +131,27 @@ class Batch:
     async def load(self) -> None:
         """Lock the wallets, then read all that the decisions need."""
         commands = [command for command in self._commands if isinstance(command, Command)]
-        ids = {command.wallet.wallet_id for command in commands if command.wallet.wallet_id}
-        ids |= await self._find_wallets([command.wallet for command in commands])
+        ids = await self._find_wallets({command.wallet for command in commands})
         if ids:
             await self._lock(ids)
             await self._load_lots()
             await self._load_named(commands)
+        await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
-        await self._load_claims()
-        await self._load_settings()
+        await self._load_settings(await self._load_claims())
         self._now = self._clock()
 
-    async def _find_wallets(self, refs: list[WalletRef]) -> set[UUID]:
-        by_customer = {ref.customer_id for ref in refs if ref.customer_id}
-        by_external = {ref.external_id for ref in refs if ref.external_id}
+    async def _find_wallets(self, refs: set[WalletRef]) -> set[UUID]:
+        known = {ref: wallet_id for ref in refs if (wallet_id := self._known.wallet_id(ref))}
+        by_customer = {ref.customer_id for ref in refs if ref.customer_id and ref not in known}
+        by_external = {ref.external_id for ref in refs if ref.external_id and ref not in known}
         rows: list[Any] = []
         sql = "SELECT c.*, w.id AS wallet_id FROM customers c LEFT JOIN wallets w ON w.customer_id = c.id WHERE "
         if by_customer:
             rows += await self._session.select(sql + "c.id IN {ids}", by_customer)
         if by_external:
             rows += await self._session.select(sql + "c.external_id IN {ids}", by_external, "text")
-        found = set()
+        found = set(known.values())
         for row in rows:
             if row["wallet_id"] is not None:
                 found.add(records.read_uuid(row["wallet_id"]))
@@ -141,8 +164,8 @@ class Batch:
         fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
             wallet = records.read_wallet(row)
-            state = self._known.states.get(wallet.id)
-            if state is not None and state.wallet.version == wallet.version:
+            state = self._known.state(wallet)
+            if state is not None:
                 self._enter(state)
             else:
                 fresh[wallet.customer_id] = wallet
@@ -151,6 +174,7 @@ class Batch:
             for row in await self._session.select("SELECT * FROM customers WHERE id IN {ids}", fresh):
                 customer = records.read_customer(row)
                 self._enter(WalletState(fresh[customer.id], customer))
+        self._fresh = {wallet.id for wallet in fresh.values()}
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state
@@ -158,25 +182,22 @@ class Batch:
         self._by_external[state.customer.external_id] = state
 
     async def _load_lots(self) -> None:
-        fresh = {state.wallet.id for state in self._states.values() if not self._is_known(state)}
-        if not fresh:
+        if not self._fresh:
             return
         rows = await self._session.select(
-            "SELECT * FROM lots WHERE wallet_id IN {ids} AND (remaining_minor > 0 OR held_minor > 0)", fresh
+            "SELECT * FROM lots WHERE wallet_id IN {ids} AND (remaining_minor > 0 OR held_minor > 0)",
+            self._fresh,
         )
         lots: dict[UUID, list[Any]] = {}
         for row in rows:
             lot = records.read_lot(row)
             lots.setdefault(lot.wallet_id, []).append(lot)
-        for wallet_id in fresh:
+        for wallet_id in self._fresh:
             state = self._states[wallet_id]
             loaded = WalletState(state.wallet, state.customer, lots=lots.get(wallet_id, ()))
             if fault := loaded.fault():
                 raise FaultyWallet(f"wallet {wallet_id}: {fault}")
             self._enter(loaded)
-
-    def _is_known(self, state: WalletState) -> bool:
-        return self._known.states.get(state.wallet.id) is state
 
     async def _load_named(self, commands: list[Command]) -> None:
         hold_ids = {hold_id for command in commands for hold_id in command.holds}
@@ -208,27 +229,35 @@ class Batch:
             if (state := self._states.get(records.read_uuid(row["wallet_id"]))) is not None:
                 state.reservations[reservation.hold_id] += (reservation,)
 
-    async def _load_claims(self) -> None:
-        keys = {command.claim.key for command in self._commands if command.claim}
-        if not keys:
-            return
-        rows = await self._session.select(
-            "SELECT scope, key, request_hash, result FROM idempotency_keys WHERE key IN {ids}", keys, "text"
-        )
-        for row in rows:
-            stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
-            self._claims[row["scope"], row["key"]] = stored
+    async def _load_tables(self) -> None:
+        """Read the small tables that desk commands ask for, after the wallets: the same order in every process."""
+        wanted = {
+            kind for command in self._commands if isinstance(command, DeskCommand) for kind in command.tables
+        }
+        for kind, table in tables.BESIDE.items():
+            if kind in wanted:
+                found = [records.READERS[kind](row) for row in await self._session.lock_table(table)]
+                self._tables[kind] = {record.id: record for record in found}
 
-    async def _load_settings(self) -> None:
-        rows = await self._session.select(
-            "SELECT version, data FROM settings_versions "
-            "WHERE version IN {ids} OR version = (SELECT max(version) FROM settings_versions)",
-            [0],
-            "bigint",
-        )
+    async def _load_claims(self) -> int:
+        """Read what is stored of the batch's keys, and return the version of the settings in force."""
+        keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
+        rows = await self._session.claims(keys)
         for row in rows:
-            self._settings_version = row["version"]
-            self._settings = StoreSettings.from_data(records.read_json(row["data"]))
+            if row["key"] is not None:
+                stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
+                self._claims[row["scope"], row["key"]] = stored
+        return rows[0]["version"] or 0
+
+    async def _load_settings(self, version: int) -> None:
+        known = self._known
+        if version != known.settings_version:
+            rows = await self._session.select(
+                "SELECT data FROM settings_versions WHERE version IN {ids}", [version], "bigint"
+            )
+            known.settings = StoreSettings.from_data(records.read_json(rows[0]["data"]))
+            known.settings_version = version
+        self._settings, self._settings_version = known.settings, version
 
     # --- decide ---------------------------------------------------------------------------------------------
 
@@ -259,11 +288,13 @@ class Batch:
         return self._accept(command, state, draft, answer)
 
     def _at_desk(self, command: DeskCommand) -> Outcome:
-        desk = Desk(now=self._now, mint=self._mint, settings=self._settings)
+        desk = Desk(now=self._now, mint=self._mint, settings=self._settings, tables=self._tables)
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
             self.writes.rows[row.id] = row
+            if type(row) in self._tables:
+                self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
         self._claim(command.claim, command.name, result)
@@ -329,62 +360,48 @@ class Batch:
     # --- save -----------------------------------------------------------------------------------------------
 
     async def save(self, process: str) -> None:
-        """Write what the accepted commands did: one statement a table, in one order everywhere."""
-        writes, session = self.writes, self._session
-        if writes.claims:
-            await session.insert(
-                tables.IDEMPOTENCY_KEYS, sorted(self._claim_rows(), key=lambda row: row[1:3])
-            )
-        if writes.new_customers:
-            new = sorted(writes.new_customers.values(), key=lambda customer: customer.external_id)
-            await session.insert(tables.CUSTOMERS, [tables.CUSTOMERS.row(customer) for customer in new])
-        if writes.customers:
-            await session.update(
-                tables.CUSTOMERS, [tables.CUSTOMERS.row(c) for c in writes.customers.values()]
-            )
-        await self._save_wallets()
-        if writes.holds:
-            await session.upsert(tables.HOLDS, [tables.HOLDS.row(hold) for hold in writes.holds.values()])
-        await self._save_lots()
-        if writes.reservations:
-            rows = [tables.RESERVATIONS.row(placed) for placed in writes.reservations.values()]
-            await session.upsert(tables.RESERVATIONS, rows)
-        if writes.transactions:
-            await session.insert(
-                tables.TRANSACTIONS, [tables.TRANSACTIONS.row(t) for t in writes.transactions]
-            )
-            await session.insert(tables.ALLOCATIONS, list(self._allocation_rows()))
-        await self._save_rows()
-        if self.changes:
-            await session.notify(self._notifications(process))
+        """Write what the accepted commands did, in one round trip."""
+        writes = [write for write in self._table_writes() if write.rows]
+        if writes:
+            await self._session.write(writes, self._notifications(process))
 
-    async def _save_wallets(self) -> None:
-        writes, session = self.writes, self._session
-        if writes.new_wallets:
-            await session.insert(tables.WALLETS, [tables.WALLETS.row(w) for w in writes.new_wallets.values()])
-        if writes.wallets:
-            await session.update(tables.WALLETS, [tables.WALLETS.row(w) for w in writes.wallets.values()])
+    def _table_writes(self) -> Iterator[TableWrite]:
+        """Tables and rows stand in one order everywhere, so that two processes wait for a new row in one order too."""
+        writes, rows_of = self.writes, _rows_of
+        new_customers = sorted(writes.new_customers.values(), key=lambda customer: customer.external_id)
+        new_lots, old_lots = self._lots()
+        claims = sorted(self._claim_rows(), key=lambda row: row[1:3])
+        yield TableWrite("insert", tables.IDEMPOTENCY_KEYS, claims)
+        yield TableWrite("insert", tables.CUSTOMERS, rows_of(tables.CUSTOMERS, new_customers))
+        yield TableWrite("update", tables.CUSTOMERS, rows_of(tables.CUSTOMERS, writes.customers.values()))
+        yield TableWrite("insert", tables.WALLETS, rows_of(tables.WALLETS, writes.new_wallets.values()))
+        yield TableWrite("update", tables.WALLETS, rows_of(tables.WALLETS, writes.wallets.values()))
+        yield TableWrite("upsert", tables.HOLDS, rows_of(tables.HOLDS, writes.holds.values()))
+        yield TableWrite("insert", tables.LOTS, rows_of(tables.LOTS, new_lots))
+        yield TableWrite("update", tables.LOTS, rows_of(tables.LOTS, old_lots))
+        reservations = rows_of(tables.RESERVATIONS, writes.reservations.values())
+        yield TableWrite("upsert", tables.RESERVATIONS, reservations)
+        yield TableWrite("insert", tables.TRANSACTIONS, rows_of(tables.TRANSACTIONS, writes.transactions))
+        yield TableWrite("insert", tables.ALLOCATIONS, list(self._allocation_rows()))
+        yield from self._writes_beside()
 
-    async def _save_lots(self) -> None:
-        # A lot that this batch opened has a sequence above that of its wallet before the batch.
+    def _lots(self) -> tuple[list[Lot], list[Lot]]:
+        """Return the lots that this batch opened, whose sequence is above their wallet's before it, and the others."""
         before = self._first_sequence
         new = [lot for lot in self.writes.lots.values() if lot.sequence > before[lot.wallet_id]]
         old = [lot for lot in self.writes.lots.values() if lot.sequence <= before[lot.wallet_id]]
-        if new:
-            await self._session.insert(tables.LOTS, [tables.LOTS.row(lot) for lot in new])
-        if old:
-            await self._session.update(tables.LOTS, [tables.LOTS.row(lot) for lot in old])
+        return new, old
 
-    async def _save_rows(self) -> None:
+    def _writes_beside(self) -> Iterator[TableWrite]:
         by_kind: dict[type[Any], list[Any]] = {}
         for row in self.writes.rows.values():
             by_kind.setdefault(type(row), []).append(row)
         changes = by_kind.pop(SettingsChange, [])
-        if changes:
-            await self._session.insert(tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
-        for kind, rows in by_kind.items():
-            table = tables.BESIDE[kind]
-            await self._session.upsert(table, [table.row(row) for row in rows])
+        yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
+        for kind, table in tables.BESIDE.items():
+            yield TableWrite("upsert", table, _rows_of(table, by_kind.pop(kind, ())))
+        if by_kind:
+            raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
 
     def _settings_rows(self, changes: list[SettingsChange]) -> Iterable[tuple[Any, ...]]:
         for version, change in enumerate(changes, self._settings_version + 1):
@@ -399,7 +416,15 @@ class Batch:
     def _allocation_rows(self) -> Iterable[tuple[Any, ...]]:
         for transaction in self.writes.transactions:
             for position, a in enumerate(transaction.allocations):
-                yield (self._mint.id(), transaction.id, a.lot_id, position, str(a.bucket), a.amount_minor)
+                yield (
+                    self._mint.id(),
+                    transaction.id,
+                    a.lot_id,
+                    position,
+                    str(a.bucket),
+                    a.amount_minor,
+                    a.expires_at,
+                )
 
     def _notifications(self, process: str) -> list[str]:
         latest = {change.wallet.id: change.wallet for change in self.changes}
@@ -407,7 +432,14 @@ class Batch:
             [str(wallet.id), self._first_sequence[wallet.id], wallet.sequence, wallet.version]
             for wallet in latest.values()
         ]
-        return [
+        payloads = [
             orjson.dumps({"process": process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}).decode()
             for start in range(0, len(told), NOTIFY_WALLETS_MAX)
         ]
+        if self.changes_rights:
+            payloads.append(orjson.dumps({"process": process, "wallets": [], "rights": True}).decode())
+        return payloads
+
+
+def _rows_of(table: tables.Table, found: Iterable[Any]) -> list[tuple[Any, ...]]:
+    return [table.row(record) for record in found]

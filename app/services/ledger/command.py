@@ -74,12 +74,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class DeskCommand:
-    """A command that concerns no wallet, such as a change of the settings."""
+    """A command that concerns no wallet, such as a change of the settings.
+
+    `tables` are the small tables beside the ledger that it is decided against, whole: locked in this order.
+    """
 
     name: str
     actor: Actor
     decide: Callable[[Desk], Row | None]
     claim: IdempotencyClaim | None = None
+    tables: tuple[type[Row], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

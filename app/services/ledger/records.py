@@ -5,12 +5,13 @@ PostgreSQL's driver gives ids and times as objects, SQLite's as text; both shape
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 
-from app.domain.access import Actor, ActorKind
+from app.domain.access import Actor, ActorKind, Capability
+from app.domain.api_key import ApiKey
 from app.domain.customer import Customer
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.ledger import (
@@ -24,7 +25,10 @@ from app.domain.ledger import (
     Wallet,
     WalletStatus,
 )
+from app.domain.role import Role
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+
+T = TypeVar("T")
 
 DatabaseRow = Mapping[str, Any]
 
@@ -170,5 +174,50 @@ def read_withdrawal(row: DatabaseRow) -> Withdrawal:
     )
 
 
-READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {Withdrawal: read_withdrawal}
+def read_role(row: DatabaseRow) -> Role:
+    """Read a role."""
+    return Role(
+        id=read_uuid(row["id"]),
+        name=row["name"],
+        description=row["description"],
+        capabilities=_capabilities(row["capabilities"]),
+        maps_from=tuple(read_json(row["maps_from"])),
+        archived_at=_maybe(read_time, row["archived_at"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_api_key(row: DatabaseRow) -> ApiKey:
+    """Read an API key."""
+    return ApiKey(
+        id=read_uuid(row["id"]),
+        prefix=row["prefix"],
+        hash=bytes(row["hash"]),
+        name=row["name"],
+        role_id=_maybe(read_uuid, row["role_id"]),
+        capabilities=_maybe(_capabilities, row["capabilities"]),
+        expires_at=_maybe(read_time, row["expires_at"]),
+        replaces_id=_maybe(read_uuid, row["replaces_id"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        last_used_at=_maybe(read_time, row["last_used_at"]),
+        revoked_at=_maybe(read_time, row["revoked_at"]),
+    )
+
+
+def _capabilities(value: Any) -> frozenset[Capability]:
+    # A newer version may have written words that this one does not know; they grant nothing here.
+    return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
+
+
+def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
+    Withdrawal: read_withdrawal,
+    Role: read_role,
+    ApiKey: read_api_key,
+}
 """How the rows that a command may name are read, by the record's type."""

@@ -4,10 +4,14 @@ from typing import Any, TypeVar
 
 from tortoise.models import Model
 
+from app.domain.api_key import ApiKey as ApiKeyRecord
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
+from app.domain.role import Role as RoleRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
+from app.models.api_key import ApiKey
 from app.models.customer import Customer
+from app.models.role import Role
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -36,7 +40,20 @@ def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
     return _model(Withdrawal, tables.BESIDE[WithdrawalRecord], record)
 
 
-def _model(model: type[M], table: tables.Table, record: Any) -> M:
-    row = model(**dict(zip(table.columns, table.row(record), strict=True)))
+def role_of(record: RoleRecord) -> Role:
+    """Return the model of a role."""
+    columns = {"capabilities": sorted(record.capabilities), "maps_from": list(record.maps_from)}
+    return _model(Role, tables.BESIDE[RoleRecord], record, columns)
+
+
+def api_key_of(record: ApiKeyRecord) -> ApiKey:
+    """Return the model of an API key."""
+    capabilities = None if record.capabilities is None else sorted(record.capabilities)
+    return _model(ApiKey, tables.BESIDE[ApiKeyRecord], record, {"capabilities": capabilities})
+
+
+def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:
+    """`as_read` are the columns that a model holds in another form than the table."""
+    row = model(**dict(zip(table.columns, table.row(record), strict=True)) | (as_read or {}))
     row._saved_in_db = True
     return row

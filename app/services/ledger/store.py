@@ -1,23 +1,40 @@
 """What the writer asks of the database, and how PostgreSQL and SQLite each are asked.
 
-A *session* is one open database transaction of the writer. Its methods cost one statement each (writes on
-SQLite one `executemany`), whatever the batch holds.
+A *session* is one open database transaction of the writer. Each of its methods costs one round trip (on SQLite
+one turn of the connection's thread), whatever the batch holds.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import orjson
 from tortoise.backends.base.client import TransactionalDBClient
 
+from app.backends.sqlite import SafeSqliteTransaction
 from app.services.ledger.tables import Table
 
 WRITER = "writer"
 """The name of the connection that only the writer uses."""
 
 Found = Sequence[Mapping[str, Any]]
+How = Literal["insert", "update", "upsert"]
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableWrite:
+    """Rows of one table, laid out as the table says.
+
+    `insert` takes new rows, `update` writes the changing columns of rows that exist, `upsert` takes both.
+    """
+
+    how: How
+    table: Table
+    rows: Sequence[Row]
 
 
 class Session(Protocol):
@@ -29,26 +46,35 @@ class Session(Protocol):
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """Lock the wallets in id order and return them."""
 
-    async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert the rows."""
+    async def lock_table(self, table: Table) -> Found:
+        """Lock all rows of a small table in id order and return them."""
 
-    async def update(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write the changing columns of the rows, which exist."""
+    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+        """Return what is stored of these keys (scope and key), and with every row the settings' version.
 
-    async def upsert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert the rows, or write the changing columns of those that exist."""
+        There is always a row: when no key is stored, one without a key.
+        """
 
-    async def notify(self, payloads: Sequence[str]) -> None:
-        """Tell the other processes at commit, where the database can."""
+    async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
+        """Write all rows, and at commit tell the notes to the other processes, where the database can."""
 
 
 # Nothing is joined here: after a wait PostgreSQL reads the locked rows anew, and those that they are joined with
 # as they were before it.
 _LOCK = "SELECT * FROM wallets WHERE id IN {ids} ORDER BY id"
 
+# By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
+_CLAIMS = """
+SELECT s.version AS version, k.scope AS scope, k.key AS key, k.request_hash AS request_hash, k.result AS result
+FROM (SELECT MAX(version) AS version FROM settings_versions) s
+LEFT JOIN (
+  {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}
+) ON TRUE
+"""
+
 
 class PostgresSession:
-    """The writer's transaction on PostgreSQL: arrays go in, one statement a table."""
+    """The writer's transaction on PostgreSQL: arrays go in, and all writes are one statement."""
 
     def __init__(self, db: TransactionalDBClient) -> None:
         self._db = db
@@ -64,48 +90,42 @@ class PostgresSession:
         # wallets wait for each other instead of ending in a deadlock.
         return await self.select(_LOCK + " FOR UPDATE", ids)
 
-    async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def lock_table(self, table: Table) -> Found:
         """See `Session`."""
-        await self._db.execute_query(
-            f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT * FROM {_unnest(table.types)}",
-            _columns(rows),
-        )
+        # In id order, as everywhere. A row that is inserted meanwhile is not waited for: where that counts, the
+        # command also asks for a table that is never empty (roles), whose first row is then the lock.
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id FOR UPDATE", [])
+        return rows
 
-    async def update(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
-        places = [0, *(table.columns.index(name) for name in table.changing)]
-        types = [table.types[place] for place in places]
-        names = ", ".join(f"u{place}" for place in places)
-        changes = ", ".join(f"{table.columns[place]} = u.u{place}" for place in places[1:])
-        await self._db.execute_query(
-            f"UPDATE {table.name} t SET {changes} FROM {_unnest(types)} AS u({names}) WHERE t.id = u.u0",
-            _columns([tuple(row[place] for place in places) for row in rows]),
-        )
+        wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
+        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key")
+        scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
+        rows: Found
+        _, rows = await self._db.execute_query(sql, [scopes, names])
+        return rows
 
-    async def upsert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`."""
-        await self._db.execute_query(
-            f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT * FROM {_unnest(table.types)} "
-            + _on_conflict(table),
-            _columns(rows),
-        )
-
-    async def notify(self, payloads: Sequence[str]) -> None:
-        """See `Session`."""
-        await self._db.execute_query(
-            "SELECT pg_notify('coffer', p) FROM unnest($1::text[]) AS p", [list(payloads)]
-        )
+        values: list[Sequence[Any]] = []
+        for write in writes:
+            columns = list(zip(*write.rows, strict=True))
+            values += [columns[place] for place in _places(write.how, write.table)]
+        sql = _write_all(tuple((write.how, write.table) for write in writes))
+        await self._db.execute_query(sql, [*values, notes])
 
 
 class SqliteSession:
     """The writer's transaction on SQLite: it began IMMEDIATE, so the whole database is the lock."""
 
-    def __init__(self, db: TransactionalDBClient) -> None:
+    def __init__(self, db: SafeSqliteTransaction) -> None:
         self._db = db
 
     async def select(self, sql: str, ids: Collection[Any], kind: str = "uuid") -> Found:
         """See `Session`."""
         listed = orjson.dumps([str(value) for value in ids]).decode()
+        rows: Found
         _, rows = await self._db.execute_query(
             sql.replace("{ids}", "(SELECT value FROM json_each(?))"), [listed]
         )
@@ -115,58 +135,97 @@ class SqliteSession:
         """See `Session`."""
         return await self.select(_LOCK, ids)
 
-    async def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def lock_table(self, table: Table) -> Found:
         """See `Session`."""
-        await self._write(_insert_values(table), rows)
+        rows: Found
+        _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
+        return rows
 
-    async def update(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
-        places = [*(table.columns.index(name) for name in table.changing), 0]
-        changes = ", ".join(f"{name} = ?" for name in table.changing)
-        await self._write(
-            f"UPDATE {table.name} SET {changes} WHERE id = ?",
-            [tuple(row[place] for place in places) for row in rows],
+        scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
+        sql = _CLAIMS.format(wanted="json_each(?) AS wanted", scope=scope, key=key)
+        rows: Found
+        _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
+        return rows
+
+    async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
+        """See `Session`. SQLite tells nobody: a second process sees by its data version that something was written."""
+        await self._db.execute_batches(
+            [(_write_one(write.how, write.table), _plain_rows(write)) for write in writes]
         )
-
-    async def upsert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """See `Session`."""
-        await self._write(f"{_insert_values(table)} {_on_conflict(table)}", rows)
-
-    async def notify(self, payloads: Sequence[str]) -> None:
-        """SQLite tells nobody: a second process sees by its data version that something was written."""
-
-    async def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        await self._db.execute_many(sql, [[_plain(value) for value in row] for row in rows])
 
 
 def session_over(db: TransactionalDBClient) -> Session:
     """Return the session that speaks the connection's dialect."""
-    return SqliteSession(db) if db.capabilities.dialect == "sqlite" else PostgresSession(db)
+    return SqliteSession(db) if isinstance(db, SafeSqliteTransaction) else PostgresSession(db)
 
 
-def _plain(value: Any) -> Any:
-    # SQLite keeps ids and times as text, in the very form in which Tortoise writes and reads them.
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        # In UTC, whatever zone a caller wrote it in: SQLite compares times as the texts that they are.
-        return value.astimezone(UTC).isoformat(" ")
-    return value
+# --- Statements ---------------------------------------------------------------------------------------------
 
 
-def _insert_values(table: Table) -> str:
+@cache
+def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
+    """One statement of PostgreSQL for all writes: arrays of columns go in, foreign keys are checked at its end.
+
+    There are few different ones, as there are few kinds of batches, so each is soon prepared and planned.
+    """
+    steps, taken = [], 0
+    for number, (how, table) in enumerate(parts):
+        places = _places(how, table)
+        arrays = (f"${taken + n}::{table.types[place]}[]" for n, place in enumerate(places, 1))
+        rows = f"unnest({', '.join(arrays)})"
+        taken += len(places)
+        if how == "update":
+            names = ", ".join(table.columns[place] for place in places)
+            changes = ", ".join(f"{name} = u.{name}" for name in table.changing)
+            step = f"UPDATE {table.name} t SET {changes} FROM {rows} AS u({names}) WHERE t.id = u.id"
+        else:
+            step = f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT * FROM {rows}"
+            step += _on_conflict(table) if how == "upsert" else ""
+        steps.append(f"w{number} AS ({step})")
+    return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
+
+
+@cache
+def _write_one(how: How, table: Table) -> str:
+    """The statement of SQLite that is run for each row."""
+    if how == "update":
+        changes = ", ".join(f"{name} = ?" for name in table.changing)
+        return f"UPDATE {table.name} SET {changes} WHERE id = ?"
     places = ", ".join("?" * len(table.columns))
-    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({places})"
+    sql = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({places})"
+    return sql + _on_conflict(table) if how == "upsert" else sql
+
+
+@cache
+def _places(how: How, table: Table) -> tuple[int, ...]:
+    """Which columns a write needs, by their place in the table; an update's id stands last."""
+    names = (*table.changing, "id") if how == "update" else table.columns
+    return tuple(table.columns.index(name) for name in names)
 
 
 def _on_conflict(table: Table) -> str:
     changes = ", ".join(f"{name} = excluded.{name}" for name in table.changing)
-    return f"ON CONFLICT (id) DO UPDATE SET {changes}" if changes else "ON CONFLICT (id) DO NOTHING"
+    return f" ON CONFLICT (id) DO UPDATE SET {changes}" if changes else " ON CONFLICT (id) DO NOTHING"
 
 
-def _unnest(types: Iterable[str]) -> str:
-    return "unnest(" + ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, 1)) + ")"
+def _plain_rows(write: TableWrite) -> list[Row]:
+    columns, types = list(zip(*write.rows, strict=True)), write.table.types
+    plain = (_plain(columns[place], types[place]) for place in _places(write.how, write.table))
+    return list(zip(*plain, strict=True))
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _plain(column: Sequence[Any], kind: str) -> Iterable[Any]:
+    # SQLite keeps ids and times as text, in the very form in which Tortoise writes and reads them.
+    if kind == "uuid":
+        return [None if value is None else str(value) for value in column]
+    if kind == "timestamptz":
+        texts = {value: _text(value) for value in set(column)}
+        return [texts[value] for value in column]
+    return column
+
+
+def _text(time: datetime | None) -> str | None:
+    # In UTC, whatever zone a caller wrote it in: SQLite compares times as the texts that they are.
+    return None if time is None else time.astimezone(UTC).isoformat(" ")

@@ -12,12 +12,26 @@ import orjson
 from tortoise import fields
 from tortoise.models import Model
 
+from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
 from app.domain.customer import Customer
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
+from app.domain.role import Role
 from app.domain.withdrawal import Withdrawal
-from app.models import audit, customer, hold, idempotency, lot, settings, transaction, wallet, withdrawal
+from app.models import (
+    api_key,
+    audit,
+    customer,
+    hold,
+    idempotency,
+    lot,
+    role,
+    settings,
+    transaction,
+    wallet,
+    withdrawal,
+)
 
 POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
     fields.UUIDField: "uuid",
@@ -30,7 +44,7 @@ POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A table as the writer sees it: the columns in the order in which `row` lays a record out."""
 
@@ -165,7 +179,47 @@ def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
 
 
 def _audit_entry(a: AuditEntry) -> tuple[Any, ...]:
-    return (a.id, a.wallet_id, a.action, str(a.actor.kind), a.actor.id, a.note, _json(a.data), a.created_at)
+    return (
+        a.id,
+        a.wallet_id,
+        str(a.action),
+        str(a.actor.kind),
+        a.actor.id,
+        a.note,
+        _json(a.data),
+        a.created_at,
+    )
+
+
+def _role(r: Role) -> tuple[Any, ...]:
+    return (
+        r.id,
+        r.name,
+        r.description,
+        _json(sorted(r.capabilities)),
+        _json(r.maps_from),
+        r.archived_at,
+        r.created_at,
+        r.updated_at,
+    )
+
+
+def _api_key(k: ApiKey) -> tuple[Any, ...]:
+    return (
+        k.id,
+        k.prefix,
+        k.hash,
+        k.name,
+        k.role_id,
+        None if k.capabilities is None else _json(sorted(k.capabilities)),
+        k.expires_at,
+        k.replaces_id,
+        str(k.created_by.kind),
+        k.created_by.id,
+        k.created_at,
+        k.last_used_at,
+        k.revoked_at,
+    )
 
 
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -198,7 +252,7 @@ TRANSACTIONS = Table.of(
     _transaction,
 )
 ALLOCATIONS = Table.of(
-    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor", _as_is
+    transaction.Allocation, "id transaction_id lot_id position bucket amount_minor expires_at", _as_is
 )
 HOLDS = Table.of(
     hold.Hold,
@@ -227,8 +281,25 @@ BESIDE: dict[type[Any], Table] = {
         _withdrawal,
         changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at",
     ),
+    Role: Table.of(
+        role.Role,
+        "id name description capabilities maps_from archived_at created_at updated_at",
+        _role,
+        changing="description capabilities maps_from archived_at updated_at",
+    ),
+    ApiKey: Table.of(
+        api_key.ApiKey,
+        "id prefix hash name role_id capabilities expires_at replaces_id created_by_kind created_by_id created_at "
+        "last_used_at revoked_at",
+        _api_key,
+        # Not last_used_at: that is written past the writer, and a command must not turn it back.
+        changing="expires_at revoked_at",
+    ),
     AuditEntry: Table.of(
         audit.AuditEntry, "id wallet_id action actor_kind actor_id note data created_at", _audit_entry
     ),
 }
-"""The rows that commands may add beside the ledger, by the record's type."""
+"""The rows that commands may add beside the ledger, by the record's type; written in this order."""
+
+RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})
+"""The rows that say who may do what: when one of them changes, every process is told."""

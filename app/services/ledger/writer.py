@@ -72,7 +72,8 @@ class _Pending:
 class Writer:
     """One per process. `start` it inside the server's lifespan, `stop` drains the queue.
 
-    `publish` is called after each commit with what changed, wallet by wallet, in order.
+    `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
+    one that changed who may do what.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Writer:
         mint: Mint,
         clock: Callable[[], datetime],
         publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
+        publish_rights: Callable[[], None] = lambda: None,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
@@ -92,6 +94,7 @@ class Writer:
         self._mint = mint
         self._clock = clock
         self._publish = publish
+        self._publish_rights = publish_rights
         self._batch_size_max = batch_size_max
         self._queue_max = queue_max
         self._queue: deque[_Pending] = deque()
@@ -220,6 +223,9 @@ class Writer:
                 self._known.forget(batch.wallet_ids)
             raise
         self._known.keep(batch.states)
+        if batch.changes_rights:
+            # Before anybody is answered: whoever was told of a change finds it in force.
+            self._publish_rights()
         return batch.answers, batch.changes
 
     def _with_claim(self, command: Command | DeskCommand) -> Command | DeskCommand:

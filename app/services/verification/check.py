@@ -109,8 +109,9 @@ class WalletCheck:
             return f"draws on lot {row['a_lot_id']}, which does not exist"
         if read_uuid(row["l_wallet_id"]) != self._wallet_id:
             return f"draws on lot {row['a_lot_id']} of another wallet"
-        if row["l_bucket"] != row["a_bucket"]:
-            return f"says {row['a_bucket']} of a lot that is {row['l_bucket']}"
+        for column in ("bucket", "expires_at"):
+            if (here := row[f"a_{column}"]) != (there := row[f"l_{column}"]):
+                return f"has the {column} {here}, its lot has {there}"
         if row["l_sequence"] > row["sequence"]:
             return f"draws on the lot of transaction {row['l_sequence']} before it was opened"
         return None
@@ -208,7 +209,12 @@ def read_transaction(rows: Sequence[Row]) -> Transaction:
     row = rows[0]
     corrects_id, hold_id = row["corrects_id"], row["hold_id"]
     allocations = tuple(
-        Allocation(_lot_id(found["a_lot_id"]), found["a_bucket"], found["a_amount_minor"])
+        Allocation(
+            _lot_id(found["a_lot_id"]),
+            found["a_bucket"],
+            found["a_amount_minor"],
+            None if found["a_expires_at"] is None else read_time(found["a_expires_at"]),
+        )
         for found in rows
         if found["a_amount_minor"] is not None
     )

@@ -33,7 +33,7 @@ FROM wallets w WHERE {range} ORDER BY w.id LIMIT {limit}
 
 _TRANSACTIONS = """
 SELECT t.*, a.lot_id AS a_lot_id, a.bucket AS a_bucket, a.amount_minor AS a_amount_minor,
-  l.wallet_id AS l_wallet_id, l.bucket AS l_bucket, l.sequence AS l_sequence
+  a.expires_at AS a_expires_at, l.expires_at AS l_expires_at, l.wallet_id AS l_wallet_id, l.bucket AS l_bucket, l.sequence AS l_sequence
 FROM (
   SELECT * FROM transactions
   WHERE wallet_id <= $3 AND (wallet_id, sequence) > ($1, $2) ORDER BY wallet_id, sequence LIMIT {limit}

@@ -1,0 +1,26 @@
+"""python -m bench: measure the ledger and the server; the figures of the README."""
+
+import argparse
+
+from bench import http, ledger, report
+
+
+def main() -> None:
+    """Run every bench, or only fill the README with what they found last."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--long", action="store_true", help="longer and more rounds: a quarter of an hour or more"
+    )
+    parser.add_argument(
+        "--readme", action="store_true", help="put the last results into README.md; measure nothing"
+    )
+    options = parser.parse_args()
+    if options.readme:
+        print("README.md holds the last results of:", ", ".join(report.fill_readme()) or "nothing yet")
+        return
+    ledger.main(long=options.long)
+    http.main(long=options.long)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""GraphQL over HTTP: adjustments and reads per second of one server process, measured with wrk.
+
+    python -m bench.http [--long]
+
+The server is a process of its own, as in production; wrk signs in with a real token and gives each adjustment a
+key of its own. Afterwards there must be as many keys as wrk counted answers, and `verify` must be clean.
+"""
+
+import asyncio
+import json
+import random
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import uvloop
+from rich.progress import Progress
+from tortoise.connection import get_connection
+
+from app.db import READER, open_database
+from app.domain.access import Actor, ActorKind
+from app.services.verification import verify
+from app.settings import Settings
+from bench import report
+from bench.ledger import DATABASES, database_of, fill, server_of, settings_of
+from bench.load import Processes
+from bench.ways import NOTE, Coffer, Target
+from tests.server import ServerProcess, token
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+WALLETS = 10_000
+WITH_HISTORY = 100
+TRANSACTIONS = 60
+"""Transactions of each wallet that is read."""
+
+ADJUST = """
+mutation Adjust($input: AdjustBalanceInput!) {
+  adjustBalance(input: $input) {
+    wallet { id balance { amount currency } }
+    transaction { id reference sequence }
+    userErrors { code message field }
+  }
+}
+"""
+WALLET = """
+query Wallet($id: ID!) {
+  wallet(by: { id: $id }) { id status sequence updatedAt balance { amount currency } available { amount } }
+}
+"""
+HISTORY = """
+query History($id: ID!) {
+  wallet(by: { id: $id }) {
+    id
+    transactions(first: 50) {
+      nodes { id reference kind amount { amount currency } balanceAfter { amount } note createdAt }
+    }
+  }
+}
+"""
+LIST = """
+query List {
+  wallets(first: 50) {
+    nodes { id status balance { amount currency } lastActivityAt customer { id storeCustomerId name email } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+IDS = "query Ids($id: String!) { wallet(by: { storeCustomerId: $id }) { id } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how often each measurement is taken."""
+
+    rounds: int
+    duration_s: int
+    connections: tuple[int, ...]
+    """How many connections adjust at once; reads have one number of them."""
+
+
+SHORT = Plan(rounds=3, duration_s=2, connections=(64,))
+LONG = Plan(rounds=5, duration_s=5, connections=(16, 64, 256))
+READING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of request, sent by so many connections at once."""
+
+    name: str
+    connections: int
+    bodies: tuple[str, ...]
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What wrk told of one run, and what it cost."""
+
+    database: str
+    case: str
+    connections: int
+    requests: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    server_us: float
+    """Processor time of the server for each request."""
+    database_us: float
+    """Processor time of the database's own processes for each request."""
+
+
+def run(plan: Plan) -> list[Answered]:
+    """Measure everything; a terminal shows how far it is."""
+    found: list[Answered] = []
+    with Progress(transient=True) as progress, tempfile.TemporaryDirectory() as folder:
+        for database in DATABASES:
+            task = progress.add_task(database, total=None)
+            with database_of(database) as url:
+                bench = _Bench(database, settings_of(url), plan, Path(folder))
+                found += uvloop.run(bench.run(partial(progress.update, task)))
+    return found
+
+
+class _Bench:
+    """The measurements on one database."""
+
+    def __init__(self, database: str, settings: Settings, plan: Plan, folder: Path) -> None:
+        self._database = database
+        self._settings = settings
+        self._plan = plan
+        self._folder = folder
+        self._token = token("bench", "administrator")
+        self._url = ""
+
+    async def run(self, on_measured: Callable[..., object]) -> list[Answered]:
+        """Fill the database, start the server, let wrk ask."""
+        customers = [f"customer-{n}" for n in range(WALLETS)]
+        targets = await fill(self._settings, customers)
+        await self._give_history(targets[:WITH_HISTORY])
+        found, answered = [], 0
+        name = f"server-{self._database}"
+        with ServerProcess(self._settings.database_url, folder=self._folder, name=name) as server:
+            self._url = f"{server.url}/graphql"
+            turns = list(product(range(self._plan.rounds + 1), self._cases(customers)))
+            async with server_of(self._settings) as database:
+                for number, (turn, case) in enumerate(turns, 1):
+                    sample = self._measure(case, Processes(server.pid), database)
+                    answered += sample.requests if case.writes else 0
+                    # The first round only warms up.
+                    found += [sample] if turn else []
+                    on_measured(completed=number, total=len(turns))
+            server.stop()
+        in_flight = sum(case.connections for _, case in turns if case.writes)
+        await self._require_all(answered, in_flight)
+        return found
+
+    async def _give_history(self, targets: list[Target]) -> None:
+        actor = Actor(ActorKind.SYSTEM, "bench")
+        async with Coffer(self._settings, WITH_HISTORY) as coffer:
+            for n in range(TRANSACTIONS):
+                await asyncio.gather(*(coffer.adjust(t, actor, f"{t.external_id}-{n}") for t in targets))
+
+    def _cases(self, customers: list[str]) -> Iterator[Case]:
+        ids = [self._ask(IDS, id=customer)["data"]["wallet"]["id"] for customer in customers[:WITH_HISTORY]]
+        shuffled = random.sample(customers, len(customers))
+        spread = tuple(_body(ADJUST, input=_adjustment(customer)) for customer in shuffled)
+        hot = (_body(ADJUST, input=_adjustment("customer-0")),)
+        for connections in self._plan.connections:
+            yield Case("adjustBalance, 10,000 wallets", connections, spread, writes=True)
+            yield Case("adjustBalance, one wallet", connections, hot, writes=True)
+        yield Case("wallet, 6 fields", READING, tuple(_body(WALLET, id=wallet_id) for wallet_id in ids))
+        yield Case(
+            "wallet, 50 transactions", READING, tuple(_body(HISTORY, id=wallet_id) for wallet_id in ids)
+        )
+        yield Case("wallets, 50 with customers", READING, (_body(LIST),))
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        return self._post(_body(query, **variables))
+
+    def _post(self, body: str) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+        with urlopen(Request(self._url, body.encode(), headers), timeout=30) as response:  # noqa: S310 — our own server
+            answer: dict[str, Any] = json.load(response)
+        if "errors" in answer or "KEY" in body or not all(answer["data"].values()):
+            raise AssertionError(f"the server refused: {answer}")
+        return answer
+
+    def _measure(self, case: Case, server: Processes, database: Processes) -> Answered:
+        prefix = secrets.token_hex(6)
+        if not case.writes:
+            self._post(case.bodies[0])
+        bodies = self._folder / "bodies"
+        bodies.write_text("\n".join(case.bodies) + "\n", encoding="utf-8")
+        server_s, database_s = server.cpu_s(), database.cpu_s()
+        command = ["wrk", "-t1", f"-c{case.connections}", f"-d{self._plan.duration_s}s", "--latency"]
+        command += ["--timeout", "10s", "-s", str(SCRIPT), self._url, "--", self._token, str(bodies), prefix]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        told = done.stdout + done.stderr
+        server_s, database_s = server.cpu_s() - server_s, database.cpu_s() - database_s
+        requests = int(_found(r"(\d+) requests in", told)[0])
+        if "Non-2xx" in told or "Socket errors" in told:
+            raise AssertionError(told)
+        return Answered(
+            database=self._database,
+            case=case.name,
+            connections=case.connections,
+            requests=requests,
+            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]),
+            p50_ms=_latency_ms(50, told),
+            p99_ms=_latency_ms(99, told),
+            server_us=server_s / max(requests, 1) * 1e6,
+            database_us=database_s / max(requests, 1) * 1e6,
+        )
+
+    async def _require_all(self, answered: int, in_flight: int) -> None:
+        """Each answered adjustment is there; more than that only what was under way when wrk hung up."""
+        async with open_database(self._settings):
+            rows = await get_connection(READER).execute_query_dict(
+                "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:bench') AS keys, "
+                "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF') AS posted"
+            )
+            verified = await verify()
+        keys, posted = rows[0]["keys"], rows[0]["posted"]
+        if keys != posted or not answered <= posted <= answered + in_flight:
+            raise AssertionError(f"{answered} adjustments were answered, and there are {rows[0]}")
+        if not verified.is_clean:
+            raise AssertionError(f"the ledger is not clean: {verified.faults[:3]} {verified.totals}")
+
+
+def _body(query: str, **variables: Any) -> str:
+    return json.dumps({"query": " ".join(query.split()), "variables": variables})
+
+
+def _adjustment(customer: str) -> dict[str, Any]:
+    return {
+        "wallet": {"storeCustomerId": customer},
+        "direction": "CREDIT",
+        "amount": {"amount": "1.00", "currency": "USD"},
+        "reason": "GOODWILL",
+        "note": NOTE,
+        "idempotencyKey": "KEY",
+    }
+
+
+def _found(pattern: str, text: str) -> tuple[str, ...]:
+    match = re.search(pattern, text)
+    if match is None:
+        raise AssertionError(f"wrk said something else than expected:\n{text}")
+    return match.groups()
+
+
+def _latency_ms(percentile: int, told: str) -> float:
+    value, unit = _found(rf"\s{percentile}%\s+([\d.]+)(us|ms|s)", told)
+    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+
+def main(*, long: bool) -> None:
+    """Measure, print the tables and write them down."""
+    if shutil.which("wrk") is None:
+        print("bench.http is left out: there is no wrk on PATH. On Debian: apt-get install wrk")
+        return
+    plan = LONG if long else SHORT
+    found = run(plan)
+    report.publish_http(found, plan.rounds, long=long, data=[asdict(each) for each in found])
+
+
+if __name__ == "__main__":
+    main(long=report.asked_for_long())

@@ -1,0 +1,191 @@
+"""Tables of what was measured: for the terminal, as Markdown and JSON under bench/results, and in the README."""
+
+import json
+import os
+import platform
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.http import Answered
+    from bench.ledger import Measurement
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+BASELINE = "Coffer"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table before it has a form."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def as_markdown(self) -> str:
+        """Return the table in Markdown; the first column is text, the others are figures."""
+        rule = ["---"] + ["---:"] * (len(self.head) - 1)
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, rule, *self.rows)]
+        return f"**{self.title}**\n\n" + "\n".join(lines) + "\n"
+
+    def as_table(self) -> Table:
+        """Return the table as the terminal shows it."""
+        table = Table(title=self.title, title_justify="left")
+        for place, name in enumerate(self.head):
+            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def asked_for_long() -> bool:
+    """Whether the command line says `--long`; nothing else is understood there."""
+    unknown = set(sys.argv[1:]) - {"--long"}
+    if unknown:
+        raise SystemExit(f"unknown option {', '.join(sorted(unknown))}; there is --long")
+    return "--long" in sys.argv[1:]
+
+
+def machine() -> str:
+    """Say on what kind of machine this is."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------
+
+
+def publish_ledger(found: "Sequence[Measurement]", rounds: int, *, long: bool, data: Any) -> None:
+    """Print what `bench.ledger` measured and write it down."""
+    said = (
+        f"Measured by `python -m bench.ledger{' --long' if long else ''}` on {machine()}: "
+        f"medians of {rounds} interleaved rounds, lowest and highest "
+        "in brackets. One adjustment is an idempotency key, a locked wallet, a transaction chained by its hash, "
+        "a lot, an allocation and the wallet's new totals, committed to disk (fsync). Callers, Coffer and the "
+        "database share the cores. *times*: how much faster Coffer is, round by round."
+    )
+    publish("ledger", said, _ledger_grids(found), data)
+
+
+def _ledger_grids(found: "Iterable[Measurement]") -> list[Grid]:
+    cells: dict[tuple[str, str], dict[int, dict[str, list[Any]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for each in found:
+        cells[each.database, each.load][each.sample.callers][each.way].append(each.sample)
+    grids = []
+    for (database, load), levels in cells.items():
+        place = "over 10,000 wallets" if load == "spread" else "on one wallet"
+        head = ["callers"]
+        for way in next(iter(levels.values())):
+            head += [
+                f"{way}, per second",
+                "p50 / p99 ms",
+                "µs of CPU",
+                *(["times"] if way != BASELINE else []),
+            ]
+        rows = [_ledger_row(callers, ways) for callers, ways in levels.items()]
+        grids.append(Grid(f"{database}, adjustments {place}", head, rows))
+    return grids
+
+
+def _ledger_row(callers: int, ways: dict[str, list[Any]]) -> list[str]:
+    row = [str(callers)]
+    baseline = [sample.per_second for sample in ways[BASELINE]]
+    for way, samples in ways.items():
+        rates = [sample.per_second for sample in samples]
+        python, database = (
+            median(getattr(s, name) for s in samples) for name in ("python_us", "database_us")
+        )
+        row += [
+            f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+            f"{_ms(s.p50_ms for s in samples)} / {_ms(s.p99_ms for s in samples)}",
+            f"{python:,.0f} + {database:,.0f}" if database else f"{python:,.0f}",
+        ]
+        if way != BASELINE:
+            # Round by round: both were measured within the same second or two.
+            row.append(f"{median(b / r for b, r in zip(baseline, rates, strict=True)):.1f}")
+    return row
+
+
+def _ms(values: Iterable[float]) -> str:
+    found = median(values)
+    return f"{found:.1f}" if found < 10 else f"{found:.0f}"
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------------
+
+
+def publish_http(found: "Sequence[Answered]", rounds: int, *, long: bool, data: Any) -> None:
+    """Print what `bench.http` measured and write it down."""
+    said = (
+        f"Measured by `python -m bench.http{' --long' if long else ''}` on {machine()}: "
+        f"medians of {rounds} rounds, lowest and highest in brackets. One server process, a signed token, wrk on "
+        "the same cores as the server and the database; adjustments are committed to disk (fsync)."
+    )
+    publish("http", said, _http_grids(found), data)
+
+
+def _http_grids(found: "Iterable[Answered]") -> list[Grid]:
+    cells: dict[str, dict[tuple[str, int], list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for each in found:
+        cells[each.database][each.case, each.connections].append(each)
+    head = ("request", "connections", "per second", "p50 / p99 ms", "µs of CPU")
+    return [
+        Grid(
+            f"{database}, GraphQL over HTTP",
+            head,
+            [[name, str(connections), *_http_row(runs)] for (name, connections), runs in cases.items()],
+        )
+        for database, cases in cells.items()
+    ]
+
+
+def _http_row(runs: list[Any]) -> list[str]:
+    rates = [run.per_second for run in runs]
+    server, database = (median(getattr(run, name) for run in runs) for name in ("server_us", "database_us"))
+    return [
+        f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+        f"{_ms(run.p50_ms for run in runs)} / {_ms(run.p99_ms for run in runs)}",
+        f"{server:,.0f} + {database:,.0f}" if database else f"{server:,.0f}",
+    ]
+
+
+# --- writing down -------------------------------------------------------------------------------------------
+
+
+def publish(name: str, said: str, grids: Sequence[Grid], data: Any) -> None:
+    """Print the tables, and write them as Markdown and JSON."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for grid in grids:
+        console.print(grid.as_table())
+    console.print(said, soft_wrap=True, markup=False)
+    RESULTS.mkdir(exist_ok=True)
+    text = said + "\n\n" + "\n".join(grid.as_markdown() for grid in grids)
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def fill_readme() -> list[str]:
+    """Put the last results between the README's marks, and name those that were put."""
+    path = ROOT / "README.md"
+    text, done = path.read_text(encoding="utf-8"), []
+    for name in re.findall(r"<!-- bench:(\w+) -->", text):
+        result = RESULTS / f"{name}.md"
+        if not result.exists():
+            continue
+        marked = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)", re.DOTALL)
+        text, count = marked.subn(lambda match: match[1] + result.read_text("utf-8") + match[2], text)  # noqa: B023
+        done += [name] if count else []
+    path.write_text(text, encoding="utf-8")
+    return done

@@ -1,0 +1,323 @@
+"""Nobody reaches what is somebody else's: every path of the schema is tried with another customer's names."""
+
+from collections.abc import Iterator
+from itertools import count, product
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    get_named_type,
+    is_input_object_type,
+)
+
+from app.execution.documents import core_schema
+from app.schema.schema import schema
+from app.schema.types.node import encode_id
+from tests.api.mutations import NOBODY
+from tests.api.store import (
+    ADMINISTRATOR,
+    ANONYMOUS,
+    EXPIRED,
+    FORGED,
+    NOTE,
+    PAYLOADS,
+    Answer,
+    Caller,
+    JsonObject,
+    Store,
+    fresh,
+    root_fields,
+)
+
+CORE = core_schema(schema)
+DEPTH_MAX = 5
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def victim(api: Store) -> JsonObject:
+    """A customer with one of everything, all of it with names that are easily found in an answer."""
+    customer = await api.funded("7531.24", name="Victoria Secretive", email="victoria.secretive@shop.example")
+    promo = await api.adjust(customer, "31.07", bucket="PROMO", note="Secretive parcel of order 7 broke")
+    await api.adjust(
+        customer, "-2.03", corrects=promo["transaction"]["id"], note="Secretive order 7 put right"
+    )
+    withdrawal = await api.withdrawal(customer, "13.57")
+    paid = await api.withdrawal(customer, "17.53")
+    await api.done("markWithdrawalPaid", {"withdrawalId": paid["id"], "idempotencyKey": fresh("key")})
+    query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
+    answer = await api.execute(query, {"n": customer["storeCustomerId"]})
+    return {
+        "storeCustomerId": customer["storeCustomerId"],
+        "Customer": customer["id"],
+        "Wallet": customer["wallet"]["id"],
+        "Transaction": customer["transaction"]["id"],
+        "Withdrawal": withdrawal["id"],
+        "Paid": paid["id"],
+        "reference": customer["transaction"]["reference"],
+        "withdrawalReference": withdrawal["reference"],
+        "cursor": answer.data["wallet"]["transactions"]["edges"][0]["cursor"],
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def thief(api: Store) -> Caller:
+    """Another customer, who has a wallet too."""
+    return Caller((await api.funded("500.00", name="Theo Thief"))["storeCustomerId"])
+
+
+def assert_nothing_of(victim: JsonObject, answer: Answer, sent: object) -> None:
+    """No id, name, amount or note of the victim's is in the answer; what was sent does not count."""
+    told = answer.body.get("data")
+    text = str(told)
+    for secret in (*victim.values(), "ictoria", "ecretive", "7531.24", "31.07", "13.57", "7542.75"):
+        assert secret not in text, (secret, sent, told)
+    # What is repeated in a message can only be what was sent.
+    for error in answer.errors:
+        for secret in ("ictoria", "ecretive", "7531.24", "13.57"):
+            assert secret not in str(error), (secret, sent, error)
+
+
+# --- everything below an object -----------------------------------------------------------------------------
+
+
+def selection(type_: Any, depth: int = DEPTH_MAX, above: tuple[str, ...] = ()) -> str:
+    """All fields of a type, and of what hangs below it, without walking in circles."""
+    named = get_named_type(type_)
+    if isinstance(named, GraphQLScalarType | GraphQLEnumType):
+        return ""
+    assert isinstance(named, GraphQLObjectType)
+    if depth == 0 or above.count(named.name) > 0:
+        return "{ __typename }"
+    fields = " ".join(
+        f"{name} {selection(field.type, depth - 1, (*above, named.name))}"
+        for name, field in named.fields.items()
+    )
+    return f"{{ __typename {fields} }}"
+
+
+def values(type_: Any, victim: JsonObject, name: str) -> Iterator[Any]:
+    """Every value of an argument that could lead to the victim."""
+    if isinstance(type_, GraphQLNonNull):
+        yield from values(type_.of_type, victim, name)
+        return
+    if isinstance(type_, GraphQLList):
+        yield from ([value] for value in values(type_.of_type, victim, name))
+        return
+    if is_input_object_type(type_):
+        yield from inputs(type_, victim)
+        return
+    if isinstance(type_, GraphQLEnumType):
+        yield next(iter(type_.values))
+    elif type_.name == "ID":
+        yield from (victim[kind] for kind in ("Wallet", "Customer", "Transaction", "Withdrawal", "Paid"))
+    elif type_.name == "String":
+        yield from _texts(name, victim)
+    else:
+        yield from OTHERS[type_.name]
+
+
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "Int": (0, 1, 100),
+    "BigInt": (0, 1, 100),
+    "Boolean": (True,),
+    "Decimal": ("1.00",),
+    "CurrencyCode": ("USD",),
+    "DateTime": ("2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
+}
+_keys = count(1)
+
+
+def _texts(name: str, victim: JsonObject) -> Iterator[str]:
+    if name == "idempotencyKey":
+        yield f"crawl-{next(_keys)}"
+    elif name == "note":
+        yield NOTE
+    elif name in {"after", "before"}:
+        yield victim["cursor"]
+    elif name == "reference":
+        yield from (victim["reference"], victim["withdrawalReference"])
+    else:
+        yield from (victim["storeCustomerId"], "secretive", victim["reference"])
+
+
+def inputs(type_: GraphQLInputObjectType, victim: JsonObject) -> Iterator[JsonObject]:
+    """Each field in turn with all its values, the others with the first that they have."""
+    if type_.is_one_of:
+        for name, field in type_.fields.items():
+            for value in values(field.type, victim, name):
+                yield {name: value}
+        return
+    first = {
+        name: next(values(field.type, victim, name))
+        for name, field in type_.fields.items()
+        if isinstance(field.type, GraphQLNonNull)
+    }
+    yield first
+    for name, field in type_.fields.items():
+        for value in values(field.type, victim, name):
+            key = {"idempotencyKey": f"crawl-{next(_keys)}"} if "idempotencyKey" in first else {}
+            yield {**first, **key, name: value}
+
+
+def variables_of(field: Any, victim: JsonObject) -> Iterator[JsonObject]:
+    """Each argument in turn with all its values, the others with the first that they have."""
+    needed = {
+        name: next(values(argument.type, victim, name))
+        for name, argument in field.args.items()
+        if isinstance(argument.type, GraphQLNonNull)
+    }
+    yield needed
+    for name, argument in field.args.items():
+        for value in values(argument.type, victim, name):
+            yield {**needed, name: value}
+
+
+def operations(root: str, name: str) -> list[str]:
+    """Operations with every argument and everything that the field can tell; for an interface, one for each type."""
+    field = root_fields(root)[name]
+    declared = ", ".join(f"${argument}: {a.type}" for argument, a in field.args.items())
+    given = ", ".join(f"{argument}: ${argument}" for argument in field.args)
+    named = get_named_type(field.type)
+    if root == "Mutation":
+        told = [f"{{ {PAYLOADS[name]} }}"]
+    elif isinstance(named, GraphQLInterfaceType):
+        kinds = CORE.get_possible_types(named)
+        told = [f"{{ __typename id ... on {kind.name} {selection(kind, 4)} }}" for kind in kinds]
+    else:
+        told = [selection(field.type, 4)]
+    head = f"{root.lower()} {f'({declared})' if declared else ''} {{ {name}{f'({given})' if given else ''}"
+    return [f"{head} {one} }}" for one in told]
+
+
+ROOTS = [(root, name) for root in ("Query", "Mutation") for name in root_fields(root)]
+
+
+@pytest.mark.parametrize(("root", "name"), ROOTS)
+async def test_another_customers_things_are_out_of_reach(
+    api: Store, victim: JsonObject, thief: Caller, root: str, name: str
+) -> None:
+    before = await api.wallet(victim)
+    tried = 0
+    for query, variables in product(operations(root, name), variables_of(root_fields(root)[name], victim)):
+        answer = await api.execute(query, variables, thief)
+        assert "GRAPHQL_VALIDATION_FAILED" not in answer.codes, answer.body
+        assert_nothing_of(victim, answer, variables)
+        tried += 1
+    assert tried >= len(root_fields(root)[name].args)
+    assert await api.wallet(victim) == before
+
+
+@pytest.mark.parametrize(("root", "name"), ROOTS)
+async def test_nobody_and_the_expired_get_nothing(
+    api: Store, victim: JsonObject, root: str, name: str
+) -> None:
+    variables = next(variables_of(root_fields(root)[name], victim))
+    before = await api.digest()
+    for caller in (ANONYMOUS, EXPIRED, FORGED):
+        answer = await api.execute(operations(root, name)[0], variables, caller)
+        if (name, caller) == ("viewer", ANONYMOUS):
+            assert answer.data["viewer"]["wallet"] is None
+        else:
+            assert answer.codes == ["UNAUTHENTICATED"]
+            assert not any((answer.body.get("data") or {}).values())
+        assert_nothing_of(victim, answer, variables)
+    assert await api.digest() == before
+
+
+async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> None:
+    """The same walk, by somebody who may, meets the victim in every query: so it would notice a leak."""
+    for name in root_fields("Query"):
+        if name in {"viewer", "settings", "verifyLedger"}:
+            continue
+        met = False
+        for query, variables in product(
+            operations("Query", name), variables_of(root_fields("Query")[name], victim)
+        ):
+            answer = await api.execute(query, variables, ADMINISTRATOR)
+            met = met or "ecretive" in str(answer.body.get("data"))
+        assert met, name
+
+
+async def test_from_one_s_own_wallet_no_path_leads_away(
+    api: Store, victim: JsonObject, thief: Caller
+) -> None:
+    """Whatever the arguments of the lists below it, a wallet leads to its own things only."""
+    wallet = CORE.type_map["Wallet"]
+    assert isinstance(wallet, GraphQLObjectType)
+    for name in ("transactions", "withdrawals"):
+        field = wallet.fields[name]
+        declared = ", ".join(f"${argument}: {a.type}" for argument, a in field.args.items())
+        given = ", ".join(f"{argument}: ${argument}" for argument in field.args)
+        query = (
+            f"query ({declared}) {{ viewer {{ wallet {{ {name}({given}) {selection(field.type, 4)} }} }} }}"
+        )
+        for variables in variables_of(field, victim):
+            answer = await api.execute(query, variables, thief)
+            assert "GRAPHQL_VALIDATION_FAILED" not in answer.codes, answer.body
+            assert_nothing_of(victim, answer, variables)
+
+
+SUBSCRIPTIONS = (
+    ("wallet: {id: $id}", "Wallet"),
+    ("wallet: {customerId: $id}", "Customer"),
+    ("wallet: {id: $id}, afterSequence: 0", "Wallet"),
+    ("wallet: {id: $id}", "Transaction"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "kind"), SUBSCRIPTIONS)
+async def test_another_customers_wallet_can_t_be_watched(
+    api: Store, victim: JsonObject, thief: Caller, arguments: str, kind: str
+) -> None:
+    query = (
+        f"subscription ($id: ID!) {{ walletUpdated({arguments}) {{ balance {{ amount }} wallet {{ id }} }} }}"
+    )
+    texts = []
+    for id_ in (victim[kind], encode_id(kind, NOBODY)):
+        response = await api.client.post(
+            "/graphql",
+            json={"query": query, "variables": {"id": id_}},
+            headers={**thief.headers, "accept": "text/event-stream"},
+        )
+        assert "7542.75" not in response.text
+        assert '"BAD_USER_INPUT"' in response.text
+        texts.append(response.text)
+    assert texts[0] == texts[1], "not there and not yours are told alike"
+
+
+async def test_the_store_s_stream_is_for_staff(api: Store, thief: Caller) -> None:
+    query = 'subscription { transactionPosted(filter: {search: "secretive"}) { note } }'
+    for caller, code in ((thief, "FORBIDDEN"), (ANONYMOUS, "UNAUTHENTICATED")):
+        response = await api.client.post(
+            "/graphql", json={"query": query}, headers={**caller.headers, "accept": "text/event-stream"}
+        )
+        assert f'"{code}"' in response.text
+
+
+async def test_roles_that_nobody_knows_grant_nothing(api: Store, victim: JsonObject) -> None:
+    for roles in (("root",), ("ADMINISTRATOR",), ("customer",), ("", "*")):
+        caller = Caller(fresh("pretender"), roles)
+        assert (await api.execute("{ wallets { totalCount } }", None, caller)).codes == ["FORBIDDEN"]
+
+
+async def test_a_key_of_somebody_else_tells_nothing(api: Store, victim: JsonObject, thief: Caller) -> None:
+    """The same key, used by another caller, neither answers with the other's result nor says that it is taken."""
+    key = fresh("key")
+    owner = Caller(victim["storeCustomerId"])
+    document = (
+        "mutation ($input: RequestWithdrawalInput!) { requestWithdrawal(input: $input) "
+        "{ replayed wallet { id } withdrawal { id } userErrors { code } } }"
+    )
+    input_ = {"amount": api.money("1.00"), "idempotencyKey": key}
+    theirs = (await api.execute(document, {"input": input_}, owner)).data["requestWithdrawal"]
+    mine = (await api.execute(document, {"input": input_}, thief)).data["requestWithdrawal"]
+    assert (theirs["userErrors"], mine["userErrors"], mine["replayed"]) == ([], [], False)
+    assert mine["wallet"]["id"] != theirs["wallet"]["id"] == victim["Wallet"]

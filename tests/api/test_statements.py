@@ -1,0 +1,174 @@
+"""Statements are counted: fifty of anything cost as many as one."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import pytest
+import pytest_asyncio
+
+from tests.api.store import ADMINISTRATOR, Caller, JsonObject, Store
+
+pytestmark = pytest.mark.slow
+
+MANY = 50
+SPLITS_MAX = 2
+"""Answers of PostgreSQL come in any order, so that what one statement could load is now and then loaded by two."""
+
+_ours: ContextVar[bool] = ContextVar("ours", default=False)
+
+
+class Statements(logging.Handler):
+    """Counts what Tortoise's clients send: each writes every statement to its log, once.
+
+    Only that of the test and of the tasks that it starts, unless `by_all`: the clock's jobs read what they like.
+    """
+
+    def __init__(self, *, by_all: bool) -> None:
+        super().__init__(logging.DEBUG)
+        self.by_all = by_all
+        self.sent: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.by_all or _ours.get():
+            self.sent.append(record.getMessage())
+
+
+@contextmanager
+def counted(*, by_all: bool = False) -> Iterator[Statements]:
+    """Count the statements while the block runs."""
+    logger = logging.getLogger("tortoise.db_client")
+    level, handler = logger.level, Statements(by_all=by_all)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    token = _ours.set(True)
+    try:
+        yield handler
+    finally:
+        _ours.reset(token)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crowd(api: Store) -> AsyncIterator[list[JsonObject]]:
+    """Fifty customers, each with money of several kinds, a correction, and withdrawals open and paid."""
+
+    async def make(number: int) -> JsonObject:
+        customer = await api.funded("100.00", name=f"Crowd {number:02}")
+        wrong = await api.adjust(customer, "20.00", bucket="PROMO")
+        await api.adjust(customer, "-5.00", corrects=wrong["transaction"]["id"])
+        withdrawal = await api.withdrawal(customer)
+        paid = await api.withdrawal(customer)
+        await api.done("markWithdrawalPaid", {"withdrawalId": paid["id"], "idempotencyKey": paid["id"]})
+        return {**customer, "withdrawal": withdrawal}
+
+    yield list(await asyncio.gather(*(make(number) for number in range(MANY))))
+
+
+WALLET = """{
+  id balance { amount } available { amount } withdrawable { amount } status
+  customer { id name wallet { id } }
+  buckets { bucket balance { amount } held { amount } nextExpiryAt }
+  transactions(first: 5) {
+    totalCount
+    nodes {
+      id actor { kind id } allocations { bucket amount { amount } expiresAt }
+      corrects { id note } correctedBy { id note wallet { id } } wallet { id customer { name } }
+    }
+  }
+  filtered: transactions(last: 2, filter: {buckets: [PROMO], direction: DEBIT, search: "parcel"}) { totalCount nodes { id } }
+  withdrawals(first: 5) { totalCount nodes { id transaction { id note } wallet { id } } }
+}"""
+
+QUERIES = {
+    "wallets": f'query ($n: Int) {{ wallets(first: $n, search: "crowd") {{ totalCount pageInfo {{ hasNextPage }} nodes {WALLET} }} }}',
+    "customers": f'query ($n: Int) {{ customers(first: $n, search: "crowd") {{ totalCount nodes {{ name wallet {WALLET} }} }} }}',
+    "transactions": (
+        "query ($n: Int) { transactions(first: $n) { totalCount nodes { id allocations { bucket } corrects { id } "
+        "correctedBy { id } wallet { id balance { amount } withdrawable { amount } customer { name wallet { id } } } } } }"
+    ),
+    "withdrawals": (
+        "query ($n: Int) { withdrawals(first: $n) { totalCount nodes { id transaction { id allocations { bucket } } "
+        "wallet { id buckets { bucket } customer { name } } } } }"
+    ),
+}
+
+
+async def statements(store: Store, query: str, variables: JsonObject, caller: Caller = ADMINISTRATOR) -> int:
+    """How many statements an operation costs."""
+    with counted() as found:
+        answer = await store.execute(query, variables, caller)
+    assert answer.data
+    assert found.sent
+    return len(found.sent)
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+async def test_fifty_cost_as_many_as_one(api: Store, crowd: list[JsonObject], name: str) -> None:
+    # The newest rows of the two histories are a payment each, so that one row asks for all that fifty ask for.
+    few = await statements(api, QUERIES[name], {"n": 2})
+    many = await statements(api, QUERIES[name], {"n": MANY})
+    assert many <= few + SPLITS_MAX
+    answer = await api.execute(QUERIES[name], {"n": MANY})
+    assert len(answer.data[name]["nodes"]) == MANY
+
+
+async def test_one_wallet_costs_about_as_much(api: Store, crowd: list[JsonObject]) -> None:
+    one = await statements(api, QUERIES["wallets"], {"n": 1})
+    many = await statements(api, QUERIES["wallets"], {"n": MANY})
+    assert abs(many - one) <= SPLITS_MAX
+    assert many <= 20
+
+
+async def test_nodes(api: Store, crowd: list[JsonObject]) -> None:
+    query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on Wallet {WALLET} ... on Customer {{ wallet {{ id }} }} }} }}"
+    few = [
+        crowd[0]["wallet"]["id"],
+        crowd[0]["id"],
+        crowd[0]["transaction"]["id"],
+        crowd[0]["withdrawal"]["id"],
+    ]
+    many = [
+        id_
+        for one in crowd[:25]
+        for id_ in (one["wallet"]["id"], one["id"], one["transaction"]["id"], one["withdrawal"]["id"])
+    ]
+    assert (
+        await statements(api, query, {"ids": many}) <= await statements(api, query, {"ids": few}) + SPLITS_MAX
+    )
+
+
+async def test_a_customer_costs_as_much(api: Store, crowd: list[JsonObject]) -> None:
+    query = f"query ($name: String!) {{ wallet(by: {{storeCustomerId: $name}}) {WALLET} }}"
+    costs = {
+        await statements(api, query, {"name": one["storeCustomerId"]}, Caller(one["storeCustomerId"]))
+        for one in crowd[:3]
+    }
+    assert max(costs) - min(costs) <= SPLITS_MAX
+
+
+async def test_what_is_not_asked_for_is_not_read(api: Store, crowd: list[JsonObject]) -> None:
+    assert await statements(api, "{ wallets { nodes { balance { amount } customer { name } } } }", {}) == 1
+    assert await statements(api, "{ wallets { totalCount nodes { balance { amount } } } }", {}) == 2
+    assert await statements(api, "{ transactions { nodes { note amount { amount } } } }", {}) == 1
+
+
+async def test_an_adjustment_costs_the_same_however_long_the_history_is(
+    api: Store, crowd: list[JsonObject]
+) -> None:
+    async def cost(customer: JsonObject) -> int:
+        costs = []
+        for _ in range(3):
+            with counted(by_all=True) as found:
+                await api.adjust(customer, "1.00")
+            costs.append(len(found.sent))
+        return min(costs)
+
+    customer = await api.funded("1.00")
+    first = await cost(customer)
+    for _ in range(30):
+        await api.adjust(customer, "1.00")
+    assert await cost(customer) == first
