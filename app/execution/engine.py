@@ -100,7 +100,7 @@ class Engine:
         async with aclosing(_closeable(source)) as events:
             try:
                 async for payload in events:
-                    event = executor.build_per_event_executor(payload)
+                    event = _of_event(executor, payload)
                     event.context_value = await fresh_context()
                     yield await self._to_the_end(
                         event, request_id, timeout_s=self._limits.operation_timeout_s, serially=False
@@ -209,6 +209,17 @@ def _response(result: ExecutionResult, request_id: str) -> Response:
     if not result.errors:
         return {"data": result.data}
     return {"errors": present_all(result.errors, request_id), "data": result.data}
+
+
+def _of_event(executor: Executor[Any], payload: Any) -> Executor[Any]:
+    """Return the executor of one event.
+
+    graphql-core (3.3.2) copies the subscription's executor with what it remembers of sub-fields, by the identity of
+    lists that are new in every event: never found again, and kept as long as the subscription lives.
+    """
+    event = executor.build_per_event_executor(payload)
+    event._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way
+    return event
 
 
 async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:

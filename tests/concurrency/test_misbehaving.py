@@ -28,7 +28,7 @@ from tests.workload import Workload
 ADMIN = "administrator"
 SLOW_READERS = 30
 UPDATES_EACH = 1_500
-MEMORY_GROWTH_MAX_MB = 32
+MEMORY_GROWTH_MAX_MB = 24
 """From one third of the updates to the end. Kept whole, two thirds of 30 times 1,500 updates would take far more."""
 
 
