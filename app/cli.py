@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -98,10 +99,11 @@ def _sentence_about(error: Exception) -> str | None:
     from tortoise.exceptions import BaseORMException
 
     from app.auth import ConfigurationError
+    from app.backends.patience import DatabaseBusy, DatabaseSlow
     from app.db import DatabaseError
     from app.services.ledger.writer import LedgerUnavailable
 
-    if isinstance(error, DatabaseError | ConfigurationError):
+    if isinstance(error, DatabaseError | ConfigurationError | DatabaseBusy | DatabaseSlow):
         return str(error)
     if isinstance(error, LedgerUnavailable):
         return "The database keeps failing; what was done so far is kept. Try again."
@@ -195,32 +197,33 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uvicorn.Config":
     import uvicorn
 
+    from app.serving import WORKER_HEALTHCHECK_TIMEOUT_S
+
     return uvicorn.Config(
         application,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http="app.serving:BoundedProtocol",
         ws="websockets-sansio",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=round(settings.keep_alive_s),
+        timeout_worker_healthcheck=WORKER_HEALTHCHECK_TIMEOUT_S,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
         **options,
     )
 
 
 def _serve_here(settings: Settings, application: "Starlette", listener: socket.socket) -> None:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Uvicorn waits for open connections before it ends the lifespan: a stream would keep it until its timeout.
-            await application.state.endpoint.drain()
-            await super().shutdown(sockets)
+    from app.serving import DrainingServer
 
     _configure_logging(settings)
-    server = Server(_uvicorn_config(settings, application))
+    server = DrainingServer(_uvicorn_config(settings, application))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if not server.started:
@@ -228,12 +231,12 @@ def _serve_here(settings: Settings, application: "Starlette", listener: socket.s
 
 
 def _serve_in_processes(settings: Settings, listener: socket.socket) -> None:
-    from uvicorn.supervisors import Multiprocess
+    from app.serving import serve_in_processes
 
     _configure_logging(settings)
     config = _uvicorn_config(settings, "app.cli:application", factory=True, workers=settings.workers)
     with suppress(KeyboardInterrupt):
-        Multiprocess(config, sockets=[listener]).run()
+        serve_in_processes(config, [listener])
 
 
 def _configure_logging(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from app.live import Hub
 from app.loaders import Loaders
 from app.services import audit, transaction as transactions, withdrawal as withdrawals
 from app.services.access import Directory
+from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
 from app.settings import Settings
 
@@ -26,6 +27,7 @@ class Runtime:
     writer: Writer
     hub: Hub
     clock: Callable[[], datetime]
+    balance_reads: BalanceReads
     access: Directory
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
@@ -38,6 +40,8 @@ class Context:
     principal: Principal
     request_id: str
     runtime: Runtime
+    noted: set[str] = field(default_factory=set)
+    """What was counted of this operation already."""
     loaders: Loaders = field(default_factory=Loaders)
     histories: transactions.Histories = field(default_factory=transactions.histories)
     history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)

@@ -19,6 +19,8 @@ from tortoise.exceptions import BaseORMException
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
+from app.backends.asyncpg import SafeAsyncpgClient
+from app.backends.sqlite import SafeSqliteClient
 from app.settings import Settings, SettingsError, environment_variable
 
 Dialect = Literal["sqlite", "postgres"]
@@ -38,10 +40,15 @@ MODEL_MODULES: Final = (
     "app.models.lot",
     "app.models.role",
     "app.models.settings",
+    "app.models.signal",
     "app.models.transaction",
     "app.models.wallet",
     "app.models.withdrawal",
 )
+
+# A process that stands still in the middle of a batch (a paused machine, a network that is gone) keeps its wallets
+# locked. A batch needs milliseconds between two statements; after this long, PostgreSQL ends it for the others.
+_LET_GO: Final = {"idle_in_transaction_session_timeout": "10000"}
 
 # What the planner must not choose for the writer; a migration may.
 _WRITER_AVOIDS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
@@ -75,19 +82,21 @@ def tortoise_config(
     pool_size_min: int = 2,
     pool_size_max: int = 10,
     statement_timeout_s: float = 5.0,
+    acquire_timeout_s: float = 2.0,
 ) -> dict[str, Any]:
     """What Tortoise needs to know: both connections and the one app with its models and migrations.
 
     Raises `SettingsError` for an address that is neither SQLite's nor PostgreSQL's.
     """
     if dialect(database_url) == "sqlite":
-        connections = _sqlite_connections(_sqlite_path(database_url))
+        connections = _sqlite_connections(_sqlite_path(database_url), acquire_timeout_s=acquire_timeout_s)
     else:
         connections = _postgres_connections(
             _postgres_dsn(database_url),
             pool_size_min=pool_size_min,
             pool_size_max=pool_size_max,
             statement_timeout_s=statement_timeout_s,
+            acquire_timeout_s=acquire_timeout_s,
         )
     return {
         "connections": connections,
@@ -113,7 +122,7 @@ def dialect(database_url: str) -> Dialect:
     raise _bad_url(f"{scheme or 'an empty address'} is not supported; write sqlite:///… or postgresql://…")
 
 
-def _sqlite_connections(path: str) -> dict[str, Any]:
+def _sqlite_connections(path: str, *, acquire_timeout_s: float) -> dict[str, Any]:
     """Pragmas in the order in which they are set: busy_timeout first, query_only last."""
     pragmas = {
         "busy_timeout": 10_000,  # milliseconds to wait for another process that writes
@@ -128,14 +137,25 @@ def _sqlite_connections(path: str) -> dict[str, Any]:
     return {
         READER: {
             "engine": engine,
-            "credentials": {"file_path": path, "begin": "BEGIN", **pragmas, "query_only": "ON"},
+            "credentials": {
+                "file_path": path,
+                "begin": "BEGIN",
+                "acquire_timeout_s": acquire_timeout_s,
+                **pragmas,
+                "query_only": "ON",
+            },
         },
         WRITER: {"engine": engine, "credentials": {"file_path": path, **pragmas}},
     }
 
 
 def _postgres_connections(
-    dsn: str, *, pool_size_min: int, pool_size_max: int, statement_timeout_s: float
+    dsn: str,
+    *,
+    pool_size_min: int,
+    pool_size_max: int,
+    statement_timeout_s: float,
+    acquire_timeout_s: float,
 ) -> dict[str, Any]:
     engine = "app.backends.asyncpg"
     # Plans of statements this small cost less than compiling them; JIT only adds pauses.
@@ -146,6 +166,7 @@ def _postgres_connections(
         "application_name": "coffer writer",
         "plan_cache_mode": "force_generic_plan",
         **dict.fromkeys(_WRITER_AVOIDS, "off"),
+        **_LET_GO,
     }
     reader_settings = common | {
         "application_name": "coffer reader",
@@ -159,6 +180,7 @@ def _postgres_connections(
                 "dsn": dsn,
                 "minsize": pool_size_min,
                 "maxsize": pool_size_max,
+                "acquire_timeout_s": acquire_timeout_s,
                 "server_settings": reader_settings,
                 "reset": _leave_as_it_is,
             },
@@ -232,6 +254,7 @@ async def open_database(settings: Settings, *, for_all_tasks: bool = False) -> A
         pool_size_min=settings.database_pool_size_min,
         pool_size_max=settings.database_pool_size_max,
         statement_timeout_s=settings.database_statement_timeout_s,
+        acquire_timeout_s=settings.database_acquire_timeout_s,
     )
     if dialect(settings.database_url) == "sqlite":
         _require_directory(_sqlite_path(settings.database_url))
@@ -241,6 +264,21 @@ async def open_database(settings: Settings, *, for_all_tasks: bool = False) -> A
         for name in (WRITER, READER):
             await _connect(context.connections.get(name))
         yield context
+
+
+def connections_in_use() -> dict[str, tuple[int, int]]:
+    """Return, for the reading and the writing connections, how many are taken and how many there may be."""
+    found = {}
+    for name in (READER, WRITER):
+        client = get_connection(name)
+        if isinstance(client, SafeAsyncpgClient | SafeSqliteClient):
+            found[name] = client.in_use
+    return found
+
+
+async def ping() -> None:
+    """Ask the database for nothing, over a reading connection."""
+    await get_connection(READER).execute_query("SELECT 1")
 
 
 async def _connect(connection: BaseDBAsyncClient) -> None:

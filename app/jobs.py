@@ -1,11 +1,12 @@
-"""What the clock does, inside the server: it posts value that reached its expiry.
+"""What the clock does, inside the server: it posts value that reached its expiry, and keeps the signals for fraud.
 
 Several processes may do it at once: each decides under the wallet's lock, so a thing is done once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
 import structlog
 
@@ -18,30 +19,65 @@ log = structlog.get_logger("coffer.jobs")
 LOTS_AT_ONCE = 100
 """Expired lots that one step works on: small against a batch, so that requests hardly notice."""
 
-
-@asynccontextmanager
-async def running(runtime: Runtime) -> AsyncIterator[None]:
-    """Run the clock's jobs until the end of the block."""
-    task = asyncio.create_task(_run(runtime), name="jobs")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+SIGNALS_INTERVAL_S = 5.0
+"""How often signals that were noted are written."""
 
 
-async def _run(runtime: Runtime) -> None:
+class Jobs:
+    """The clock's jobs, and how they are: a round that succeeds is what counts."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._tasks: list[asyncio.Task[None]] = []
+        self._done_at = monotonic()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all of them run."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds a round that succeeds has been overdue; 0 while there is none."""
+        return max(0.0, monotonic() - self._done_at - self._runtime.settings.jobs_interval_s)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Jobs"]:
+        """Run until the end of the block."""
+        interval_s = self._runtime.settings.jobs_interval_s
+        self._done_at = monotonic()
+        self._tasks = [
+            asyncio.create_task(_repeat(self._expire, interval_s), name="jobs"),
+            asyncio.create_task(_repeat(self._keep_signals, SIGNALS_INTERVAL_S), name="signals"),
+        ]
+        try:
+            yield self
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            with suppress(Overloaded, NotAccepting, LedgerUnavailable):
+                await self._keep_signals()
+
+    async def _expire(self) -> None:
+        while await expire_due(self._runtime) > 0:
+            # A long row of steps is work, not lag.
+            self._done_at = monotonic()
+        self._done_at = monotonic()
+
+    async def _keep_signals(self) -> None:
+        await self._runtime.balance_reads.keep(self._runtime.writer)
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
     while True:
         try:
-            more = True
-            while more:
-                more = await expire_due(runtime) > 0
+            await work()
         except (Overloaded, NotAccepting, LedgerUnavailable) as error:
             log.warning("jobs wait for the ledger", error=type(error).__name__)
         except Exception:
             log.exception("jobs failed; they go on at the next round")
-        await asyncio.sleep(runtime.settings.jobs_interval_s)
+        await asyncio.sleep(interval_s)
 
 
 async def expire_due(runtime: Runtime) -> int:

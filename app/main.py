@@ -1,8 +1,10 @@
 """The application: a constructor call with a list of routes; nothing registers itself by being imported."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 
 import structlog
@@ -10,23 +12,34 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
-from app import jobs
 from app.auth import AuthenticationError, Authenticator, ConfigurationError
 from app.auth.settings import auth_config
+from app.backends.patience import hurry
 from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
-from app.domain.access import Principal
+from app.domain.access import Principal, PrincipalKind
+from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
+from app.execution.gate import COST_HEADER
 from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
+from app.execution.throttle import Budget
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
+from app.hardening import SecurityHeadersMiddleware
+from app.jobs import Jobs
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
+from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
+from app.operations.metrics import Metrics
+from app.operations.observer import Observer
+from app.operations.readiness import Readiness
+from app.operations.tracing import Tracing, otlp_tracing
 from app.schema.schema import schema
 from app.services.access import Directory
+from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
@@ -46,41 +59,67 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     `demo_tokens` (customer, staff, administrator) are shown in GraphiQL's tabs: for the demo only, since
     whoever opens the page can read them.
     """
-    runtime, listener = _runtime(settings)
-    endpoint = _endpoint(settings, runtime, demo_tokens)
-    show_graphiql = _graphiql_enabled(settings)
+    metrics = Metrics(
+        names=settings.metrics_operation_names, liabilities_interval_s=settings.metrics_liabilities_interval_s
+    )
+    tracing = otlp_tracing() if settings.tracing else None
+    runtime, listener = _runtime(settings, metrics)
+    endpoint = _endpoint(settings, runtime, Observer(metrics, tracing), demo_tokens)
+    jobs = Jobs(runtime)
+    operations = Operations(
+        endpoint,
+        Readiness(runtime, listener, jobs),
+        metrics,
+        metrics_token=settings.metrics_token,
+        drain_delay_s=settings.drain_delay_s,
+    )
+    metrics.watch(gauges_of(runtime, endpoint, listener, jobs))
 
+    app = Starlette(
+        routes=[*_pages(settings), *endpoint.routes("/graphql"), *operations.routes()],
+        middleware=_middleware(settings),
+        lifespan=_lifespan(
+            settings, runtime, listener=listener, jobs=jobs, operations=operations, tracing=tracing
+        ),
+    )
+    app.state.runtime = runtime
+    app.state.endpoint = endpoint
+    app.state.drain = operations.drain
+    return app
+
+
+def _lifespan(
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    listener: PostgresListener | SqliteWatcher,
+    jobs: Jobs,
+    operations: Operations,
+    tracing: Tracing | None,
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with (
-                runtime.access.running(),
-                runtime.hub.running(listener),
-                jobs.running(runtime),
-            ):
+            async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
-                yield
-                await endpoint.drain()
+                async with jobs.running():
+                    yield
+                    await operations.drain()
                 await runtime.writer.stop()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
-    app = Starlette(
-        routes=[
-            *graphiql_routes(enabled=show_graphiql),
-            *endpoint.routes("/graphql"),
-            Route("/livez", _alive),
-            *([Route("/", _to_graphiql)] if show_graphiql else []),
-        ],
-        middleware=_middleware(settings),
-        lifespan=lifespan,
-    )
-    app.state.runtime = runtime
-    app.state.endpoint = endpoint
-    return app
+    return lifespan
 
 
-def _runtime(settings: Settings) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
+def _pages(settings: Settings) -> list[BaseRoute]:
+    shown = _graphiql_enabled(settings)
+    return [*graphiql_routes(enabled=shown), *([Route("/", _to_graphiql)] if shown else [])]
+
+
+def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
     access = Directory(dialect(settings.database_url), clock=now)
@@ -94,11 +133,18 @@ def _runtime(settings: Settings) -> tuple[Runtime, PostgresListener | SqliteWatc
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
+        on_batch=metrics.observe_batch,
     )
-    return Runtime(settings=settings, writer=writer, hub=hub, clock=now, access=access), listener
+    reads = BalanceReads(now, most=settings.balance_reads_per_minute_max)
+    runtime = Runtime(
+        settings=settings, writer=writer, hub=hub, clock=now, balance_reads=reads, access=access
+    )
+    return runtime, listener
 
 
-def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, str] | None) -> GraphQLEndpoint:
+def _endpoint(
+    settings: Settings, runtime: Runtime, observer: Observer, demo_tokens: Mapping[str, str] | None
+) -> GraphQLEndpoint:
     def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
         # A socket's principal is as old as the socket; what it may do is looked up for each operation and event.
         try:
@@ -117,18 +163,18 @@ def _endpoint(settings: Settings, runtime: Runtime, demo_tokens: Mapping[str, st
         schema,
         get_context=get_context,
         authenticate=_authenticate(settings, runtime),
-        limits=Limits(
-            body_bytes_max=settings.body_size_max_bytes,
-            depth_max=settings.query_depth_max,
-            aliases_max=settings.query_aliases_max,
-            tokens_max=settings.query_tokens_max,
-        ),
+        limits=_limits(settings),
         allowed_origins=settings.cors_origins,
         graphiql=page if _graphiql_enabled(settings) else None,
         introspection=_is_on(settings.introspection, settings),
         persisted=_persisted(settings),
         get_request_id=lambda _connection: current_request_id() or new_request_id(),
         principal_key=lambda principal: (principal.kind, principal.subject) if principal.subject else None,
+        address_of=_address,
+        budget_of=_budgets(settings),
+        costs=Costs(weights=WEIGHTS),
+        observe=observer,
+        hurry=hurry,
     )
 
 
@@ -145,6 +191,60 @@ def _persisted(settings: Settings) -> PersistedDocuments:
             f"{environment_variable('trusted_documents_file')}: {file} can't be used as the manifest of trusted "
             f"documents: {reason}."
         ) from None
+
+
+WEIGHTS = {
+    # Verifying reads the whole ledger.
+    "Query.verifyLedger": 500,
+    # A count walks all rows that the filter finds, not a page of them.
+    "*.totalCount": 10,
+    # A frame around what is paid for already.
+    "*.pageInfo": 0,
+    "*.edges": 0,
+    "*.userErrors": 0,
+}
+"""Fields that cost another number than the rule says (`app.execution.cost`)."""
+
+
+def _limits(settings: Settings) -> Limits:
+    per_address = Budget(settings.requests_per_address_burst, settings.requests_per_address_per_s)
+    return Limits(
+        body_bytes_max=settings.body_size_max_bytes,
+        body_timeout_s=settings.body_timeout_s,
+        depth_max=settings.query_depth_max,
+        aliases_max=settings.query_aliases_max,
+        tokens_max=settings.query_tokens_max,
+        cost_max=settings.query_cost_max,
+        cost_shown=settings.query_cost_shown,
+        operation_timeout_s=settings.operation_timeout_s,
+        long_root_fields=frozenset({"verifyLedger"}),
+        requests_per_address=per_address if per_address.restore_per_s else None,
+        sockets_per_principal_max=settings.sockets_per_principal_max,
+        subscriptions_per_principal_max=settings.subscriptions_per_principal_max,
+        drain_timeout_s=settings.shutdown_grace_s,
+    )
+
+
+def _budgets(settings: Settings) -> Callable[[Principal], Budget | None]:
+    if not settings.cost_restored_per_s:
+        return lambda _principal: None
+    people = Budget(settings.cost_budget, settings.cost_restored_per_s)
+    factor = settings.cost_service_factor
+    services = Budget(people.capacity * factor, people.restore_per_s * factor)
+    return lambda principal: services if principal.kind is PrincipalKind.SERVICE else people
+
+
+def _address(connection: HTTPConnection) -> str | None:
+    """Return what an address is counted by: nothing for this machine, and the network for IPv6, where a caller has
+    as many addresses as they like.
+    """
+    host = connection.client.host if connection.client else ""
+    if not host or is_loopback(host):
+        return None
+    if ":" in host:
+        with suppress(ValueError):
+            return str(ip_network(f"{host.partition('%')[0]}/64", strict=False))
+    return host
 
 
 def _authenticate(
@@ -182,8 +282,9 @@ def _warn_of_unknown_roles(settings: Settings, runtime: Runtime) -> None:
 
 def _middleware(settings: Settings) -> list[Middleware]:
     found = [
+        Middleware(SecurityHeadersMiddleware, hsts_max_age_s=settings.hsts_max_age_s),
         Middleware(RequestIdMiddleware),
-        Middleware(AccessLogMiddleware, quiet_paths=frozenset({"/livez"})),
+        Middleware(AccessLogMiddleware, quiet_paths=QUIET_PATHS),
     ]
     if settings.cors_origins:
         found.append(
@@ -191,8 +292,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-                expose_headers=["x-request-id"],
+                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", COST_HEADER],
+                expose_headers=["x-request-id", "retry-after"],
             )
         )
     return found
@@ -204,10 +305,6 @@ def _graphiql_enabled(settings: Settings) -> bool:
 
 def _is_on(switch: bool | None, settings: Settings) -> bool:
     return settings.environment == "development" if switch is None else switch
-
-
-async def _alive(_request: HTTPConnection) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 async def _to_graphiql(_request: HTTPConnection) -> Response:

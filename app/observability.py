@@ -42,6 +42,76 @@ CLIENT_CLOSED = 499
 """How a request is logged whose caller hung up before an answer began (nginx' number for it)."""
 
 
+SAMPLE_SIZE = 50
+"""Lines about one kind of trouble that are written in each `SAMPLE_INTERVAL_S`; the others are counted."""
+SAMPLE_INTERVAL_S = 10.0
+_KINDS_MAX = 1_000
+
+
+class Sampling:
+    """Keeps a flood of requests that go wrong from becoming a flood of lines that say the same.
+
+    Only lines about trouble are counted: warnings, errors' codes, statuses from 400, stacks. The first line of a kind after the
+    interval tells how many were left out. Kinds are few, for what makes one is never a caller's own words.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = SAMPLE_SIZE,
+        interval_s: float = SAMPLE_INTERVAL_S,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._size = size
+        self._interval_s = interval_s
+        self._timer = timer
+        self._kinds: dict[tuple[object, ...], list[float]] = {}
+
+    def left_out(self, kind: tuple[object, ...]) -> int | None:
+        """Tell how many lines of the kind were left out before this one; None to leave this one out too."""
+        now = self._timer()
+        if len(self._kinds) > _KINDS_MAX:
+            self._kinds.clear()
+        known = self._kinds.setdefault(kind, [now, 0.0])
+        if now - known[0] >= self._interval_s:
+            left_out = max(0, int(known[1]) - self._size)
+            known[:] = [now, 1.0]
+            return left_out
+        known[1] += 1
+        return 0 if known[1] <= self._size else None
+
+    def processor(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Leave lines out, as structlog's processor."""
+        kind = _trouble(event, is_warning=method not in {"debug", "info"})
+        if kind is None:
+            return event
+        left_out = self.left_out((event.get("event"), *kind))
+        if left_out is None:
+            raise structlog.DropEvent
+        if left_out:
+            event["left_out"] = left_out
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave lines out, as the standard library's filter."""
+        kind = _trouble(vars(record), is_warning=record.levelno >= logging.WARNING)
+        if kind is None:
+            return True
+        left_out = self.left_out((record.name, record.msg, *kind))
+        if left_out:
+            record.left_out = left_out
+        return left_out is not None
+
+
+def _trouble(line: Mapping[str, object], *, is_warning: bool) -> tuple[object, ...] | None:
+    """Return what sort of trouble a line is about; None if it is about none."""
+    outcome, code, status, stack = (line.get(name) for name in ("outcome", "code", "status", "exc_info"))
+    is_bad = isinstance(status, int) and status >= 400
+    if not (is_warning or is_bad or code or stack or outcome not in {None, "OK"}):
+        return None
+    return outcome, code, status, type(stack[1]) if isinstance(stack, tuple) else bool(stack)
+
+
 def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send everything that the process logs, its own and its libraries', through one form to one stream.
 
@@ -54,9 +124,10 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    sampling = Sampling()
     last = _last_processors(json=json, colors=not json and out.isatty())
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[sampling.processor, *shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level_number),
         # Straight to the stream: going through the standard library doubles what an access line costs.
         logger_factory=structlog.WriteLoggerFactory(out),
@@ -66,7 +137,7 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
-    _route_standard_logging(formatter, level_number, out)
+    _route_standard_logging(formatter, level_number, out, sampling)
 
 
 def _last_processors(*, json: bool, colors: bool) -> list[Processor]:
@@ -84,9 +155,12 @@ def _dumps(value: object, **_: object) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _route_standard_logging(formatter: logging.Formatter, level: int, out: TextIO) -> None:
+def _route_standard_logging(
+    formatter: logging.Formatter, level: int, out: TextIO, sampling: Sampling
+) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
+    handler.addFilter(sampling)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -208,7 +282,9 @@ class AccessLogMiddleware:
         log = structlog.get_logger("app.access")
         principal = state.get("principal")
         kind = principal.kind if isinstance(principal, Principal) else ANONYMOUS.kind
-        write = log.debug if scope["path"] in self._quiet_paths else log.info
+        # What was an operation has a line of its own already.
+        is_quiet = scope["path"] in self._quiet_paths or state.get("observed") is True
+        write = log.debug if is_quiet else log.info
         write(
             "request",
             method=_plain(scope.get("method", "WEBSOCKET")),

@@ -1,6 +1,7 @@
 """Settings: what the environment says, read once and handed down."""
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
-_SECRET = frozenset({"jwt_secret", "auth_issuers"})
+_SECRET = frozenset({"jwt_secret", "auth_issuers", "metrics_token"})
 """Settings whose value is never repeated."""
 
 
@@ -51,6 +52,12 @@ class Settings(BaseSettings):
     )
     database_statement_timeout_s: float = Field(
         5.0, gt=0, le=3600, description="PostgreSQL: how long one reading statement may run."
+    )
+    database_acquire_timeout_s: float = Field(
+        2.0,
+        gt=0,
+        le=600,
+        description="How long a request waits for a reading connection before it is told to try again.",
     )
     currency: str = Field("USD", description="The store's currency, by its ISO 4217 code.")
     store_name: str = Field(
@@ -98,6 +105,27 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Server processes. More than one needs PostgreSQL.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "
+        "separated by commas.",
+    )
+    keep_alive_s: float = Field(
+        30.0, ge=0, le=3600, description="How long an idle HTTP connection is kept for the next request."
+    )
+    hsts_max_age_s: int = Field(
+        0,
+        ge=0,
+        le=63_072_000,
+        description="Seconds for which browsers shall use HTTPS only (Strict-Transport-Security); 0 says nothing.",
+    )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="How long a server that was told to stop goes on serving while /readyz already answers 503, "
+        "so that load balancers notice.",
+    )
     shutdown_grace_s: float = Field(
         10.0, ge=0, le=600, description="How long requests may go on once the server was told to stop."
     )
@@ -108,6 +136,9 @@ class Settings(BaseSettings):
     body_size_max_bytes: int = Field(
         1_048_576, ge=1024, le=104_857_600, description="The largest request body that is read."
     )
+    body_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="How long a caller may take to send a request body."
+    )
 
     graphiql: bool | None = Field(None, description="Serve the GraphiQL page. Unset: in development only.")
     introspection: bool | None = Field(
@@ -116,6 +147,49 @@ class Settings(BaseSettings):
     query_depth_max: int = Field(12, ge=1, le=100, description="How deep a query may nest.")
     query_aliases_max: int = Field(30, ge=0, le=1000, description="How many aliases a query may have.")
     query_tokens_max: int = Field(2000, ge=100, le=100_000, description="How many tokens a query may have.")
+    query_cost_max: int = Field(
+        20_000, ge=1, le=10_000_000, description="The highest cost of one operation (docs/operations.md)."
+    )
+    query_cost_shown: bool = Field(
+        False,
+        description="Show the cost in every answer, not only to callers who send the header X-GraphQL-Cost: 1.",
+    )
+    cost_budget: int = Field(
+        100_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Cost that one caller may spend at once, in each process.",
+    )
+    cost_restored_per_s: int = Field(
+        4_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Cost that a caller's budget regains each second; 0 lifts the limit.",
+    )
+    cost_service_factor: int = Field(
+        50, ge=1, le=100_000, description="How many times as much services may spend as people."
+    )
+    requests_per_address_burst: int = Field(
+        2_000,
+        ge=1,
+        le=10_000_000,
+        description="Requests that one address may send at once, to each process; loopback may send any number.",
+    )
+    requests_per_address_per_s: int = Field(
+        500,
+        ge=0,
+        le=1_000_000,
+        description="Requests per second that one address may go on sending; 0 lifts the limit.",
+    )
+    operation_timeout_s: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        description="How long an operation may take before its caller is answered; a query is stopped then.",
+    )
+    sockets_per_principal_max: int = Field(
+        50, ge=1, le=100_000, description="Websockets that one caller may have open in each process."
+    )
     trusted_documents_file: Path | None = Field(
         None,
         description="Queries of the store's own front ends, which may be named by their SHA-256: a JSON object from "
@@ -154,6 +228,33 @@ class Settings(BaseSettings):
         description="How often the clock looks for what is due, such as value that expires.",
     )
 
+    balance_reads_per_minute_max: int = Field(
+        60,
+        ge=1,
+        le=1_000_000,
+        description="Queries for balances that one caller may send in a minute before that is noted as a signal "
+        "for fraud; nothing is refused.",
+    )
+
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="The bearer token that opens /metrics. Unset: it answers callers on the same machine only.",
+    )
+    metrics_operation_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of operations that /metrics tells apart, separated by commas; all others count as other.",
+    )
+    metrics_liabilities_interval_s: float = Field(
+        60.0,
+        ge=1,
+        le=86_400,
+        description="How old the liabilities shown in /metrics may be before they are summed up again.",
+    )
+    tracing: bool = Field(
+        False,
+        description="Send OpenTelemetry traces. Needs the extra `otel`; the exporter reads OTEL_EXPORTER_OTLP_ENDPOINT.",
+    )
+
     log_format: Literal["console", "json"] = Field("console", description="Logs for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important line that is logged."
@@ -171,6 +272,25 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", "metrics_operation_names", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            try:
+                ip_network(address, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{address} is neither an address nor a network; write one like 10.0.0.7 or 10.0.0.0/8"
+                ) from None
+        return value
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -78,7 +78,7 @@ async def crash_round(
         report = await workload.find_faults(database_url)
     finally:
         for caller in callers:
-            caller.close()
+            await caller.close()
     tally.rounds += 1
     tally.requests += len(workload.requests)
     tally.transactions = report.transactions
@@ -158,8 +158,7 @@ def main() -> int:
         except KeyboardInterrupt:
             interrupted = True
             console.print("Interrupted; the rounds that were finished:")
-    out = Console()
-    out.print(table_of(tallies), width=max(out.width, 120))
+    Console(width=max(console.width, 120)).print(table_of(tallies))
     for fault in (fault for tally in tallies for fault in tally.faults[:20]):
         console.print(fault, style="red", markup=False)
     if interrupted:

@@ -97,13 +97,15 @@ class Caller:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections that are kept."""
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()
+        # A transport is closed in the loop's next turn, which the end of a test would not wait for.
+        await asyncio.sleep(0)
 
     async def post(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Send one operation and return the whole response; raise `UnansweredError` when none came."""

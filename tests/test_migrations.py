@@ -38,14 +38,15 @@ from app.settings import Settings
 from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
 
 initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
+signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES]
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
 KEPT = initial.KEPT | rights.KEPT
 IDENTITY = [*initial.IDENTITY, *rights.IDENTITY]
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks}
-INDEXES = {statement.split()[2] for statement in [*initial.INDEXES, *rights.INDEXES]}
+INDEXES = {statement.split()[2] for statement in [*initial.INDEXES, *rights.INDEXES, *signals.INDEXES]}
 
 
 @pytest.fixture
@@ -103,6 +104,10 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("allocations", {"bucket": "OVERDRAFT"}, "overdraft_has_no_lot"),
     ("allocations", {"lot_id": None}, "overdraft_has_no_lot"),
     ("allocations", {"amount_minor": 0}, "amount_not_zero"),
+    ("signals", {"kind": "HUNCH"}, "kind_known"),
+    ("signals", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("signals", {"count": 0}, "count_positive"),
+    ("signals", {"window_s": 0}, "window_positive"),
     ("withdrawals", {"status": "LOST"}, "status_known"),
     ("withdrawals", {"amount_minor": 0}, "amount_positive"),
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),

@@ -148,7 +148,16 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         if getattr(member, "type", None) is not None and get_named_type(member.type).name == "Int"  # type: ignore[attr-defined]
     }
     names = {re.split(r"[.(]", path.rstrip(")"))[-1] for path in small}
-    assert names == {"first", "last", "offset", "totalCount", "inactiveAfterMonths", "overlapHours"}
+    assert names == {
+        "first",
+        "last",
+        "offset",
+        "totalCount",
+        "inactiveAfterMonths",
+        "overlapHours",
+        "count",
+        "windowSeconds",
+    }
 
 
 def test_every_object_with_an_id_can_be_fetched_again() -> None:

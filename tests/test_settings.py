@@ -145,3 +145,14 @@ def test_secrets_are_not_repeated(load: Callable[..., Settings]) -> None:
         load(jwt_secret="my-pet's-name")
     assert "pet" not in str(refused.value)
     assert SECRET not in repr(load(jwt_secret=SECRET))
+
+
+def test_proxies_and_names_are_lists(load: Callable[..., Settings]) -> None:
+    settings = load(trusted_proxies="10.0.0.7, 10.1.0.0/16", metrics_operation_names="Checkout,Account ,")
+    assert settings.trusted_proxies == ("10.0.0.7", "10.1.0.0/16")
+    assert settings.metrics_operation_names == ("Checkout", "Account")
+
+
+def test_a_proxy_that_is_no_address(load: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError, match=r"COFFER_TRUSTED_PROXIES: proxy.internal is neither"):
+        load(trusted_proxies="proxy.internal")

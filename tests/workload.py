@@ -86,6 +86,7 @@ class Workload:
     faults: list[str] = field(default_factory=list)
     _random: random.Random = field(init=False)
     _open_withdrawals: list[str] = field(default_factory=list)
+    _stopped: bool = False
 
     def __post_init__(self) -> None:
         self._random = random.Random(f"{self.name} {self.seed}")
@@ -93,12 +94,16 @@ class Workload:
     # --- sending --------------------------------------------------------------------------------------------
 
     async def run(self, callers: Sequence[Caller], *, tasks: int, seconds: float) -> None:
-        """Send new requests for some time, or until a server stops to answer."""
+        """Send new requests for some time, or until `stop`, or until the server does not answer."""
         until = asyncio.get_running_loop().time() + seconds
         await asyncio.gather(*(self._keep_sending(callers, until) for _ in range(tasks)))
 
+    def stop(self) -> None:
+        """Begin no new request."""
+        self._stopped = True
+
     async def _keep_sending(self, callers: Sequence[Caller], until: float) -> None:
-        while asyncio.get_running_loop().time() < until:
+        while not self._stopped and asyncio.get_running_loop().time() < until:
             request = self._new_request()
             self.requests.append(request)
             twins = 2 if self._random.random() < TWINS else 1

@@ -1,7 +1,7 @@
 """How an API key looks, and how it is compared: `cof_` + what finds it + `_` + the secret.
 
 The secret has 256 bits of chance, so its plain SHA-256 can be kept: there is nothing to guess that a slow hash or a
-pepper would protect (docs/adr/0010-rights.md).
+pepper would protect (docs/adr/0009-rights.md).
 """
 
 import hashlib

@@ -1,33 +1,50 @@
 """PostgreSQL as Tortoise speaks it, made safe for cancelled tasks.
 
 Tortoise's own transaction context takes a connection from the pool and loses it when the task is cancelled
-while BEGIN is on its way: a few closed sockets and the pool is empty.
+while BEGIN is on its way: a few closed sockets and the pool is empty. And it waits for a connection for ever.
 """
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import (
+    PoolConnectionWrapper,
     TransactionalDBClient,
     TransactionContext,
     TransactionContextPooled,
 )
 from tortoise.connection import get_connections
 
+from app.backends.patience import DatabaseBusy, DatabaseSlow, time_is_up
 from app.backends.transaction import uninterrupted
 
 # How long a connection may take to come to rest before it is thrown away instead.
 _RELEASE_TIMEOUT_S = 10.0
 
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
 
 class SafeAsyncpgClient(AsyncpgDBClient):
-    """A pool that is opened by a DSN, so that everything libpq's URLs know (sslmode, a socket's host) works."""
+    """A pool that is opened by a DSN, so that everything libpq's URLs know (sslmode, a socket's host) works.
 
-    def __init__(self, dsn: str, **options: Any) -> None:
+    With `acquire_timeout_s` it is a reader's: who waits longer for a connection gets `DatabaseBusy`, and a
+    statement that takes too long ends in `DatabaseSlow`.
+    """
+
+    def __init__(self, dsn: str, *, acquire_timeout_s: float | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._dsn = dsn
+        self.acquire_timeout_s = acquire_timeout_s
 
     async def create_pool(self, **options: Any) -> "asyncpg.Pool[asyncpg.Record]":
         """Open the pool; address and password come from the DSN alone."""
@@ -35,8 +52,57 @@ class SafeAsyncpgClient(AsyncpgDBClient):
             options.pop(name)
         return await asyncpg.create_pool(self._dsn, **options)
 
+    def acquire_connection(self) -> PoolConnectionWrapper[asyncpg.Connection]:
+        """Take a connection for one statement."""
+        if self.acquire_timeout_s is None:
+            return super().acquire_connection()  # type: ignore[return-value]
+        return _Patient(self, self._pool_init_lock)
+
     def _in_transaction(self) -> TransactionContext:
         return _SafeTransactionContext(TransactionWrapper(self), self._pool_init_lock)
+
+    @property
+    def in_use(self) -> tuple[int, int]:
+        """How many connections are taken, and how many there may be."""
+        pool = self._pool
+        return (0, 0) if pool is None else (pool.get_size() - pool.get_idle_size(), pool.get_max_size())
+
+
+class _Patient(PoolConnectionWrapper[asyncpg.Connection]):
+    """A reader's connection for one statement; patient, but not for ever."""
+
+    __slots__ = ("_holding",)
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        await self.ensure_connection()
+        self._holding = _holding(self.client)
+        return await self._holding.__aenter__()
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        await self._holding.__aexit__(exc_type, exc_val, exc_tb)
+
+
+@asynccontextmanager
+async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
+    pool = client._pool
+    try:
+        async with time_is_up():
+            connection = await _taken(pool, client.acquire_timeout_s)
+            try:
+                yield connection
+            finally:
+                await pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
+    except (TimeoutError, asyncpg.QueryCanceledError) as error:
+        raise DatabaseSlow(repr(error)) from error
+    except _AWAY as error:
+        raise DatabaseBusy(repr(error)) from error
+
+
+async def _taken(pool: Any, timeout_s: float | None) -> Any:
+    try:
+        return await pool.acquire(timeout=timeout_s)
+    except TimeoutError as error:
+        raise DatabaseBusy("no connection was free") from error
 
 
 class _SafeTransactionContext(TransactionContextPooled):
@@ -46,7 +112,8 @@ class _SafeTransactionContext(TransactionContextPooled):
 
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
-        self.client._connection = await self.client._parent._pool.acquire()
+        client: Any = self.client._parent
+        self.client._connection = await _taken(client._pool, client.acquire_timeout_s)
         try:
             await self.client.begin()
         except BaseException:

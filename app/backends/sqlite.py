@@ -5,8 +5,10 @@ however long they may wait, and it leaks its lock when a task is cancelled at th
 later query hangs. Both are put right here; everything else is Tortoise's.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from random import uniform
 from time import monotonic, sleep
 from typing import Any
@@ -27,6 +29,7 @@ from tortoise.backends.sqlite.client import (
 from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError, OperationalError
 
+from app.backends.patience import DatabaseBusy, DatabaseSlow, time_is_up
 from app.backends.transaction import uninterrupted
 
 # Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
@@ -41,10 +44,21 @@ class SafeSqliteClient(SqliteClient):
 
     `BEGIN IMMEDIATE` takes the write lock at once, so a second process waits (busy_timeout) instead of failing
     in the middle. A read-only connection begins plainly: its transactions never want that lock.
+
+    With `acquire_timeout_s` it is a reader's: who waits longer for the connection gets `DatabaseBusy`, and a
+    statement that takes too long, or that nobody waits for any more, is stopped.
     """
 
-    def __init__(self, file_path: str, *, begin: str = "BEGIN IMMEDIATE", **pragmas: Any) -> None:
+    def __init__(
+        self,
+        file_path: str,
+        *,
+        begin: str = "BEGIN IMMEDIATE",
+        acquire_timeout_s: float | None = None,
+        **pragmas: Any,
+    ) -> None:
         super().__init__(file_path, **pragmas)
+        self.acquire_timeout_s = acquire_timeout_s
         self.begin_statement = begin
         # The order counts: busy_timeout must be in force before journal_mode asks for a lock, and nothing can
         # be set up any more once query_only is on. Tortoise's own additions (journal_size_limit is one: 16 kB,
@@ -75,6 +89,11 @@ class SafeSqliteClient(SqliteClient):
     def _in_transaction(self) -> TransactionContext:
         return _SafeTransactionContext(SafeSqliteTransaction(self), self._lock)
 
+    @property
+    def in_use(self) -> tuple[int, int]:
+        """How many connections are taken, and how many there may be."""
+        return int(self._lock.locked()), 1
+
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         """Run the statement for each row in one transaction; a cancelled one is rolled back."""
         async with self._in_transaction() as transaction:
@@ -84,17 +103,63 @@ class SafeSqliteClient(SqliteClient):
 class _Held(ConnectionWrapper[aiosqlite.Connection]):
     """The connection for one statement. Gives the lock back when connecting fails or is cancelled."""
 
-    __slots__ = ()
+    __slots__ = ("_holding",)
 
     async def __aenter__(self) -> aiosqlite.Connection:
-        await self._lock.acquire()
-        try:
-            await uninterrupted(self.client.create_connection(with_db=True))
-        except BaseException:
-            self._lock.release()
-            raise
-        connection: aiosqlite.Connection = self.client._connection
-        return connection
+        self._holding = _holding(self.client, self._lock)
+        return await self._holding.__aenter__()
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        await self._holding.__aexit__(exc_type, exc_val, exc_tb)
+
+
+@asynccontextmanager
+async def _holding(client: Any, lock: asyncio.Lock) -> AsyncIterator[aiosqlite.Connection]:
+    if client.acquire_timeout_s is None:
+        async with lock:
+            await uninterrupted(client.create_connection(with_db=True))
+            yield client._connection
+        return
+    try:
+        async with time_is_up():
+            await _lock(lock, client.acquire_timeout_s)
+            try:
+                await uninterrupted(client.create_connection(with_db=True))
+                yield client._connection
+            except asyncio.CancelledError:
+                await uninterrupted(_stopped(client._connection))
+                raise
+            finally:
+                lock.release()
+    except TimeoutError as error:
+        raise DatabaseSlow(repr(error)) from error
+
+
+async def _lock(lock: asyncio.Lock, timeout_s: float | None) -> None:
+    # Locked at once when it is free: a timer for nothing costs more than the lock.
+    if not lock.locked() or timeout_s is None:
+        await lock.acquire()
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            await lock.acquire()
+    except TimeoutError as error:
+        raise DatabaseBusy("the connection was not free") from error
+
+
+async def _stopped(connection: aiosqlite.Connection | None) -> None:
+    """Stop the statement that runs on the connection: its thread would go on, and keep all others waiting."""
+    if connection is None:
+        return
+    idle = asyncio.ensure_future(connection._execute(_nothing))  # type: ignore[no-untyped-call]
+    while not idle.done():
+        # Again and again, because a statement that has not begun yet can't be interrupted.
+        await connection.interrupt()
+        await asyncio.wait({idle}, timeout=0.005)
+
+
+def _nothing() -> None:
+    """Be done when everything before is."""
 
 
 class SafeSqliteTransaction(SqliteTransactionWrapper):
@@ -172,7 +237,7 @@ class _SafeTransactionContext(SqliteTransactionContext):
     connection: SafeSqliteTransaction
 
     async def __aenter__(self) -> TransactionalDBClient:
-        await self._trxlock.acquire()
+        await _lock(self._trxlock, self.connection._parent.acquire_timeout_s)
         try:
             await uninterrupted(self._begin())
         except BaseException:

@@ -29,6 +29,8 @@ class Capability(StrEnum):
     """Reject a withdrawal or mark it as paid."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
+    FRAUD_READ = "FRAUD_READ"
+    """See the signals of fraud."""
     SETTINGS_READ = "SETTINGS_READ"
     """See the store's settings."""
     SETTINGS_WRITE = "SETTINGS_WRITE"
@@ -103,6 +105,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
             Capability.LEDGER_VERIFY,
+            Capability.FRAUD_READ,
             Capability.SETTINGS_READ,
             Capability.AUDIT_READ,
         }

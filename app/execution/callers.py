@@ -24,6 +24,7 @@ class Callers:
     context_with: GetContext
     request_id: Callable[[HTTPConnection], str]
     key_of: Callable[[Any], Hashable]
+    address_of: Callable[[HTTPConnection], str | None]
 
     async def authenticate(
         self, headers: Mapping[str, str], connection_params: Mapping[str, Any] | None, request_id: str

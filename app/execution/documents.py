@@ -4,13 +4,14 @@ Parsing and validating take most of the time of a small query, so the outcome is
 static: they depend on the document alone, never on the caller, so that the outcome is the same for everybody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import strawberry
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLSchema,
@@ -25,6 +26,7 @@ from graphql.validation import ASTValidationRule, MaxIntrospectionDepthRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from app.execution.cache import RecentlyUsed
+from app.execution.cost import Costs, Price, price_of
 from app.execution.errors import ErrorCode, RefusedError, with_code
 from app.execution.limits import Limits, oversize
 
@@ -36,6 +38,8 @@ class Document:
     ast: DocumentNode | None = None
     operations: Mapping[str | None, OperationDefinitionNode] = field(default_factory=dict)
     """By name; the only operation also under None."""
+    prices: Mapping[str | None, Price] = field(default_factory=dict)
+    """By the same names."""
     errors: tuple[dict[str, Any], ...] = ()
 
 
@@ -46,6 +50,7 @@ class Operation:
     ast: DocumentNode
     definition: OperationDefinitionNode
     name: str | None
+    price: Price
 
     @property
     def is_subscription(self) -> bool:
@@ -57,13 +62,23 @@ class Operation:
         """Tell whether it changes anything, and so must not be reached by a link."""
         return self.definition.operation is OperationType.MUTATION
 
+    def asks_for(self, root_fields: Collection[str]) -> bool:
+        """Tell whether one of the root fields stands in it."""
+        return any(
+            isinstance(node, FieldNode) and node.name.value in root_fields
+            for node in self.definition.selection_set.selections
+        )
+
 
 class Documents:
     """Turns text into valid documents and remembers them."""
 
-    def __init__(self, schema: strawberry.Schema, *, limits: Limits, introspection: bool) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, *, limits: Limits, introspection: bool, costs: Costs | None = None
+    ) -> None:
         self._schema = core_schema(schema)
         self._limits = limits
+        self._costs = costs or Costs()
         self._introspection = introspection
         self._rules = _rules(introspection=introspection)
         self._known: RecentlyUsed[Document] = RecentlyUsed(
@@ -78,7 +93,7 @@ class Documents:
         definition = document.operations.get(name)
         if definition is None:
             raise _unresolved(name, document)
-        return Operation(document.ast, definition, name)
+        return Operation(document.ast, definition, name, document.prices[name])
 
     def document(self, text: str) -> Document:
         """Return what is known of the text, finding out if it is new."""
@@ -106,7 +121,11 @@ class Documents:
         }
         if len(found) == 1:
             operations[None] = found[0]
-        return Document(ast, operations)
+        prices = {
+            name: price_of(self._schema, ast, definition, self._costs)
+            for name, definition in operations.items()
+        }
+        return Document(ast, operations, prices=prices)
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:

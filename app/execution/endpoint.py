@@ -9,9 +9,12 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from app.execution.callers import Authenticate, Callers, GetContext
+from app.execution.cost import Costs
 from app.execution.engine import Engine
+from app.execution.gate import BudgetOf, Gate
 from app.execution.http import GraphiQL, HttpDoor
 from app.execution.limits import Limits
+from app.execution.observing import Observe, write_down
 from app.execution.persisted import PersistedDocuments
 from app.execution.streams import Streams
 from app.execution.websockets import SocketDoor
@@ -27,11 +30,22 @@ def nobody(_principal: Any) -> Hashable:
     return None
 
 
+def address(connection: HTTPConnection) -> str | None:
+    """Return the caller's address as the server knows it."""
+    return connection.client.host if connection.client else None
+
+
+def no_budget(_principal: Any) -> None:
+    """Let everybody spend what they like."""
+
+
 class GraphQLEndpoint:
     """GraphQL over HTTP, server-sent events, multipart and websockets, for one schema.
 
     `get_context` is called for every operation and again for every event of a subscription. `authenticate` raises
-    an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page.
+    an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page. `observe` is told
+    of each operation when it is over. `hurry` is called with the seconds that a query has, in the context of its
+    task, so that whoever reads for it can end with it.
     """
 
     def __init__(
@@ -47,20 +61,30 @@ class GraphQLEndpoint:
         persisted: PersistedDocuments | None = None,
         get_request_id: Callable[[HTTPConnection], str] = new_request_id,
         principal_key: Callable[[Any], Hashable] = nobody,
+        address_of: Callable[[HTTPConnection], str | None] = address,
+        budget_of: BudgetOf = no_budget,
+        costs: Costs | None = None,
+        observe: Observe = write_down,
+        hurry: Callable[[float], object] = lambda _timeout_s: None,
     ) -> None:
         self.limits = limits or Limits()
-        self.engine = Engine(schema, limits=self.limits, introspection=introspection, persisted=persisted)
-        callers = Callers(authenticate, get_context, get_request_id, principal_key)
+        self.engine = Engine(
+            schema,
+            limits=self.limits,
+            introspection=introspection,
+            persisted=persisted,
+            costs=costs,
+            hurry=hurry,
+        )
+        callers = Callers(authenticate, get_context, get_request_id, principal_key, address_of)
+        self.gate = Gate(self.engine, callers, limits=self.limits, observe=observe, budget_of=budget_of)
         self.streams = Streams(open_max=self.limits.streams_max, keep_alive_s=self.limits.keep_alive_s)
         self.sockets = SocketDoor(
-            self.engine,
-            callers,
+            self.gate,
             limits=self.limits,
             allowed_origins=frozenset(origin.lower().rstrip("/") for origin in allowed_origins),
         )
-        self._http = HttpDoor(
-            self.engine, callers, limits=self.limits, streams=self.streams, graphiql=graphiql
-        )
+        self._http = HttpDoor(self.gate, limits=self.limits, streams=self.streams, graphiql=graphiql)
 
     def routes(self, path: str) -> list[BaseRoute]:
         """Return the routes; plain ones, because a mount would answer a POST without a slash by a redirect."""
@@ -70,7 +94,8 @@ class GraphQLEndpoint:
         ]
 
     async def drain(self) -> None:
-        """End what is open when the server stops: sockets with 1012, streams, then what still runs."""
+        """Begin nothing more, end what is open (sockets with 1012, streams), and wait for what still runs."""
+        self.engine.drain()
         await self.sockets.drain()
         self.streams.end_all()
         await self.engine.settle(self.limits.drain_timeout_s)

@@ -8,12 +8,14 @@ do. Variables are coerced before anything runs; that is why `_executor` may refu
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeGuard, cast
 
 import strawberry
 from graphql import ExecutionResult, Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
+from app.execution.cost import Costs
 from app.execution.documents import Documents, Operation, core_schema
 from app.execution.errors import ErrorCode, RefusedError, present, present_all, refusal, refused_by, with_code
 from app.execution.limits import Limits
@@ -37,6 +39,8 @@ class Engine:
         limits: Limits,
         introspection: bool,
         persisted: PersistedDocuments | None = None,
+        costs: Costs | None = None,
+        hurry: Callable[[float], object] = lambda _timeout_s: None,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("The endpoint runs no schema extensions: pass what they do as callables.")
@@ -45,8 +49,10 @@ class Engine:
         self._limits = limits
         self._introspection = introspection
         self._persisted = persisted or PersistedDocuments()
-        self._documents = Documents(schema, limits=limits, introspection=introspection)
+        self._documents = Documents(schema, limits=limits, introspection=introspection, costs=costs)
+        self._hurry = hurry
         self._running: set[asyncio.Task[Response]] = set()
+        self._draining = False
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """Return the operation that the request asks for; raise RefusedError where there is none."""
@@ -57,16 +63,22 @@ class Engine:
     ) -> Response:
         """Run a query or a mutation to its end, even if the caller goes away meanwhile.
 
-        Cancelling a resolver inside a database transaction would leak its connection or its lock, so a caller who
-        is cancelled stops waiting, and nothing else stops.
+        A caller who is cancelled stops waiting, and nothing else stops. When the time is up, a query ends; a
+        mutation never does: its caller is told to ask again with the same key.
         """
+        self._require_service()
         if len(self._running) >= self._limits.operations_in_flight_max:
             raise refusal(
                 ErrorCode.OVERLOADED, "The server has all the work it can take: try again in a moment."
             )
         context = await self._context(fresh_context, request_id)
         executor = self._executor(operation, request, context)
-        return await self._to_the_end(executor, request_id)
+        return await self._to_the_end(
+            executor,
+            request_id,
+            timeout_s=self._timeout_s(operation),
+            may_be_cancelled=not operation.is_mutation,
+        )
 
     async def stream(
         self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
@@ -75,6 +87,7 @@ class Engine:
         if not operation.is_subscription:
             yield await self.run(operation, request, fresh_context, request_id)
             return
+        self._require_service()
         executor = self._executor(operation, request, await self._context(fresh_context, request_id))
         try:
             source = await _settled(create_source_event_stream(executor))
@@ -89,9 +102,17 @@ class Engine:
                 async for payload in events:
                     event = executor.build_per_event_executor(payload)
                     event.context_value = await fresh_context()
-                    yield await self._to_the_end(event, request_id, serially=False)
+                    yield await self._to_the_end(
+                        event, request_id, timeout_s=self._limits.operation_timeout_s, serially=False
+                    )
+            except RefusedError as refused:
+                yield {"errors": refused.errors}
             except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
                 yield {"errors": [present(error, request_id)]}
+
+    def drain(self) -> None:
+        """Begin nothing more."""
+        self._draining = True
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until what runs has ended, or the time is up."""
@@ -102,6 +123,19 @@ class Engine:
     def running(self) -> int:
         """How many operations run at this moment."""
         return len(self._running)
+
+    def _require_service(self) -> None:
+        if self._draining:
+            raise refusal(
+                ErrorCode.SERVICE_UNAVAILABLE,
+                "The server is stopping. Send the same request again in a moment.",
+                retry_after_s=1,
+            )
+
+    def _timeout_s(self, operation: Operation) -> float:
+        limits = self._limits
+        is_long = operation.asks_for(limits.long_root_fields)
+        return limits.long_operation_timeout_s if is_long else limits.operation_timeout_s
 
     async def _context(self, fresh_context: FreshContext, request_id: str) -> object:
         try:
@@ -126,19 +160,45 @@ class Engine:
         return executor
 
     async def _to_the_end(
-        self, executor: Executor[Any], request_id: str, *, serially: bool | None = None
+        self,
+        executor: Executor[Any],
+        request_id: str,
+        *,
+        timeout_s: float,
+        may_be_cancelled: bool = True,
+        serially: bool | None = None,
     ) -> Response:
         # Resolvers that need no waiting have run when this returns; coroutines have not begun.
         outcome = executor.execute_operation(serially)
         if isinstance(outcome, ExecutionResult):
             return _response(outcome, request_id)
-        task = asyncio.create_task(_finished(cast("Awaitable[ExecutionResult]", outcome), request_id))
+        hurry = partial(self._hurry, timeout_s) if may_be_cancelled else None
+        task = asyncio.create_task(_finished(cast("Awaitable[ExecutionResult]", outcome), request_id, hurry))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        # Unlike `wait_for`, this leaves the task alone when whoever waits is cancelled.
+        await asyncio.wait({task}, timeout=timeout_s)
+        if task.done():
+            return task.result()
+        if not may_be_cancelled:
+            raise refusal(ErrorCode.TIMEOUT, _MUTATION_TIMED_OUT.format(timeout_s))
+        task.cancel()
+        raise refusal(ErrorCode.TIMEOUT, _QUERY_TIMED_OUT.format(timeout_s))
 
 
-async def _finished(outcome: Awaitable[ExecutionResult], request_id: str) -> Response:
+_QUERY_TIMED_OUT = "The operation took longer than {:g} s and was stopped: ask for less."
+_MUTATION_TIMED_OUT = (
+    "The operation takes longer than {:g} s and may still be done. Send the same request again with the same "
+    "idempotency key: nothing happens twice."
+)
+
+
+async def _finished(
+    outcome: Awaitable[ExecutionResult], request_id: str, hurry: Callable[[], object] | None
+) -> Response:
+    if hurry is not None:
+        # In the task's own context, which every task inherits that the resolvers start.
+        hurry()
     try:
         return _response(await outcome, request_id)
     except Exception as error:  # noqa: BLE001 - nobody may be left to hear an exception

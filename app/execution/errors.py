@@ -41,6 +41,8 @@ class ErrorCode(StrEnum):
     """Something that the server needs is away: try again."""
     OVERLOADED = "OVERLOADED"
     """The server has all the work it can take: try again in a moment."""
+    TIMEOUT = "TIMEOUT"
+    """It took longer than it may: ask for less; repeat a mutation with the same idempotency key."""
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     """The body is larger than the server accepts."""
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
@@ -53,10 +55,18 @@ STATUS_BY_CODE: Mapping[str, int] = {
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.SERVICE_UNAVAILABLE: 503,
     ErrorCode.OVERLOADED: 503,
+    ErrorCode.TIMEOUT: 504,
     ErrorCode.BODY_TOO_LARGE: 413,
     ErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
 """The status of a request that was refused before its operation began; every other code is a 400."""
+
+RETRY_AFTER_S: Mapping[str, int] = {
+    ErrorCode.SERVICE_UNAVAILABLE: 1,
+    ErrorCode.OVERLOADED: 1,
+    ErrorCode.TIMEOUT: 1,
+}
+"""How long to wait before trying again, where the error itself doesn't say (`extensions.retryAfter`)."""
 
 CODES = frozenset(code.value for code in ErrorCode)
 
@@ -89,30 +99,47 @@ class RefusedError(Exception):
         *,
         status: int | None = None,
         of_document: bool = False,
-        noted: bool = False,
     ) -> None:
         super().__init__(errors[0]["message"])
         self.errors = errors
         self.of_document = of_document
-        self._noted = noted
         self.status = status or STATUS_BY_CODE.get(errors[0]["extensions"]["code"], 400)
 
-    def note(self, request_id: str) -> None:
-        """Write the refusal down, a line at info, unless its cause has been written down already."""
-        if not self._noted:
-            self._noted = True
-            code = self.errors[0]["extensions"]["code"]
-            logger.info("request refused: %s", code, extra={"request_id": request_id, "code": code})
+    @property
+    def code(self) -> str:
+        """The code of the first error."""
+        return str(self.errors[0]["extensions"]["code"])
 
 
 def refused_by(error: Exception, request_id: str) -> RefusedError:
     """Return the refusal that an error before the operation amounts to, and write the error down."""
-    return RefusedError([present(error, request_id)], noted=True)
+    return RefusedError([present(error, request_id)])
 
 
-def refusal(code: ErrorCode, message: str, *, status: int | None = None) -> RefusedError:
-    """Return the refusal of a request that is wrong in itself."""
-    return RefusedError([{"message": message, "extensions": {"code": code.value}}], status=status)
+def refusal(
+    code: ErrorCode,
+    message: str,
+    *,
+    status: int | None = None,
+    retry_after_s: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> RefusedError:
+    """Return the refusal of a request that is wrong in itself, or comes at a wrong time."""
+    extensions: dict[str, Any] = {**(extra or {}), "code": code.value}
+    if retry_after_s is not None:
+        extensions["retryAfter"] = retry_after_s
+    return RefusedError([{"message": message, "extensions": extensions}], status=status)
+
+
+def retry_after_s(errors: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return how long the caller should wait before trying again, if any of the errors passes with time."""
+    found = []
+    for error in errors:
+        extensions = error["extensions"]
+        wait_s = extensions.get("retryAfter", RETRY_AFTER_S.get(extensions.get("code")))
+        if wait_s is not None:
+            found.append(int(wait_s))
+    return max(found, default=None)
 
 
 def with_code(error: GraphQLError, code: ErrorCode) -> dict[str, Any]:
@@ -141,7 +168,8 @@ def present(error: Exception, request_id: str) -> dict[str, Any]:
             extra={"request_id": request_id, "path": path},
         )
         return masked(request_id, error)
-    logger.info("operation refused: %s", code, extra={"request_id": request_id, "code": code, "path": path})
+    # The observer writes its line; this one says which field it was.
+    logger.debug("field refused: %s", code, extra={"request_id": request_id, "code": code, "path": path})
     if isinstance(error, GraphQLError):
         return with_code(error, ErrorCode(code))
     extensions = getattr(error, "extensions", {})

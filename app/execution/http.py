@@ -1,18 +1,18 @@
 """GraphQL over HTTP: POST with JSON, and GET for queries."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
-from app.execution.callers import Callers
 from app.execution.documents import Operation
-from app.execution.engine import Engine
-from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
+from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal, retry_after_s
+from app.execution.gate import Gate
 from app.execution.limits import Limits
 from app.execution.negotiation import Media, chosen, ranked
+from app.execution.observing import GONE, OK, Watch, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json, from_parameters
 from app.execution.streams import StreamResponse, Streams
 
@@ -24,11 +24,9 @@ GraphiQL = Callable[[Request], Response | Awaitable[Response]]
 class HttpDoor:
     """Answers one request: reads it, lets the engine run it, tells the outcome in the media type agreed on."""
 
-    def __init__(
-        self, engine: Engine, callers: Callers, *, limits: Limits, streams: Streams, graphiql: GraphiQL | None
-    ) -> None:
-        self._engine = engine
-        self._callers = callers
+    def __init__(self, gate: Gate, *, limits: Limits, streams: Streams, graphiql: GraphiQL | None) -> None:
+        self._gate = gate
+        self._callers = gate.callers
         self._limits = limits
         self._streams = streams
         self._graphiql = graphiql
@@ -41,34 +39,43 @@ class HttpDoor:
             return await page if isinstance(page, Awaitable) else page
         media = chosen(candidates, subscription=False) or Media.JSON
         request_id = self._callers.request_id(request)
+        watch = self._gate.watch(request, request_id)
+        request.state.observed = True
         try:
-            return await self._answer(request, candidates, request_id)
+            return await self._answer(request, candidates, request_id, watch)
         except RefusedError as refused:
-            refused.note(request_id)
+            watch.over(refused.code)
             return _refusal(refused, media)
         except ClientDisconnect:
+            watch.over(GONE)
             # Nobody is there to read it; it closes the exchange for the server's log.
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 - the outermost door: the answer must be JSON whatever broke
             present(error, request_id)
+            watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
             return _json({"errors": [masked(request_id)]}, status=500, media=media)
 
-    async def _answer(self, http: Request, candidates: tuple[Media, ...], request_id: str) -> Response:
+    async def _answer(
+        self, http: Request, candidates: tuple[Media, ...], request_id: str, watch: Watch
+    ) -> Response:
+        self._gate.knock(http)
         principal = await self._callers.authenticate(http.headers, None, request_id)
+        watch.principal = http.state.principal = principal
         request = await self._read(http)
         try:
-            operation = self._engine.operation(request)
+            operation = watch.operation = self._gate.engine.operation(request)
             media = _media_for(http, operation, candidates)
-            fresh_context = partial(self._callers.context, principal, http, request_id)
+            call = self._gate.admit(operation, request, principal, http, request_id)
             if media.is_stream:
                 expires_at = getattr(principal, "expires_at", None)
-                responses = self._engine.stream(operation, request, fresh_context, request_id)
-                return self._stream(_with_refusals(responses, request_id), media, expires_at)
-            return _json(await self._engine.run(operation, request, fresh_context, request_id), media=media)
+                return self._stream(_watched(self._gate.stream(call), watch), media, expires_at)
+            response = await self._gate.run(call)
+            watch.over(outcome_of(response))
+            return _json(response, media=media)
         except RefusedError as refused:
             # A stream tells what is wrong with its document as its only event; graphql-sse reads nothing else.
             if refused.of_document and candidates and candidates[0] is Media.EVENTS:
-                refused.note(request_id)
+                watch.over(refused.code)
                 return self._stream(_once({"errors": refused.errors}), Media.EVENTS, None)
             raise
 
@@ -96,11 +103,16 @@ class HttpDoor:
         if declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            # The header may be missing or a lie, so what arrives is counted too.
-            if len(body) > limit:
-                raise _too_large(limit)
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                async for chunk in request.stream():
+                    body += chunk
+                    # The header may be missing or a lie, so what arrives is counted too.
+                    if len(body) > limit:
+                        raise _too_large(limit)
+        except TimeoutError:
+            message = f"The body did not arrive within {self._limits.body_timeout_s:g} s."
+            raise refusal(ErrorCode.BAD_USER_INPUT, message, status=408) from None
         return body
 
 
@@ -127,25 +139,35 @@ def _refusal(refused: RefusedError, media: Media) -> Response:
         response.headers["www-authenticate"] = "Bearer"
     if refused.status == 405:
         response.headers["allow"] = "POST"
+    if refused.status in {408, 413}:
+        # The rest of the body may never end: nobody here goes on reading it.
+        response.headers["connection"] = "close"
     return response
 
 
 def _json(body: Any, *, media: Media, status: int = 200) -> Response:
     type_ = Media.JSON if media.is_stream else media
-    return Response(encode(body), status_code=status, media_type=type_.value, headers=HEADERS)
+    headers = HEADERS
+    if (wait_s := retry_after_s(body.get("errors", ()))) is not None:
+        headers = {**HEADERS, "retry-after": str(wait_s)}
+    return Response(encode(body), status_code=status, media_type=type_.value, headers=headers)
 
 
 async def _once(response: Any) -> AsyncGenerator[Any, None]:
     yield response
 
 
-async def _with_refusals(responses: AsyncGenerator[Any, None], request_id: str) -> AsyncGenerator[Any, None]:
+async def _watched(responses: AsyncGenerator[Any, None], watch: Watch) -> AsyncGenerator[Any, None]:
     """Pass the responses on; a refusal that comes too late for a status becomes the only response."""
+    outcome = OK
     try:
         async for response in responses:
+            if outcome == OK:
+                outcome = outcome_of(response)
             yield response
     except RefusedError as refused:
-        refused.note(request_id)
+        outcome = refused.code
         yield {"errors": refused.errors}
     finally:
         await responses.aclose()
+        watch.over(outcome)

@@ -15,6 +15,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from app.execution.throttle import Budget
+
 INTROSPECTION_DEPTH_MAX = 20
 """The introspection query of GraphiQL is 13 to 15 deep; its fields don't count towards a query's own depth."""
 
@@ -41,6 +43,23 @@ class Limits:
 
     operations_in_flight_max: int = 2_000
     """Queries and mutations that run at the same moment in this process, whoever waits for them."""
+
+    operation_timeout_s: float = 30.0
+    """How long a query, a mutation, or one event of a subscription may take before its caller is answered."""
+    long_root_fields: frozenset[str] = frozenset()
+    """Root fields that may take `long_operation_timeout_s`."""
+    long_operation_timeout_s: float = 600.0
+    body_timeout_s: float = 30.0
+    """How long a caller may take to send a body."""
+
+    cost_max: int = 10_000
+    """See `app.execution.cost`."""
+    cost_shown: bool = False
+    """Show every answer's cost, not only to those who ask for it."""
+    requests_per_address: Budget | None = None
+    callers_max: int = 10_000
+    """Callers, and addresses, whose spending is remembered."""
+    subscriptions_per_principal_max: int = 100
 
     message_bytes_max: int = 256 * 1024
     sockets_max: int = 10_000

@@ -6,18 +6,17 @@ mutation is never cancelled (its answer is dropped if nobody waits for it any mo
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.execution.callers import Callers
-from app.execution.engine import Engine
 from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
+from app.execution.gate import Gate
 from app.execution.limits import Limits
+from app.execution.observing import OK, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json
 from app.execution.timing import at
 
@@ -43,11 +42,9 @@ def bad_request() -> ClosingError:
 class SocketDoor:
     """Lets sockets in, and knows all that are open."""
 
-    def __init__(
-        self, engine: Engine, callers: Callers, *, limits: Limits, allowed_origins: frozenset[str]
-    ) -> None:
-        self.engine = engine
-        self.callers = callers
+    def __init__(self, gate: Gate, *, limits: Limits, allowed_origins: frozenset[str]) -> None:
+        self.gate = gate
+        self.callers = gate.callers
         self.limits = limits
         self.allowed_origins = allowed_origins
         self.by_principal: Counter[Hashable] = Counter()
@@ -59,8 +56,14 @@ class SocketDoor:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one socket until it closes."""
+        try:
+            self.gate.knock(websocket)
+        except RefusedError:
+            # Before the handshake there is no other answer than 403.
+            await websocket.close()
+            return
         if not self._is_from_here(websocket):
-            # RefusedError before the handshake: no page of another origin may use a visitor's cookies or network.
+            # Refused before the handshake: no page of another origin may use a visitor's cookies or network.
             await websocket.close()
             return
         spoken = PROTOCOL in websocket.scope.get("subprotocols", ())
@@ -186,6 +189,7 @@ class Conversation:
         except RefusedError:
             # 4403, not 4401: clients come again after this one, perhaps with a better token.
             raise ClosingError(4403, "Forbidden") from None
+        self._websocket.state.principal = self._principal
         self._count_principal()
         expiry = at(getattr(self._principal, "expires_at", None), self._expired)
         if expiry is not None:
@@ -280,28 +284,44 @@ class SocketOperation:
     async def run(self, door: SocketDoor, principal: Any, websocket: WebSocket) -> None:
         """Run the operation and tell its responses, then `complete` or `error`."""
         request_id = door.callers.request_id(websocket)
+        watch = door.gate.watch(websocket, request_id)
+        watch.principal = principal
         try:
-            operation = door.engine.operation(self._request)
+            door.gate.knock(websocket)
+            operation = watch.operation = door.gate.engine.operation(self._request)
             self._may_be_cancelled = operation.is_subscription
             if operation.is_subscription and not self._conversation.waits_for(self):
+                watch.over(OK)
                 return
-            fresh_context = partial(door.callers.context, principal, websocket, request_id)
-            responses = door.engine.stream(operation, self._request, fresh_context, request_id)
-            async with aclosing(responses):
-                async for response in responses:
-                    if "data" not in response:
-                        await self._tell("error", response["errors"])
-                        return
-                    await self._tell("next", response)
-            await self._tell("complete")
+            call = door.gate.admit(operation, self._request, principal, websocket, request_id)
+            watch.over(await self._pass_on(door.gate.stream(call)))
         except RefusedError as refused:
-            refused.note(request_id)
+            watch.over(refused.code)
             await self._tell("error", refused.errors)
+        except asyncio.CancelledError:
+            # The client has had enough of its subscription.
+            watch.over(OK)
+            raise
         except Exception as error:  # noqa: BLE001 - a defect ends its operation, not the socket
             present(error, request_id)
+            watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
             await self._tell("error", [masked(request_id)])
         finally:
             self._conversation.forget(self)
+
+    async def _pass_on(self, responses: AsyncGenerator[Any, None]) -> str:
+        """Tell the responses as they come, and return the outcome."""
+        outcome = OK
+        async with aclosing(responses):
+            async for response in responses:
+                if outcome == OK:
+                    outcome = outcome_of(response)
+                if "data" not in response:
+                    await self._tell("error", response["errors"])
+                    return outcome
+                await self._tell("next", response)
+        await self._tell("complete")
+        return outcome
 
     async def _tell(self, type_: str, payload: Any = None) -> None:
         if not self._conversation.waits_for(self):

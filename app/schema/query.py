@@ -7,6 +7,7 @@ from app.resolvers import (
     api_key as api_key_resolvers,
     audit as audit_resolvers,
     customer as customer_resolvers,
+    fraud as fraud_resolvers,
     node as node_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
@@ -21,6 +22,7 @@ from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
+from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
@@ -63,6 +65,11 @@ class Query:
         withdrawal_resolvers.list_withdrawals,
         Needs(Capability.WALLETS_READ),
         "The withdrawals of the whole store, newest first.",
+    )
+    fraud_signals: Connection[FraudSignal] = root(
+        fraud_resolvers.list_fraud_signals,
+        Needs(Capability.FRAUD_READ),
+        "What looked odd, newest first: filtered, in pages.",
     )
     verify_ledger: LedgerVerification = root(
         verification_resolvers.verify_ledger,

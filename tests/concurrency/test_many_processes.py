@@ -160,7 +160,7 @@ async def test_four_processes_spend_what_is_there_and_no_more(
     balances = {(await caller.ask(WALLET, {"customer": HOT}))["balance"]["amount"] for caller in callers}
     assert balances == {"0.00"}
     for caller in callers:
-        caller.close()
+        await caller.close()
     await assert_ledger(database_url, transactions=1 + AFFORDABLE)
     assert [line for server in servers for line in server.errors()] == []
 

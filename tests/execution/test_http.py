@@ -37,7 +37,7 @@ async def test_post_and_get_answer_the_same(client: httpx.AsyncClient) -> None:
     assert posted.json() == got.json() == {"data": {"hello": "hello ada"}}
     assert posted.headers["content-type"] == got.headers["content-type"] == "application/json; charset=utf-8"
     assert posted.headers["cache-control"] == "no-store"
-    assert posted.headers["vary"] == "Accept, Authorization"
+    assert posted.headers["vary"] == "Accept, Authorization, X-API-Key"
 
 
 @pytest.mark.parametrize(

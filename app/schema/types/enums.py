@@ -13,6 +13,7 @@ from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.audit import AuditAction
 from app.domain.errors import ErrorCode
+from app.domain.fraud import SignalKind
 from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
@@ -28,6 +29,7 @@ __all__ = [
     "Direction",
     "ErrorCode",
     "PrincipalKind",
+    "SignalKind",
     "TransactionKind",
     "UpdateKind",
     "WalletStatus",
@@ -75,5 +77,6 @@ publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")
 publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
+publish(SignalKind, "What was noticed.", name="FraudSignalKind")
 publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
 publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

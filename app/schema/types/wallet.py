@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import strawberry
+from graphql import OperationType
 
 from app.context import AppInfo
 from app.domain.access import Capability
@@ -68,8 +69,9 @@ class Wallet(Node):
     @strawberry.field(
         description="The balance: the sum of all transactions, also what is held. Right at any moment."
     )
-    def balance(self) -> Money:
+    def balance(self, info: AppInfo) -> Money:
         """Return the posted balance."""
+        note_balance_read(info, self.model)
         return money(self.model.posted_minor, self.model.currency)
 
     @strawberry.field(description="The part of the balance that is reserved.")
@@ -77,9 +79,12 @@ class Wallet(Node):
         """Return what is held."""
         return money(self.model.held_minor, self.model.currency)
 
-    @strawberry.field(description="What can be spent now: the balance less what is held.")
-    def available(self) -> Money:
+    @strawberry.field(
+        description="What can be spent: the balance less what is held. While the wallet is frozen, it waits."
+    )
+    def available(self, info: AppInfo) -> Money:
         """Return what is available."""
+        note_balance_read(info, self.model)
         return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
 
     @strawberry.field(
@@ -87,6 +92,7 @@ class Wallet(Node):
     )
     async def withdrawable(self, info: AppInfo) -> Money:
         """Return what can be withdrawn."""
+        note_balance_read(info, self.model)
         if self.model.status == WalletStatus.FROZEN:
             return money(0, self.model.currency)
         now = info.context.runtime.clock()
@@ -104,6 +110,7 @@ class Wallet(Node):
     )
     async def buckets(self, info: AppInfo) -> list[BucketBalance]:
         """Sum the open lots by bucket."""
+        note_balance_read(info, self.model)
         lots = await info.context.loaders.open_lots.load(self.model.id)
         return [
             _bucket_balance(bucket, [lot for lot in lots if lot.bucket == bucket], self.model.currency)
@@ -215,6 +222,15 @@ class Wallet(Node):
             lambda row: Withdrawal(model=row),
             lambda: context.withdrawal_counts.load((self.model.id, wanted)),
         )
+
+
+def note_balance_read(info: AppInfo, wallet: WalletModel) -> None:
+    """Count a query that reads a balance: once, however many wallets and fields it asks for."""
+    context = info.context
+    if "balance" in context.noted or info.operation.operation is not OperationType.QUERY:
+        return
+    context.noted.add("balance")
+    context.runtime.balance_reads.note(context.principal, wallet.id)
 
 
 def _bucket_balance(bucket: Bucket, lots: Iterable[Lot], currency: str) -> BucketBalance:

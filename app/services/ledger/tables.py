@@ -15,6 +15,7 @@ from tortoise.models import Model
 from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
 from app.domain.customer import Customer
+from app.domain.fraud import Signal
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.role import Role
@@ -28,6 +29,7 @@ from app.models import (
     lot,
     role,
     settings,
+    signal,
     transaction,
     wallet,
     withdrawal,
@@ -222,6 +224,19 @@ def _api_key(k: ApiKey) -> tuple[Any, ...]:
     )
 
 
+def _signal(s: Signal) -> tuple[Any, ...]:
+    return (
+        s.id,
+        str(s.kind),
+        str(s.actor.kind),
+        s.actor.id,
+        s.wallet_id,
+        s.count,
+        s.window_s,
+        s.created_at,
+    )
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
@@ -297,6 +312,9 @@ BESIDE: dict[type[Any], Table] = {
     ),
     AuditEntry: Table.of(
         audit.AuditEntry, "id wallet_id action actor_kind actor_id note data created_at", _audit_entry
+    ),
+    Signal: Table.of(
+        signal.Signal, "id kind actor_kind actor_id wallet_id count window_s created_at", _signal
     ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""

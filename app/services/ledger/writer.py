@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import uniform
+from time import monotonic
 
 import structlog
 from tortoise.transactions import in_transaction
@@ -73,7 +74,7 @@ class Writer:
     """One per process. `start` it inside the server's lifespan, `stop` drains the queue.
 
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
-    one that changed who may do what.
+    one that changed who may do what; `on_batch` after each batch with its size and the seconds that it took.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Writer:
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
+        on_batch: Callable[[int, float], None] = lambda size, duration_s: None,
     ) -> None:
         self.process = process or mint.id().hex
         self.batch_sizes: deque[int] = deque(maxlen=1024)
@@ -102,6 +104,7 @@ class Writer:
         self._known = Known(KNOWN_WALLETS_MAX)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._on_batch = on_batch
 
     @property
     def queue_depth(self) -> int:
@@ -152,6 +155,7 @@ class Writer:
                 count = min(len(self._queue), self._batch_size_max)
                 batch = [self._queue.popleft() for _ in range(count)]
                 self.batch_sizes.append(count)
+                started_s = monotonic()
                 try:
                     await self._work(batch)
                 except Exception as error:
@@ -159,6 +163,7 @@ class Writer:
                     log.exception("batch failed", size=count)
                     for pending in batch:
                         pending.reply(error)
+                self._on_batch(count, monotonic() - started_s)
         finally:
             # Somebody still waits only when this task was cancelled: of its batch nobody knows the outcome.
             _reply_to_all(batch, LedgerUnavailable)

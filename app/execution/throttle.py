@@ -1,0 +1,58 @@
+"""Token buckets: how much one caller may ask for, over time.
+
+The buckets are this process's own. With several processes a caller has one in each, so what a store allows is divided
+by hand, or a proxy in front counts for all. Memory is bounded: the bucket that was used longest ago is forgotten, and
+begins full when its caller comes again.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from time import monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How large a bucket is, and how fast it fills again."""
+
+    capacity: float
+    restore_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left after an attempt to take; `wait_s` is 0 when it was granted."""
+
+    available: int
+    wait_s: float = 0.0
+
+    @property
+    def retry_after_s(self) -> int:
+        """Whole seconds to wait, as an HTTP header has them."""
+        return max(1, math.ceil(self.wait_s))
+
+
+class Buckets:
+    """A bucket for each key."""
+
+    def __init__(self, *, keys_max: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
+        self._keys_max = keys_max
+        self._clock = clock
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: Hashable, amount: float, budget: Budget) -> Balance:
+        """Take the amount if it is there. More than the bucket can hold takes all of it."""
+        now = self._clock()
+        level, seen = self._levels.pop(key, (budget.capacity, now))
+        level = min(budget.capacity, level + (now - seen) * budget.restore_per_s)
+        missing = min(amount, budget.capacity) - level
+        if missing <= 0:
+            level = max(0.0, level - amount)
+        self._levels[key] = (level, now)
+        if len(self._levels) > self._keys_max:
+            self._levels.popitem(last=False)
+        return Balance(int(level), missing / budget.restore_per_s if missing > 0 else 0.0)

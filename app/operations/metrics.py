@@ -1,0 +1,156 @@
+"""What /metrics shows: a registry of the application's own, so that two applications in one process don't mix."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.execution.observing import Observation
+from app.services.liability import Liability, liabilities
+
+log = structlog.get_logger("coffer.operations")
+
+DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+OTHER = "other"
+"""What counts as one: names that callers chose freely would make a series each."""
+ANONYMOUS = "anonymous"
+
+Gauges = Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]
+"""Yields (name, help, labels, value) of what is as it is at this moment."""
+
+
+class Metrics:
+    """Counts operations and batches, and reads gauges when it is asked."""
+
+    def __init__(self, *, names: tuple[str, ...], liabilities_interval_s: float) -> None:
+        self.registry = CollectorRegistry()
+        self._names = frozenset(names)
+        self._operations = Counter(
+            "coffer_operations",
+            "GraphQL operations that are over, by type, name (of the allow-list) and outcome.",
+            ("type", "name", "outcome"),
+            registry=self.registry,
+        )
+        self._durations = Histogram(
+            "coffer_operation_duration_seconds",
+            "How long queries and mutations took, from the request's head to the answer.",
+            ("type", "name"),
+            buckets=DURATIONS_S,
+            registry=self.registry,
+        )
+        self._batch_sizes = Histogram(
+            "coffer_batch_commands",
+            "Commands in one database transaction of the writer.",
+            buckets=BATCH_SIZES,
+            registry=self.registry,
+        )
+        self._batch_durations = Histogram(
+            "coffer_batch_duration_seconds",
+            "How long the writer's batches took, tries included.",
+            buckets=DURATIONS_S,
+            registry=self.registry,
+        )
+        self._liabilities = _Liabilities(liabilities_interval_s)
+        self.registry.register(self._liabilities)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def watch(self, gauges: Gauges) -> None:
+        """Show these gauges too."""
+        self.registry.register(_Gauges(gauges))
+
+    def observe(self, seen: Observation) -> None:
+        """Count an operation."""
+        name = self._shown(seen.name)
+        self._operations.labels(seen.operation_type, name, seen.outcome).inc()
+        if seen.operation_type in {"query", "mutation"}:
+            self._durations.labels(seen.operation_type, name).observe(seen.duration_s)
+
+    def observe_batch(self, size: int, duration_s: float) -> None:
+        """Count a batch of the writer."""
+        self._batch_sizes.observe(size)
+        self._batch_durations.observe(duration_s)
+
+    async def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        await self._liabilities.refresh()
+        return generate_latest(self.registry)
+
+    def _shown(self, name: str | None) -> str:
+        if name is None:
+            return ANONYMOUS
+        return name if name in self._names else OTHER
+
+
+class _Gauges(Collector):
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, help_, labels, value in self._gauges():
+            if name not in families:
+                families[name] = GaugeMetricFamily(name, help_, labels=tuple(labels))
+            families[name].add_metric(tuple(labels.values()), value)
+        yield from families.values()
+
+    def describe(self) -> list[Metric]:
+        return []
+
+
+class _Liabilities(Collector):
+    """What the store owes, summed up now and then: it reads every open lot."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._summing = asyncio.Lock()
+        self._tried_at = -interval_s
+        self._summed_at: float | None = None
+        self._found: list[Liability] = []
+
+    async def refresh(self) -> None:
+        """Sum up again if it is time; what fails is tried again when it is time again."""
+        async with self._summing:
+            if monotonic() - self._tried_at < self._interval_s:
+                return
+            self._tried_at = monotonic()
+            try:
+                self._found = await liabilities()
+            except Exception as error:  # noqa: BLE001 - all other metrics are wanted most when the database is ill
+                log.warning("liabilities could not be summed up", error=type(error).__name__)
+            else:
+                self._summed_at = monotonic()
+
+    def collect(self) -> Iterator[Metric]:
+        if self._summed_at is None:
+            return
+        owed = GaugeMetricFamily(
+            "coffer_liabilities_minor",
+            "Value in all wallets, in minor units of the currency.",
+            labels=("currency", "bucket"),
+        )
+        for liability in self._found:
+            owed.add_metric((liability.currency, liability.bucket), liability.amount_minor)
+        yield owed
+        yield GaugeMetricFamily(
+            "coffer_liabilities_age_seconds",
+            "How long ago the liabilities were summed up.",
+            value=monotonic() - self._summed_at,
+        )
+
+    def describe(self) -> list[Metric]:
+        return []

@@ -1,0 +1,115 @@
+"""Whether this process should be sent requests, and if not, why."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from app.context import Runtime
+from app.db import DatabaseError, pending_migrations, ping
+from app.jobs import Jobs
+
+CHECK_TIMEOUT_S = 3.0
+"""How long the database may take to answer a check."""
+
+FRESH_S = 1.0
+"""How long an answer of the database stands, so that whoever asks often doesn't keep it busy."""
+
+MIGRATIONS_FRESH_S = 30.0
+
+LISTENER_GRACE_S = 15.0
+"""How long the listener may be away: it finds what it missed when it is back."""
+
+JOBS_LAG_MAX_S = 120.0
+"""How long a round of the jobs may be overdue."""
+
+
+class Listener(Protocol):
+    """What hears of other processes' commits."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it hears."""
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds it has not heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An answer, and when it was given."""
+
+    problem: str | None
+    at: float
+
+
+class Readiness:
+    """Asks each part how it is."""
+
+    def __init__(self, runtime: Runtime, listener: Listener, jobs: Jobs) -> None:
+        self._runtime = runtime
+        self._listener = listener
+        self._jobs = jobs
+        self._known: dict[str, _Known] = {}
+        self._asking = asyncio.Lock()
+        self.draining = False
+
+    async def problems(self) -> dict[str, str]:
+        """Name what is not ready, and say what is wrong with it; nothing when all is well."""
+        found = {
+            "draining": "the server is stopping" if self.draining else None,
+            "writer": None if self._runtime.writer.is_running else "the ledger's writer does not run",
+            "jobs": self._jobs_problem(),
+            "listener": self._listener_problem(),
+        }
+        # One asks, the others wait for the answer: a thousand probes are one statement.
+        async with self._asking:
+            found["database"] = await self._asked("database", _database_problem, FRESH_S)
+            if found["database"] is None:
+                found["migrations"] = await self._asked("migrations", _migrations_problem, MIGRATIONS_FRESH_S)
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def _jobs_problem(self) -> str | None:
+        if not self._jobs.is_alive:
+            return "the jobs do not run"
+        lag_s = self._jobs.lag_s
+        return f"no round of jobs was done for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
+
+    def _listener_problem(self) -> str | None:
+        lag_s = self._listener.lag_s
+        return f"other processes were not heard for {lag_s:.0f} s" if lag_s > LISTENER_GRACE_S else None
+
+    async def _asked(self, name: str, ask: Callable[[], Awaitable[str | None]], fresh_s: float) -> str | None:
+        known = self._known.get(name)
+        if known is None or known.problem is not None or monotonic() - known.at > fresh_s:
+            known = self._known[name] = _Known(await ask(), monotonic())
+        return known.problem
+
+
+async def _database_problem() -> str | None:
+    return await _in_time(ping)
+
+
+async def _migrations_problem() -> str | None:
+    async def look() -> None:
+        pending = await pending_migrations()
+        if pending:
+            raise DatabaseError(f"migrations are missing: {', '.join(pending)}")
+
+    return await _in_time(look)
+
+
+async def _in_time(work: Callable[[], Awaitable[None]]) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await work()
+    except TimeoutError:
+        return "the database does not answer"
+    except DatabaseError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, this process can't serve
+        # The kind only: the message may name hosts, and this is shown to whoever asks.
+        return f"the database can't be reached ({type(error).__name__})"
+    return None

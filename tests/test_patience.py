@@ -1,0 +1,85 @@
+"""Readers that wait: for a connection that is not free, and for a statement that takes too long."""
+
+import asyncio
+import time
+
+import pytest
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext
+from tortoise.transactions import in_transaction
+
+from app.backends.patience import DatabaseBusy, DatabaseSlow, hurry
+from app.db import READER, connections_in_use, ping
+from app.settings import Settings
+from tests.databases import settings_for
+
+ENDLESS = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) "
+    "SELECT count(*) FROM n"
+)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url, database_pool_size_max=2, database_acquire_timeout_s=0.2)
+
+
+async def test_no_connection_is_free(database: TortoiseContext) -> None:
+    """Those who wait are told so after a bounded time; those who hold connections are not disturbed."""
+    enough = asyncio.Event()
+
+    size = connections_in_use()[READER][1]
+    held = asyncio.Semaphore(0)
+
+    async def hold() -> int:
+        async with in_transaction(READER) as db:
+            held.release()
+            await enough.wait()
+            return (await db.execute_query("SELECT 1 AS one"))[0]
+
+    holders = [asyncio.create_task(hold()) for _ in range(size)]
+    for _ in holders:
+        await held.acquire()
+    assert connections_in_use()[READER][0] == size
+    started_s = time.monotonic()
+    answers = await asyncio.gather(*(ping() for _ in range(50)), return_exceptions=True)
+    taken_s = time.monotonic() - started_s
+    assert {type(answer) for answer in answers} == {DatabaseBusy}
+    assert taken_s < 5, "all wait at the same time, not one after the other"
+    with pytest.raises(DatabaseBusy):
+        async with in_transaction(READER):
+            pass
+    enough.set()
+    assert await asyncio.gather(*holders) == [1] * size
+    await ping()
+    assert connections_in_use()[READER][0] == 0
+
+
+async def test_a_statement_ends_with_its_task(database: TortoiseContext) -> None:
+    """Whoever is cancelled, or out of time, takes the statement along: the connection is free again."""
+
+    async def out_of_time() -> None:
+        hurry(0.2)
+        # As a loader does it: in a task that the one with the deadline started.
+        await asyncio.create_task(get_connection(READER).execute_query(ENDLESS))
+
+    with pytest.raises(DatabaseSlow) as slow:
+        await asyncio.create_task(out_of_time())
+    assert slow.value.extensions == {"code": "TIMEOUT"}
+    gone = asyncio.create_task(get_connection(READER).execute_query(ENDLESS))
+    await asyncio.sleep(0.1)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await ping()
+    assert connections_in_use()[READER][0] == 0
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_the_databases_own_limit(database_url: str) -> None:
+    from app.db import open_database  # noqa: PLC0415 - only here
+
+    brief = settings_for(database_url, database_statement_timeout_s=0.1)
+    async with open_database(brief):
+        with pytest.raises(DatabaseSlow):
+            await get_connection(READER).execute_query(ENDLESS)

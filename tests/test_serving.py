@@ -1,0 +1,317 @@
+"""The server as a process of its own: how it ends, how it replaces a worker, and what a flood does to it."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import websockets
+from tortoise.connection import get_connection
+
+from app.db import READER, open_database
+from app.serving import BoundedProtocol, drain_of
+from tests.databases import settings_for
+from tests.test_operations import SECRET, token
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_S = 60
+
+
+class Server:
+    """A running `serve`."""
+
+    def __init__(self, process: Process, address: str) -> None:
+        self.process = process
+        self.address = address
+        self.log: list[str] = []
+
+    async def stop(self) -> int:
+        """Tell it to stop, and return its exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def served(database_url: str, tmp_path: Path, **settings: object) -> AsyncIterator[Server]:
+    """Serve a database while the block runs."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("COFFER_")},
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "COFFER_DATABASE_URL": database_url,
+        "COFFER_JWT_SECRET": SECRET,
+        "COFFER_LOG_FORMAT": "json",
+        **{f"COFFER_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "serve", "--port", "0",
+        cwd=tmp_path, env=environment, stderr=PIPE, limit=2**24,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE_S):
+        line = (await process.stderr.readline()).decode()
+    match = re.search(r"http://localhost:(\d+)", line)
+    assert match, line
+    server = Server(process, f"http://127.0.0.1:{match[1]}")
+    reading = asyncio.create_task(_read(process, server.log))
+    try:
+        await eventually(lambda: ready(server))
+        yield server
+    finally:
+        await server.stop()
+        await reading
+
+
+async def _read(process: Process, log: list[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        log.append(line.decode())
+
+
+async def ready(server: Server) -> bool:
+    """Tell whether the server is ready."""
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        try:
+            return (await client.get(f"{server.address}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+async def eventually(is_so: Callable[[], Any]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await is_so():  # noqa: ASYNC110 - another process has no event to give
+            await asyncio.sleep(0.1)
+
+
+def adjustment() -> dict[str, Any]:
+    """Return a mutation that nobody sent before."""
+    query = """mutation Pay($key: String!) { adjustBalance(input: {
+      wallet: {storeCustomerId: "c-1"}, direction: CREDIT, amount: {amount: "1.00", currency: "USD"},
+      note: "Parcel of order 1042 arrived broken", reason: GOODWILL, idempotencyKey: $key
+    }) { userErrors { code } } }"""
+    return {"query": query, "variables": {"key": secrets.token_hex(8)}}
+
+
+async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
+    """While it stops: 503 where readiness is asked for, sockets with 1012, and what was answered is kept."""
+    answered = 0
+    others: list[object] = []
+    async with served(database_url, tmp_path, drain_delay_s=1.0) as server:
+        url = f"{server.address}/graphql"
+        stopped = asyncio.Event()
+
+        async def pay() -> None:
+            nonlocal answered
+            async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
+                while not stopped.is_set():
+                    try:
+                        answer = await client.post(url, json=adjustment())
+                    except httpx.TransportError as error:
+                        others.append(error)
+                        return
+                    if answer.status_code == 200 and "errors" not in answer.json():
+                        answered += 1
+                    else:
+                        others.append(answer.json()["errors"][0]["extensions"]["code"])
+                        return
+
+        async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
+            assert (await client.post(url, json=adjustment())).status_code == 200
+        answered += 1
+        payers = [asyncio.create_task(pay()) for _ in range(8)]
+        async with websockets.connect(
+            url.replace("http", "ws"), subprotocols=[websockets.Subprotocol("graphql-transport-ws")]
+        ) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": token()}))
+            await socket.send(
+                json.dumps(
+                    {
+                        "id": "1",
+                        "type": "subscribe",
+                        "payload": {
+                            "query": 'subscription { walletUpdated(wallet: {storeCustomerId: "c-1"}) { sequence } }'
+                        },
+                    }
+                )
+            )
+            told: dict[str, Any] = {}
+            for _ in range(4):
+                told = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
+            assert told["type"] == "next"
+            server.process.send_signal(signal.SIGTERM)
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+
+                async def is_draining() -> bool:
+                    return (await client.get(f"{server.address}/readyz")).status_code == 503
+
+                await eventually(is_draining)
+            with suppress(websockets.ConnectionClosed):
+                while True:
+                    await asyncio.wait_for(socket.recv(), PATIENCE_S)
+            assert socket.close_code == 1012
+        await asyncio.gather(*payers)
+        assert await server.stop() == 0
+    assert {other for other in others if isinstance(other, str)} <= {"SERVICE_UNAVAILABLE"}
+    async with open_database(settings_for(database_url)):
+        rows = await get_connection(READER).execute_query_dict("SELECT count(*) AS n FROM transactions")
+    unanswered = sum(not isinstance(other, str) for other in others)
+    assert answered <= rows[0]["n"] <= answered + unanswered
+    assert answered > 8
+    assert not [line for line in server.log if '"level":"error"' in line]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Tell whether a child is a worker, and alive: multiprocessing has a helper of its own."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_several_workers(database_url: str, tmp_path: Path) -> None:
+    """One that is killed is replaced, and all of them drain."""
+
+    async with served(database_url, tmp_path, workers=2) as server:
+        parent = psutil.Process(server.process.pid)
+
+        def workers() -> list[psutil.Process]:
+            return [child for child in parent.children() if is_worker(child)]
+
+        async def are_two() -> bool:
+            return len(workers()) == 2
+
+        await eventually(are_two)
+        victim = workers()[0]
+        victim.kill()
+
+        async def is_replaced() -> bool:
+            return len(workers()) == 2 and victim.pid not in [child.pid for child in workers()]
+
+        await eventually(is_replaced)
+        async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
+            for _ in range(20):
+                answer = await client.post(f"{server.address}/graphql", json=adjustment())
+                assert answer.json()["data"]["adjustBalance"]["userErrors"] == []
+        assert await server.stop() == 0
+        assert sum("Finished server process" in line for line in server.log) == 2
+
+
+IDLE, RUDE, HONEST = 300, 50, 25
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_flood(
+    database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Hundreds who say nothing and dozens who misbehave: honest requests go on being answered."""
+    async with served(database_url, tmp_path, body_timeout_s=2, body_size_max_bytes=4096) as server:
+        host, port = "127.0.0.1", int(server.address.rpartition(":")[2])
+        idle = [await asyncio.open_connection(host, port) for _ in range(IDLE)]
+        enough = asyncio.Event()
+        rude = [asyncio.create_task(misbehave(host, port, number, enough)) for number in range(RUDE)]
+        durations_s = []
+        async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
+            for _ in range(HONEST):
+                started_s = time.monotonic()
+                answer = await client.post(f"{server.address}/graphql", json=adjustment())
+                durations_s.append(time.monotonic() - started_s)
+                assert answer.json()["data"]["adjustBalance"]["userErrors"] == []
+        enough.set()
+        await asyncio.gather(*rude)
+        for _, writer in idle:
+            writer.close()
+        durations_s.sort()
+        record_property("median_s", round(durations_s[HONEST // 2], 3))
+        assert durations_s[HONEST // 2] < 2
+        assert await ready(server)
+    assert not [line for line in server.log if '"level":"error"' in line]
+    assert len(server.log) < 600
+
+
+HEAD = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+MANNERS = (
+    # A body that never ends, a body that hardly moves, a head that never ends, one that is too large, no HTTP.
+    (f"{HEAD}Transfer-Encoding: chunked\r\n\r\n", "1000\r\n" + "x" * 4096 + "\r\n"),
+    (f"{HEAD}Content-Length: 1000\r\n\r\n", "x"),
+    (HEAD, "X-Y: z\r\n"),
+    (HEAD, "X-Y: " + "z" * 8000 + "\r\n"),
+    ("\x00\x01", "\x02\x03"),
+)
+
+
+async def misbehave(host: str, port: int, number: int, enough: asyncio.Event) -> None:
+    """Send what is none of the server's business again and again, also after it has hung up."""
+    beginning, more = MANNERS[number % len(MANNERS)]
+    while not enough.is_set():
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(beginning.encode("latin-1"))
+                while not enough.is_set() and not reader.at_eof():
+                    writer.write(more.encode("latin-1"))
+                    await writer.drain()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(65_536), 0.05)
+            finally:
+                writer.close()
+
+
+# --- a connection before it is a request ----------------------------------------------------------------
+
+
+async def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    import uvicorn  # noqa: PLC0415
+    from starlette.applications import Starlette  # noqa: PLC0415
+
+    monkeypatch.setattr("app.serving.HEAD_TIMEOUT_S", 0.3)
+    config = uvicorn.Config(Starlette(), http=BoundedProtocol, log_config=None, lifespan="off", port=0)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        for beginning in (b"", b"GET / HTTP/1.1\r\nX: "):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(beginning)
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            # Answered in time, and waited for again.
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"404" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\nNot Found"), PATIENCE_S)
+        writer.write(b"GET / HTTP/1.1\r\nX: " + b"y" * 66_000)
+        assert b"400 Bad Request" in await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.close()
+    finally:
+        await server.shutdown()
+
+
+def test_an_application_is_found_below_what_is_wrapped_around_it() -> None:
+    class Wrapper:
+        def __init__(self, app: object) -> None:
+            self.app = app
+
+    async def drain() -> None:
+        """Do nothing."""
+
+    application = SimpleNamespace(state=SimpleNamespace(drain=drain))
+    assert drain_of(Wrapper(Wrapper(application))) is drain
+    assert drain_of(Wrapper(object())) is None
