@@ -4,7 +4,7 @@ import strawberry
 
 from app.context import AppInfo
 from app.models.signal import Signal as SignalModel
-from app.schema.types.enums import ActorKind, SignalKind
+from app.schema.types.enums import ActorKind, Capability, SignalKind
 from app.schema.types.filters import texts
 from app.schema.types.node import ID_DESCRIPTION, Node, decode_id, encode_id
 from app.schema.types.scalars import DateTime
@@ -39,10 +39,13 @@ class FraudSignal(Node):
         """Return the id."""
         return self.model.actor_id
 
-    @strawberry.field(description="The wallet that was concerned last, if one was.")
+    @strawberry.field(
+        description="The wallet that was concerned last; null when it was none, or may not be seen."
+    )
     async def wallet(self, info: AppInfo) -> Wallet | None:
         """Load the wallet."""
-        if self.model.wallet_id is None:
+        # Signals may be read by somebody who may not see balances.
+        if self.model.wallet_id is None or not info.context.principal.may(Capability.WALLETS_READ):
             return None
         row = await info.context.loaders.wallets.load(self.model.wallet_id)
         return None if row is None else Wallet(model=row)
