@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.store import open_store
 
+pytestmark = pytest.mark.slow
+
 CIRCULAR = """
     query { __schema { types { fields { type { fields { type { fields { type { fields { type { fields {
       type { fields { type { name } } } } } } } } } } } } } } }

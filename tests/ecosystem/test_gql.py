@@ -10,6 +10,8 @@ from gql.transport.websockets import WebsocketsTransport
 
 from tests.e2e.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 CUSTOMER = "zoe"
 WATCH = """
     subscription Watch($wallet: WalletSelector!) {

@@ -65,7 +65,7 @@ def examples(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def server(demo_database_url: str, server_on: Callable[..., ServerProcess]) -> ServerProcess:
-    return server_on(demo_database_url, batch_size_max=64)
+    return server_on(demo_database_url, batch_size_max=64, cost_restored_per_s=0)
 
 
 class Administrator:
