@@ -178,24 +178,6 @@ def _endpoint(
     )
 
 
-<<<<<<< HEAD
-=======
-def _persisted(settings: Settings) -> PersistedDocuments:
-    file = settings.trusted_documents_file
-    if file is None:
-        return PersistedDocuments()
-    try:
-        trusted = read_manifest(file.read_bytes())
-        return PersistedDocuments(trusted=trusted, only_trusted=settings.only_trusted_documents)
-    except (OSError, ManifestError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(
-            f"{environment_variable('trusted_documents_file')}: {file} can't be used as the manifest of trusted "
-            f"documents: {reason}."
-        ) from None
-
-
->>>>>>> eco
 WEIGHTS = {
     # Verifying reads the whole ledger.
     "Query.verifyLedger": 500,
@@ -248,7 +230,6 @@ def _address(connection: HTTPConnection) -> str | None:
         with suppress(ValueError):
             return str(ip_network(f"{host.partition('%')[0]}/64", strict=False))
     return host
-<<<<<<< HEAD
 
 
 def _persisted(settings: Settings) -> PersistedDocuments:
@@ -264,8 +245,6 @@ def _persisted(settings: Settings) -> PersistedDocuments:
             f"{environment_variable('trusted_documents_file')}: {file} can't be used as the manifest of trusted "
             f"documents: {reason}."
         ) from None
-=======
->>>>>>> eco
 
 
 def _authenticate(
