@@ -9,7 +9,9 @@ from app.cli import main
 
 def end_with_parent() -> None:
     """End when the other end of our stdin is closed, however that came."""
-    sys.stdin.buffer.read()
+    # Below `sys.stdin`, whose lock this thread would still hold while the interpreter ends.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 
