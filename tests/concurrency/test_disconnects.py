@@ -152,8 +152,8 @@ async def stuck_in_database(database_url: str) -> Sequence[str]:
     connection = await asyncpg.connect(database_url)
     try:
         rows = await connection.fetch(
-            "SELECT application_name, state, count(*) AS n, min(query) AS query FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle' GROUP BY 1, 2"
+            "SELECT application_name, state, wait_event, now() - query_start AS age, query FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
         )
         locks = await connection.fetchval(
             "SELECT count(*) FROM pg_locks WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())"
