@@ -19,7 +19,7 @@ from tortoise.exceptions import BaseORMException
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
-from app.backends.asyncpg import SafeAsyncpgClient
+from app.backends.asyncpg import SafeAsyncpgClient, come_to_rest
 from app.backends.sqlite import SafeSqliteClient
 from app.settings import Settings, SettingsError, environment_variable
 
@@ -182,7 +182,7 @@ def _postgres_connections(
                 "maxsize": pool_size_max,
                 "acquire_timeout_s": acquire_timeout_s,
                 "server_settings": reader_settings,
-                "reset": _leave_as_it_is,
+                "reset": come_to_rest,
             },
         },
         # One for the writer's batch, one for whatever else may write meanwhile: a migration, a job's lease.
@@ -193,14 +193,10 @@ def _postgres_connections(
                 "minsize": 1,
                 "maxsize": 2,
                 "server_settings": writer_settings,
-                "reset": _leave_as_it_is,
+                "reset": come_to_rest,
             },
         },
     }
-
-
-async def _leave_as_it_is(_connection: object) -> None:
-    """asyncpg's pool puts a session back by a round trip at each release; here nothing outlives a transaction."""
 
 
 def _sqlite_path(database_url: str) -> str:

@@ -288,6 +288,20 @@ async def test_cancellation_at_any_moment(counters: Callable[[], Awaitable[tuple
         assert await counters() == (before + 5, before + 5)
 
 
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_a_statement_that_is_prepared_and_never_run_holds_nothing(database: TortoiseContext) -> None:
+    """That is where a cancelled read may end. Its session kept locks and snapshot until it was used again."""
+    with pytest.raises(RuntimeError, match="left"):  # noqa: PT012 — the block is what is left
+        async with get_connection(READER).acquire_connection() as connection:
+            await connection.prepare("SELECT * FROM wallets")
+            raise RuntimeError("left")
+    held = await get_connection(WRITER).execute_query_dict(
+        "SELECT state, relation::regclass::text AS locked FROM pg_stat_activity JOIN pg_locks USING (pid)"
+        " WHERE datname = current_database() AND application_name = 'coffer reader'"
+    )
+    assert held == []
+
+
 async def test_cancelled_twice(counters: Callable[[], Awaitable[tuple[int, int]]]) -> None:
     """A second cancellation does not interrupt what the first one is waiting for."""
     for steps in range(25):

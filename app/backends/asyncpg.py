@@ -7,6 +7,7 @@ while BEGIN is on its way: a few closed sockets and the pool is empty. And it wa
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
@@ -32,6 +33,22 @@ _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
+
+
+# Connections whose last statement may not have come to its end.
+_interrupted: "WeakSet[asyncpg.Connection]" = WeakSet()
+
+
+async def come_to_rest(connection: asyncpg.Connection) -> None:
+    """Put a connection back as it was; a pool calls this at each release.
+
+    asyncpg's own way is a round trip every time, and nothing here outlives a transaction. But a statement that was
+    cancelled after it was prepared and before it was run has begun one: the session would keep its locks and its
+    snapshot, seen as `active`, until it is asked something again.
+    """
+    if connection in _interrupted:
+        _interrupted.discard(connection)
+        await connection.execute("SELECT 1")
 
 
 class SafeAsyncpgClient(AsyncpgDBClient):
@@ -90,6 +107,9 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
             connection = await _taken(pool, client.acquire_timeout_s)
             try:
                 yield connection
+            except BaseException:
+                _interrupted.add(connection._con)
+                raise
             finally:
                 await pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
