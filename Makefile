@@ -10,18 +10,18 @@ VENV     := .venv
 PY       := $(VENV)/bin/python
 RUNTIME  := $(VENV)/.runtime
 DEV      := $(VENV)/.dev
-NODE_DIR := tests/clients
-CLIENTS  := $(NODE_DIR)/node_modules/.installed
+NODE_DIRS := tests/clients tests/ecosystem
+CLIENTS  := $(NODE_DIRS:%=%/node_modules/.installed)
 PIP       = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE   = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
             --custom-compile-command 'make lock' pyproject.toml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check format lint types contracts schema-check tests-fast test bench lock schema fix clients clean
+.PHONY: help demo check format lint types contracts schema-check tests-fast test bench lock schema released-schema fix clients clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 # --- run ----------------------------------------------------------------------------------------------------
 
@@ -68,6 +68,10 @@ schema: $(DEV) ## write schema.graphql anew
 	@$(PY) -m app schema > $(VENV)/schema.graphql
 	@mv $(VENV)/schema.graphql schema.graphql
 
+released-schema: schema ## at a release: what is promised from now on (docs/adr/0011-schema-promise.md)
+	cp schema.graphql docs/schema.released.graphql
+	@sed -i '/^[^#]/d' docs/breaking-changes.txt
+
 lock: $(PY) ## resolve pyproject.toml into the two lock files (make lock UPGRADE=--upgrade for newer versions)
 	@uv=$$(command -v $(VENV)/bin/uv || command -v uv) || { echo "no uv: run 'make $(DEV)' first, or install uv" >&2; exit 1; }; \
 	$(COMPILE) $(UPGRADE) -o requirements.lock && \
@@ -95,8 +99,8 @@ $(DEV): requirements-dev.lock | $(PY)
 
 clients: $(if $(shell command -v npm),$(CLIENTS),no-npm)
 
-$(CLIENTS): $(NODE_DIR)/package-lock.json $(NODE_DIR)/package.json
-	cd $(NODE_DIR) && npm ci --no-audit --no-fund --loglevel=error
+$(CLIENTS): %/node_modules/.installed: %/package-lock.json %/package.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: no-npm
@@ -105,5 +109,5 @@ no-npm:
 	@test -z "$(CI)"
 
 clean: ## remove what was made here, environments too
-	rm -rf $(VENV) $(NODE_DIR)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .var dist
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .var dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

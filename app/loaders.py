@@ -18,6 +18,7 @@ from app.models.customer import Customer
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.role import Role
+from app.models.signal import Signal
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -89,6 +90,7 @@ class Loaders:
         self.roles: ById[Role] = ById(Role)
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
+        self.fraud_signals: ById[Signal] = ById(Signal)
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()
         self.allocations = Allocations()

@@ -25,6 +25,7 @@ from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
 from app.execution.gate import COST_HEADER
 from app.execution.limits import Limits
+from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.execution.throttle import Budget
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
@@ -166,6 +167,7 @@ def _endpoint(
         allowed_origins=settings.cors_origins,
         graphiql=page if _graphiql_enabled(settings) else None,
         introspection=_is_on(settings.introspection, settings),
+        persisted=_persisted(settings),
         get_request_id=lambda _connection: current_request_id() or new_request_id(),
         principal_key=lambda principal: (principal.kind, principal.subject) if principal.subject else None,
         address_of=_address,
@@ -228,6 +230,21 @@ def _address(connection: HTTPConnection) -> str | None:
         with suppress(ValueError):
             return str(ip_network(f"{host.partition('%')[0]}/64", strict=False))
     return host
+
+
+def _persisted(settings: Settings) -> PersistedDocuments:
+    file = settings.trusted_documents_file
+    if file is None:
+        return PersistedDocuments()
+    try:
+        trusted = read_manifest(file.read_bytes())
+        return PersistedDocuments(trusted=trusted, only_trusted=settings.only_trusted_documents)
+    except (OSError, ManifestError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(
+            f"{environment_variable('trusted_documents_file')}: {file} can't be used as the manifest of trusted "
+            f"documents: {reason}."
+        ) from None
 
 
 def _authenticate(

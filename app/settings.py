@@ -2,6 +2,7 @@
 
 import json
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -189,6 +190,14 @@ class Settings(BaseSettings):
     sockets_per_principal_max: int = Field(
         50, ge=1, le=100_000, description="Websockets that one caller may have open in each process."
     )
+    trusted_documents_file: Path | None = Field(
+        None,
+        description="Queries of the store's own front ends, which may be named by their SHA-256: a JSON object from "
+        "hash to text, as Relay writes it, or a manifest of Apollo.",
+    )
+    only_trusted_documents: bool = Field(
+        False, description="Run nothing but the trusted documents: for a store whose front ends are known."
+    )
     subscriptions_per_principal_max: int = Field(
         20, ge=1, le=10_000, description="Subscriptions that one caller may have open in each process."
     )
@@ -338,6 +347,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{ENVIRONMENT_PREFIX}DATABASE_POOL_SIZE_MIN ({self.database_pool_size_min}) is above "
                 f"{ENVIRONMENT_PREFIX}DATABASE_POOL_SIZE_MAX ({self.database_pool_size_max}); raise the second"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trusted_documents_to_run(self) -> "Settings":
+        if self.only_trusted_documents and self.trusted_documents_file is None:
+            raise ValueError(
+                f"{ENVIRONMENT_PREFIX}ONLY_TRUSTED_DOCUMENTS is on, and there are none: name their manifest in "
+                f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS_FILE"
             )
         return self
 

@@ -44,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("coffer")
     for part in PARTS:
         group.addoption(f"--no-{part}", action="store_true", help=f"leave out the tests marked {part}")
+    group.addoption(
+        "--examples", type=int, default=200, help="how many operations Schemathesis makes up (200)"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

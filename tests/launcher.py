@@ -9,8 +9,9 @@ from app.cli import main
 
 def end_with_parent() -> None:
     """End when the other end of our stdin is closed, however that came."""
-    # Below Python's own buffer: its lock, held here, would abort the interpreter on its way out.
-    os.read(0, 1)
+    # Below `sys.stdin`, whose lock this thread would still hold while the interpreter ends.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

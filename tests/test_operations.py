@@ -329,7 +329,7 @@ async def test_origins(settings: Settings) -> None:
 
 
 SIGNALS = """{ fraudSignals(first: 5) { totalCount nodes {
-  kind actorKind actorId count windowSeconds wallet { customer { storeCustomerId } }
+  id kind actorKind actorId count windowSeconds wallet { customer { storeCustomerId } }
 } pageInfo { hasNextPage endCursor } } }"""
 
 
@@ -352,9 +352,22 @@ async def test_rapid_balance_checks_are_kept(settings: Settings) -> None:
             "c-1",
         )
         assert (signal["count"], signal["windowSeconds"]) == (4, 60)
+        again = f'{{ node(id: "{signal["id"]}") {{ __typename id }} }}'
+        assert (await ask(caller, again)).json()["data"]["node"] == {
+            "__typename": "FraudSignal",
+            "id": signal["id"],
+        }
+        assert signal["wallet"] == {"customer": {"storeCustomerId": "c-1"}}
+        watchman = """mutation { createRole(input: {
+            name: "watchman", capabilities: [FRAUD_READ], note: "Looks at signals, not at balances"
+        }) { userErrors { code } } }"""
+        assert (await ask(caller, watchman)).json()["data"]["createRole"]["userErrors"] == []
+        seen = (await ask(caller, SIGNALS, token("watchman"))).json()["data"]["fraudSignals"]["nodes"]
+        assert [(one["actorId"], one["wallet"]) for one in seen] == [("c-1", None)]
         for other in (token(customer="c-1"), token("support")):
             refused = (await ask(caller, SIGNALS, other)).json()
             assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+            assert (await ask(caller, again, other)).json() == {"data": {"node": None}}
 
 
 # --- logs ---------------------------------------------------------------------------------------------------

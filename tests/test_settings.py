@@ -115,6 +115,11 @@ def test_currencies(load: Callable[..., Settings], code: str) -> None:
             "COFFER_DATABASE_POOL_SIZE_MIN (11) is above COFFER_DATABASE_POOL_SIZE_MAX (10); raise the second.",
         ),
         (
+            "only_trusted_documents",
+            "yes",
+            "COFFER_ONLY_TRUSTED_DOCUMENTS is on, and there are none: name their manifest in COFFER_TRUSTED_DOCUMENTS_FILE.",
+        ),
+        (
             "cors_origins",
             "shop.example",
             "COFFER_CORS_ORIGINS: shop.example is no origin; write one like https://shop.example.",

@@ -5,14 +5,20 @@ else in. *Automatic* persisted queries are learned from callers: the first sends
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+import orjson
 
 from app.execution.cache import RecentlyUsed
 from app.execution.errors import ErrorCode, RefusedError, refusal
 from app.execution.requests import GraphQLRequest, malformed
 
 HASH_LENGTH = 64
+
+
+class ManifestError(ValueError):
+    """The manifest of trusted documents can't be used; the message says why."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,8 +36,9 @@ class PersistedDocuments:
     def __post_init__(self) -> None:
         for key, text in self.trusted.items():
             if _hash(text) != key:
-                raise ValueError(
-                    f"The manifest of trusted documents is wrong: {key} is not the hash of its text."
+                raise ManifestError(
+                    f"{key[:HASH_LENGTH]} is not the SHA-256 of its document, in lower case; "
+                    "have the client's build make the manifest with SHA-256"
                 )
         self._trusted_texts = frozenset(self.trusted.values())
         self._learned = RecentlyUsed(entries_max=self.entries_max, chars_max=self.chars_max)
@@ -64,6 +71,37 @@ class PersistedDocuments:
                 ErrorCode.FORBIDDEN, "This server runs only the documents that its store published."
             )
         return text
+
+
+def read_manifest(content: bytes) -> dict[str, str]:
+    """Return the documents of a manifest by their hashes; raise ManifestError where it is none.
+
+    Two shapes are read: an object from hash to text, which Relay's compiler writes (`persistConfig` with a file and
+    the algorithm SHA256), and the manifest of Apollo's `generate-persisted-query-manifest`.
+    """
+    try:
+        manifest = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ManifestError(f"it is not JSON: {error}") from None
+    documents = dict(_entries(manifest))
+    if not documents:
+        raise ManifestError("it holds no document")
+    return documents
+
+
+def _entries(manifest: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(manifest, dict):
+        raise ManifestError("it is not a JSON object from hash to document")
+    pairs: list[tuple[object, object]] = list(manifest.items())
+    if manifest.get("format") == "apollo-persisted-query-manifest":
+        operations = manifest.get("operations")
+        if manifest.get("version") != 1 or not isinstance(operations, list):
+            raise ManifestError("it is an Apollo manifest of a version other than 1")
+        pairs = [(o.get("id"), o.get("body")) if isinstance(o, dict) else (None, None) for o in operations]
+    for key, text in pairs:
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise ManifestError("one of its entries has no hash or no document")
+        yield key, text
 
 
 def _requested_hash(request: GraphQLRequest) -> str | None:

@@ -14,6 +14,7 @@ from app.domain.page import PAGE_MAX
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node, decode_any_id
 from app.schema.types.role import Role
 from app.schema.types.transaction import Transaction
@@ -105,10 +106,18 @@ async def _audit_entry(info: AppInfo, row_id: UUID) -> AuditEntry | None:
     return None if row is None else AuditEntry(model=row)
 
 
+async def _fraud_signal(info: AppInfo, row_id: UUID) -> FraudSignal | None:
+    if not info.context.principal.may(Capability.FRAUD_READ):
+        return None
+    row = await info.context.loaders.fraud_signals.load(row_id)
+    return None if row is None else FraudSignal(model=row)
+
+
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
     "Customer": _customer,
+    "FraudSignal": _fraud_signal,
     "Role": _role,
     "Transaction": _transaction,
     "Wallet": _wallet,

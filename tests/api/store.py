@@ -370,7 +370,11 @@ class Store:
 async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIterator[Store]:
     """Serve a store on this database while the block runs."""
     # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere.
-    unlimited = {"query_cost_max": 1_000_000, "cost_restored_per_s": 0}
+    unlimited = {
+        "query_cost_max": 1_000_000,
+        "cost_restored_per_s": 0,
+        "balance_reads_per_minute_max": 1_000_000,
+    }
     settings: Settings = settings_for(database_url, jwt_secret=SECRET, **{**unlimited, **overrides})
     app = create_app(settings)
     ready, over = asyncio.Event(), asyncio.Event()

@@ -1,6 +1,7 @@
 """Nobody reaches what is somebody else's: every path of the schema is tried with another customer's names."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count, product
 from typing import Any
 
@@ -18,9 +19,11 @@ from graphql import (
     is_input_object_type,
 )
 
+from app.domain.access import Principal, PrincipalKind
 from app.execution.documents import core_schema
 from app.schema.schema import schema
-from app.schema.types.node import encode_id
+from app.schema.types.node import decode_id, encode_id
+from app.services.fraud import BalanceReads
 from tests.api.mutations import NOBODY
 from tests.api.store import (
     ADMINISTRATOR,
@@ -41,6 +44,15 @@ CORE = core_schema(schema)
 DEPTH_MAX = 5
 
 
+async def keep_signal(api: Store, customer: JsonObject) -> None:
+    """Have a signal of fraud about a customer kept, as if they had looked at their balance far too often."""
+    reads = BalanceReads(lambda: datetime.now(UTC), most=1)
+    owner = Principal(PrincipalKind.CUSTOMER, customer["storeCustomerId"])
+    for _ in range(2):
+        reads.note(owner, decode_id(customer["wallet"]["id"], "Wallet"))
+    assert await reads.keep(api.app.state.runtime.writer) == 1
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def victim(api: Store) -> JsonObject:
     """A customer with one of everything, all of it with names that are easily found in an answer."""
@@ -55,6 +67,7 @@ async def victim(api: Store) -> JsonObject:
     for mutation in ("freezeWallet", "unfreezeWallet"):
         why = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Secretive sign-ins from three countries"}
         await api.done(mutation, why)
+    await keep_signal(api, customer)
     query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
     answer = await api.execute(query, {"n": customer["storeCustomerId"]})
     return {

@@ -22,6 +22,7 @@ TABLE = {
     "WITHDRAWALS_REQUEST": (True,  True,  False, True,  True),
     "WITHDRAWALS_REVIEW":  (True,  True,  True,  False, False),
     "LEDGER_VERIFY":       (True,  True,  True,  False, False),
+    "FRAUD_READ":          (True,  True,  True,  False, False),
     "SETTINGS_READ":       (True,  True,  True,  False, False),
     "SETTINGS_WRITE":      (True,  False, False, False, False),
     "ROLES_READ":          (True,  True,  False, False, False),

@@ -29,13 +29,11 @@ TOLD = {
 NOTES = {6: "1048", 5: "1047", 4: "1046", 3: "1045", 2: "1044"}
 
 
-async def play(node: str, store: Store, script: str, *arguments: str) -> dict[str, Any]:
-    """Let a script of tests/clients tell its story; it prints the outcome as JSON."""
-    given = json.dumps({"url": store.url, "tokens": store.tokens, "customer": CUSTOMER})
+async def run(node: str, script: str, *arguments: str) -> bytes:
+    """Run a script of tests/clients and return what it printed."""
     process = await asyncio.create_subprocess_exec(
         node,
         script,
-        given,
         *arguments,
         cwd=CLIENTS,
         stdout=asyncio.subprocess.PIPE,
@@ -43,7 +41,13 @@ async def play(node: str, store: Store, script: str, *arguments: str) -> dict[st
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
-    outcome: dict[str, Any] = json.loads(out)
+    return out
+
+
+async def play(node: str, store: Store, script: str, *arguments: str) -> dict[str, Any]:
+    """Let a script of tests/clients tell its story; it prints the outcome as JSON."""
+    given = json.dumps({"url": store.url, "tokens": store.tokens, "customer": CUSTOMER})
+    outcome: dict[str, Any] = json.loads(await run(node, script, given, *arguments))
     after = outcome.pop("after")
     assert after["balance"]["amount"] == "23.50"
     history = {row["sequence"]: row["note"] for row in after["transactions"]["nodes"]}
@@ -78,3 +82,21 @@ async def test_urql(node: str, database_url: str, transport: str) -> None:
         outcome = await play(node, store, "wallet-urql.mjs", transport)
 
     assert outcome == TOLD
+
+
+@pytest.mark.node
+async def test_graphql_request_and_graphql_sse(node: str, database_url: str) -> None:
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        outcome = await play(node, store, "wallet-graphql-request.mjs")
+
+    assert outcome == TOLD
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_all_audits_of_graphql_http_are_ok(node: str, database_url: str) -> None:
+    """The audits ask `{ __typename }` of whoever answers: here it is the whole application, signed out."""
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        out = await run(node, "audits.mjs", store.url)
+
+    assert json.loads(out) == {"audits": 61, "failed": []}

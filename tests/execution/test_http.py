@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.execution.limits import Limits
-from app.execution.persisted import PersistedDocuments
+from app.execution.persisted import ManifestError, PersistedDocuments
 from tests.execution.conftest import client_of, serving, until
 from tests.execution.shop import Shop
 
@@ -388,5 +388,5 @@ async def test_only_trusted_documents_get_in_if_the_store_says_so() -> None:
 
 
 def test_a_manifest_that_lies_is_refused_at_start() -> None:
-    with pytest.raises(ValueError, match="not the hash"):
+    with pytest.raises(ManifestError, match="not the SHA-256"):
         PersistedDocuments(trusted={"0" * 64: "{ hello }"})

@@ -4,9 +4,9 @@ import strawberry
 
 from app.context import AppInfo
 from app.models.signal import Signal as SignalModel
-from app.schema.types.enums import ActorKind, SignalKind
+from app.schema.types.enums import ActorKind, Capability, SignalKind
 from app.schema.types.filters import texts
-from app.schema.types.node import decode_id
+from app.schema.types.node import ID_DESCRIPTION, Node, decode_id, encode_id
 from app.schema.types.scalars import DateTime
 from app.schema.types.time import TimeRange
 from app.schema.types.wallet import Wallet
@@ -14,10 +14,15 @@ from app.services.fraud import SignalFilter
 
 
 @strawberry.type(description="Something odd that was noticed of a caller. It refuses nothing by itself.")
-class FraudSignal:
+class FraudSignal(Node):
     """A signal."""
 
     model: strawberry.Private[SignalModel]
+
+    @strawberry.field(description=ID_DESCRIPTION)
+    def id(self) -> strawberry.ID:
+        """Return the global id."""
+        return encode_id("FraudSignal", self.model.id)
 
     @strawberry.field(description="What was noticed.")
     def kind(self) -> SignalKind:
@@ -34,10 +39,13 @@ class FraudSignal:
         """Return the id."""
         return self.model.actor_id
 
-    @strawberry.field(description="The wallet that was concerned last, if one was.")
+    @strawberry.field(
+        description="The wallet that was concerned last; null when it was none, or may not be seen."
+    )
     async def wallet(self, info: AppInfo) -> Wallet | None:
         """Load the wallet."""
-        if self.model.wallet_id is None:
+        # Signals may be read by somebody who may not see balances.
+        if self.model.wallet_id is None or not info.context.principal.may(Capability.WALLETS_READ):
             return None
         row = await info.context.loaders.wallets.load(self.model.wallet_id)
         return None if row is None else Wallet(model=row)

@@ -1,0 +1,83 @@
+// Lints schema.graphql, and the operations that we publish, with @graphql-eslint's sets. Prints a JSON list of what
+// it says, one line each.
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import graphqlEslint from "@graphql-eslint/eslint-plugin";
+import { ESLint } from "eslint";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const { configs } = graphqlEslint;
+
+/** Types that are parts of others, and are never fetched by themselves. */
+const VALUES = [
+  "Actor",
+  "Allocation",
+  "AuditChange",
+  "BucketBalance",
+  "CounterAccountTotal",
+  "LedgerFault",
+  "LedgerTotal",
+  "LedgerVerification",
+  "Money",
+  "PageInfo",
+  "Settings",
+  "UserError",
+  "Viewer",
+  "WalletUpdate",
+];
+
+const schemaRules = {
+  ...configs["flat/schema-recommended"].rules,
+  ...configs["flat/schema-relay"].rules,
+  "@graphql-eslint/require-description": [
+    "error",
+    { types: true, FieldDefinition: true, InputValueDefinition: true, EnumValueDefinition: true, rootField: true },
+  ],
+  // Values have no identity of their own; only what implements Node has an id (tests/test_schema.py sees to that).
+  "@graphql-eslint/strict-id-in-types": [
+    "error",
+    {
+      acceptedIdNames: ["id"],
+      acceptedIdTypes: ["ID"],
+      exceptions: { types: VALUES, suffixes: ["Connection", "Edge", "Payload"] },
+    },
+  ],
+  // Lists of edges are edges (the rule's other parts); lists of plain values may be lists.
+  "@graphql-eslint/relay-edge-types": [
+    "error",
+    { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false },
+  ],
+  "@graphql-eslint/input-name": ["error", { checkInputType: true, caseSensitiveInputType: false, checkQueries: false }],
+};
+
+const operationRules = {
+  ...configs["flat/operations-recommended"].rules,
+};
+
+function linting(files, rules) {
+  return {
+    files,
+    plugins: { "@graphql-eslint": graphqlEslint },
+    languageOptions: {
+      parser: graphqlEslint.parser,
+      parserOptions: {
+        graphQLConfig: { schema: join(root, "schema.graphql"), documents: join(root, "app/static/examples/*.graphql") },
+      },
+    },
+    rules,
+  };
+}
+
+const eslint = new ESLint({
+  cwd: root,
+  overrideConfigFile: true,
+  overrideConfig: [
+    linting(["schema.graphql"], schemaRules),
+    linting(["app/static/examples/*.graphql"], operationRules),
+  ],
+});
+const results = await eslint.lintFiles(["schema.graphql", "app/static/examples/*.graphql"]);
+const said = results.flatMap(({ filePath, messages }) =>
+  messages.map(({ line, ruleId, message }) => `${relative(root, filePath)}:${line} ${ruleId}: ${message}`),
+);
+console.log(JSON.stringify({ files: results.length, rules: Object.keys(schemaRules), said }));
