@@ -507,7 +507,10 @@ async def test_connections_lost_under_load_lose_nothing_and_repeat_nothing(
     killed = 0
 
     async def load(caller: int) -> None:
-        for number in range(40):
+        number = 0
+        # A quick machine goes on until enough connections were lost under it.
+        while number < 40 or killed <= 5:
+            number += 1
             key = f"{caller}-{number}"
             who = f"c{chance.randrange(5)}"
             while True:
@@ -537,11 +540,11 @@ async def test_connections_lost_under_load_lose_nothing_and_repeat_nothing(
         await asyncio.gather(killing, return_exceptions=True)
         await killer.close()
     assert killed > 5, "nothing was tested"
-    assert len(accepted) == len(set(accepted)) == 480
+    assert len(accepted) == len(set(accepted)) >= 480
     tables = await read_tables()
     assert {row["key"] for row in tables["idempotency_keys"]} == set(accepted)
-    assert len(tables["transactions"]) == 480
-    assert sum((await posted()).values()) == 480
+    assert len(tables["transactions"]) == len(accepted)
+    assert sum((await posted()).values()) == len(accepted)
 
 
 async def test_a_database_that_comes_back_finds_the_whole_batch_waiting(
