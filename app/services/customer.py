@@ -38,14 +38,14 @@ class Registered:
     wallet: Wallet
 
 
-def search(query: QuerySet[Customer], text: str, *, path: str = "") -> QuerySet[Customer]:
+def search(query: QuerySet[Customer], text: str) -> QuerySet[Customer]:
     """Narrow a query to the customers whose name, e-mail or store id holds every word, without regard to case."""
     if len(text) > SEARCH_MAX:
         raise FieldInvalid(
             f"A search has at most {SEARCH_MAX} characters. Shorten it and try again.", field=("search",)
         )
     for word in fold(check_text(text, field="search", length_max=SEARCH_MAX)).split():
-        query = query.filter(**{f"{path}search_text__contains": word})
+        query = query.filter(search_text__contains=word)
     return query
 
 

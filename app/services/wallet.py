@@ -9,7 +9,7 @@ from tortoise.queryset import QuerySet
 from app.domain import wallet as rules
 from app.domain.access import Actor, Capability, Principal
 from app.domain.customer import fold
-from app.domain.errors import NotFound, OwnWallet
+from app.domain.errors import OwnWallet
 from app.domain.ledger import Draft
 from app.domain.note import check_note, check_text
 from app.domain.page import Page, PageRequest
@@ -135,7 +135,4 @@ async def _set(  # noqa: PLR0917 — the two public functions name everything
     outcome = await writer.submit(Command(command, actor, ref, decide, claim))
     if outcome.wallet is not None:
         return wallet_of(outcome.wallet)
-    wallet = await Wallet.get_or_none(id=outcome.result["Wallet"])
-    if wallet is None:
-        raise NotFound("wallet", field=("wallet",))
-    return wallet
+    return await Wallet.get(id=outcome.result["Wallet"])

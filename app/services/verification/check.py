@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.domain.access import Actor, ActorKind
 from app.domain.ledger import (
     COUNTER_ACCOUNTS,
     GENESIS_HASH,
     OVERDRAFT,
     Allocation,
-    CounterAccount,
     Transaction,
-    TransactionKind,
     transaction_hash,
 )
+from app.services.ledger import records
 from app.services.ledger.records import read_lot, read_time, read_uuid, read_wallet
 from app.services.verification.report import Fault, Findings, Invariant
 
@@ -206,8 +204,6 @@ class WalletCheck:
 
 def read_transaction(rows: Sequence[Row]) -> Transaction:
     """Read a transaction out of the rows of its allocations (one without any has one row)."""
-    row = rows[0]
-    corrects_id, hold_id = row["corrects_id"], row["hold_id"]
     allocations = tuple(
         Allocation(
             _lot_id(found["a_lot_id"]),
@@ -218,25 +214,7 @@ def read_transaction(rows: Sequence[Row]) -> Transaction:
         for found in rows
         if found["a_amount_minor"] is not None
     )
-    return Transaction(
-        id=read_uuid(row["id"]),
-        wallet_id=read_uuid(row["wallet_id"]),
-        sequence=row["sequence"],
-        reference=row["reference"],
-        kind=TransactionKind(row["kind"]),
-        counter_account=CounterAccount(row["counter_account"]),
-        amount_minor=row["amount_minor"],
-        balance_after_minor=row["balance_after_minor"],
-        currency=row["currency"],
-        reason=row["reason"],
-        note=row["note"],
-        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
-        corrects_id=None if corrects_id is None else read_uuid(corrects_id),
-        hold_id=None if hold_id is None else read_uuid(hold_id),
-        created_at=read_time(row["created_at"]),
-        allocations=allocations,
-        hash=bytes(row["hash"]),
-    )
+    return records.read_transaction(rows[0], allocations)
 
 
 def _lot_id(value: Any) -> UUID | None:
