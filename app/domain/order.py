@@ -176,13 +176,7 @@ class OrderSnapshot:
 
     def is_newer_than(self, other: "OrderSnapshot | None") -> bool:
         """Tell which of two counts. It is a total order, so that who comes first plays no part."""
-        return other is None or self._age > other._age
-
-    @property
-    def _age(self) -> tuple[datetime, int, int, bytes]:
-        # What two snapshots of one second differ in decides between them; the digest only so that something does.
-        content = repr(self.as_data()).encode()
-        return (self.modified_at, _RANK[self.status], self.refunded_minor, sha256(content).digest())
+        return other is None or _age(self) > _age(other)
 
     def as_data(self) -> dict[str, Any]:
         """Return the snapshot as it is stored: plain JSON data."""
@@ -207,6 +201,12 @@ class OrderSnapshot:
         )
 
 
+def _age(snapshot: OrderSnapshot) -> tuple[datetime, int, int, bytes]:
+    # What two snapshots of one second differ in decides between them; the digest only so that something does.
+    digest = sha256(repr(snapshot.as_data()).encode()).digest()
+    return (snapshot.modified_at, _RANK[snapshot.status], snapshot.refunded_minor, digest)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
@@ -227,9 +227,7 @@ def _line(data: dict[str, Any]) -> OrderLine:
 
 
 def _refund(data: dict[str, Any]) -> StoreRefund:
-    lines = tuple(
-        RefundedLine(**line | {"quantity": Decimal(line["quantity"])}) for line in data["lines"]
-    )
+    lines = tuple(RefundedLine(**line | {"quantity": Decimal(line["quantity"])}) for line in data["lines"])
     return StoreRefund(**data | {"lines": lines, "created_at": _time(data["created_at"])})
 
 
@@ -252,7 +250,9 @@ def check_id(text: str, *, field: str) -> str:
     """Return an id that the store chose, as it is kept, or raise `FieldInvalid`."""
     kept = check_text(text, field=field, length_max=ID_MAX)
     if not kept:
-        raise FieldInvalid("The id is empty. Give the id that the store knows.", field=tuple(field.split(".")))
+        raise FieldInvalid(
+            "The id is empty. Give the id that the store knows.", field=tuple(field.split("."))
+        )
     return kept
 
 
@@ -277,17 +277,22 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
         number=_text(snapshot.number, "number"),
         payment_method=_maybe(snapshot.payment_method, "paymentMethod"),
         guest_email=_maybe(snapshot.guest_email, "guestEmail"),
-        customer=customer and replace(customer, external_id=check_id(customer.external_id, field="customer.id")),
+        customer=customer
+        and replace(customer, external_id=check_id(customer.external_id, field="customer.id")),
         subscription=snapshot.subscription
         and replace(
             snapshot.subscription,
             reference=check_id(snapshot.subscription.reference, field="subscription.reference"),
         ),
         lines=tuple(_checked_line(line) for line in snapshot.lines),
-        coupons=tuple(replace(coupon, code=_text(coupon.code, "coupons.code")) for coupon in snapshot.coupons),
+        coupons=tuple(
+            replace(coupon, code=_text(coupon.code, "coupons.code")) for coupon in snapshot.coupons
+        ),
         refunds=tuple(
             replace(
-                refund, id=check_id(refund.id, field="refunds.id"), reason=_text(refund.reason, "refunds.reason")
+                refund,
+                id=check_id(refund.id, field="refunds.id"),
+                reason=_text(refund.reason, "refunds.reason"),
             )
             for refund in snapshot.refunds
         ),
@@ -324,7 +329,9 @@ def _check_counts(snapshot: OrderSnapshot) -> None:
     ]
     for name, count, most in counted:
         if count > most:
-            raise FieldInvalid(f"An order has at most {most} of these, not {count}.", field=tuple(name.split(".")))
+            raise FieldInvalid(
+                f"An order has at most {most} of these, not {count}.", field=tuple(name.split("."))
+            )
     ids = [refund.id for refund in snapshot.refunds]
     if len(set(ids)) < len(ids):
         raise FieldInvalid("Two refunds have the same id. Give each its own.", field=("refunds", "id"))
@@ -375,7 +382,9 @@ class Order:
     updated_at: datetime
 
     @classmethod
-    def opened(cls, source: str, external_id: str, now: datetime, *, wallet_id: UUID | None = None) -> "Order":
+    def opened(
+        cls, source: str, external_id: str, now: datetime, *, wallet_id: UUID | None = None
+    ) -> "Order":
         """Return an order that nothing is known of but its name."""
         return cls(
             id=order_id(source, external_id),
