@@ -8,6 +8,7 @@ The whole tree::
     │   ├── AmountTooLarge
     │   ├── AmountTooPrecise
     │   ├── CurrencyMismatch
+    │   │   └── OrderInOtherCurrency
     │   ├── ExpiryInPast
     │   ├── ExpiryOnDebit
     │   ├── FieldInvalid
@@ -177,6 +178,18 @@ class CurrencyMismatch(InvalidInput):
         )
 
 
+class OrderInOtherCurrency(CurrencyMismatch):
+    """The order itself is in another currency than the wallet."""
+
+    def __init__(self, *, order: str, wallet: str) -> None:
+        InvalidInput.__init__(
+            self,
+            f"This order is in {order} and the wallet in {wallet}, so the one can't pay for the other. "
+            "Use another payment method.",
+            field=("order",),
+        )
+
+
 class ExpiryInPast(InvalidInput):
     code = ErrorCode.EXPIRY_IN_PAST
 
@@ -338,8 +351,8 @@ class ApiKeyNotActive(InvalidState):
 class LimitReached(InvalidState):
     code = ErrorCode.LIMIT_REACHED
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(message, field=field)
 
 
 class NotAllowed(DomainError):
