@@ -286,9 +286,11 @@ class PaymentNotOpen(InvalidState):
 class OrderNotPayable(InvalidState):
     code = ErrorCode.ORDER_NOT_PAYABLE
 
-    def __init__(self, name: str, status: str) -> None:
+    def __init__(self, name: str, status: str, *, field: tuple[str, ...] = ("order",)) -> None:
         super().__init__(
-            f"Order {name} was {status.lower()}, so it can't be paid. Place a new order.", field=("order",)
+            f"Order {name} was {status.lower()}, so its payment can't be changed. "
+            "Ask the store, or place a new order.",
+            field=field,
         )
 
 

@@ -206,14 +206,14 @@ def _require_payable(principal: Principal, draft: Draft, order: Order) -> None:
     told = order.snapshot
     if told is not None and told.currency != draft.wallet.currency:
         raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
-    _require_early(principal, order)
+    _require_early(principal, order, field="order")
 
 
-def _require_early(principal: Principal, order: Order) -> None:
+def _require_early(principal: Principal, order: Order, *, field: str) -> None:
     """Once the store works on an order, its customer changes nothing about how it was paid."""
     early = {OrderStatus.PENDING, OrderStatus.ON_HOLD, OrderStatus.FAILED, OrderStatus.UNKNOWN}
     if order.status not in early and not principal.may(Capability.PAYMENTS_WRITE):
-        raise OrderNotPayable(order.name, order.status)
+        raise OrderNotPayable(order.name, order.status, field=(field,))
 
 
 def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None:
@@ -296,7 +296,7 @@ async def void(writer: Writer, principal: Principal, payment_id: UUID, *, idempo
         _require_mine(principal, draft, _no_payment())
         payment = draft.row(Payment, payment_id)
         payment.require_open()
-        _require_early(principal, _order(draft, payment))
+        _require_early(principal, _order(draft, payment), field="paymentId")
         if payment.captured_minor and not principal.may(Capability.PAYMENTS_WRITE):
             raise PaymentNotOpen(payment.status)
         return rules.release(draft, payment, PaymentEnd.REQUEST)

@@ -110,7 +110,8 @@ async def refund(writer: Writer, principal: Principal, request: RefundRequest) -
 def _checked(principal: Principal, request: RefundRequest) -> RefundRequest:
     redirected = request.destination is not None or request.bucket is not None
     if redirected and not principal.may(Capability.REFUNDS_REDIRECT):
-        raise RightsExceeded([Capability.REFUNDS_REDIRECT], field=("destination",))
+        name = "bucket" if request.destination is None else "destination"
+        raise RightsExceeded([Capability.REFUNDS_REDIRECT], field=(name,))
     if len(request.lines) > LINES_MAX:
         raise FieldInvalid(f"Refund at most {LINES_MAX} lines at once.", field=("lines",))
     if len({line.line_id for line in request.lines}) < len(request.lines):
