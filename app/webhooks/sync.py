@@ -52,14 +52,6 @@ class Progress:
     modified_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """Where the last run ended: how to find it out, and how to write it down."""
-
-    load: Callable[[], Awaitable[datetime | None]]
-    save: Callable[[datetime], Awaitable[None]]
-
-
 def _nothing(progress: Progress) -> None:
     """Where nobody watches."""
 
@@ -68,7 +60,8 @@ async def sync_woocommerce(
     store: RestClient,
     *,
     handle: Callable[[Event], Awaitable[None]],
-    cursor: Cursor,
+    load: Callable[[], Awaitable[datetime | None]],
+    save: Callable[[datetime], Awaitable[None]],
     now: Callable[[], datetime],
     since: datetime | None = None,
     progress: Callable[[Progress], None] = _nothing,
@@ -77,12 +70,13 @@ async def sync_woocommerce(
 ) -> Progress:
     """Hand over what changed in the store since the last run, and return how much that was.
 
+    `load` and `save` keep the cursor: the store's time until which all was handed over.
     The first run has no cursor: it reads all products and customers, and orders modified from `since` on, by
     default those of the last minutes: old orders, whose refunds were paid long ago, are read only if asked for.
     Raises `SyncError` when the store can't be read, and whatever `handle` raises.
     """
     run = _Run(store, handle, now, progress, source, statuses)
-    await run.all(await cursor.load(), cursor.save, since)
+    await run.all(await load(), save, since)
     return run.done
 
 
