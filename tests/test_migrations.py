@@ -114,7 +114,6 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("payments", {"ended_by": "ROBOT"}, "ended_by_known"),
     ("payments", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
     ("payments", {"amount_minor": 0, "owed_minor": 0}, "amount_positive"),
-    ("payments", {"captured_minor": -1}, "within_amount"),
     ("payments", {"captured_minor": 401}, "within_amount"),
     ("payments", {"owed_minor": -1}, "owed_within_amount"),
     ("payments", {"owed_minor": 401}, "owed_within_amount"),
@@ -204,8 +203,10 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
             with pytest.raises((IntegrityError, OperationalError)):
                 await insert(writer, table, ROWS[table] | FRESH[table] | {column: bad})
         if writer.capabilities.dialect == "sqlite":
+            # What is given back was captured: a check that came with its column stands before that of integers.
+            room = {"captured_minor": 1} if column == "returned_minor" else {}
             with pytest.raises(IntegrityError, match=f"{table}_{column}_integer"):
-                await insert(writer, table, ROWS[table] | FRESH[table] | {column: 400.5})
+                await insert(writer, table, ROWS[table] | FRESH[table] | room | {column: 0.5})
 
 
 # --- Keys ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
-    SERVICE,
     SUPPORT,
     WHY,
     Caller,
@@ -430,7 +429,7 @@ def told_of(**changes: Any) -> Change:
     """The store told of the order before."""
 
     async def change(store: Store, scene: Scene) -> None:
-        told = store.order(scene.customer, "80.00", **changes)
+        told = {**store.order(scene.customer, "80.00"), **changes}
         await store.record(told | {name: scene.input["order"][name] for name in ("source", "externalId")})
 
     return change
@@ -470,12 +469,6 @@ async def pays_with_nothing(store: Store, scene: Scene) -> None:
     """As much as there is, and there is nothing."""
     await store.adjust(scene.customer, "-100.00")
     scene.input["amount"] = None
-
-
-async def by_a_program(_store: Store, scene: Scene) -> None:
-    """A program has no wallet, and names none."""
-    scene.caller = SERVICE
-    del scene.input["wallet"]
 
 
 def ended_payment(mutation: str) -> Change:
@@ -695,7 +688,6 @@ CHECKOUTS = (
     refused("of a newcomer", "INSUFFICIENT_FUNDS", "amount", has_no_wallet),
     refused("up to what", "FIELD_INVALID", "order.total", pays_all_there_is),
     refused("no buckets", "FIELD_INVALID", "buckets", sends(buckets=[])),
-    refused("by a program", "FIELD_INVALID", "wallet", by_a_program),
     refused("frozen", "WALLET_FROZEN", "wallet", frozen),
     refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
     refused("cancelled", "ORDER_NOT_PAYABLE", "order", told_of(status="CANCELLED")),
