@@ -26,7 +26,7 @@ async def paid(
 
 def parts(refund: JsonObject) -> tuple[str, str, str]:
     """What went back to the wallet, was credited to it, and is the store's to send."""
-    return tuple(refund[name]["amount"] for name in ("toWallet", "credited", "toOthers"))  # type: ignore[return-value]
+    return tuple(refund[name]["amount"] for name in ("toWallet", "credited", "toOthers"))
 
 
 async def held_by(api: Store, customer: JsonObject) -> dict[str, tuple[str, str | None]]:
