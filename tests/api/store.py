@@ -217,7 +217,7 @@ PAYMENT = (
 )
 REFUND = (
     f"{{ id reference storeRefundId destination bucket amount {MONEY} shipping {MONEY} tax {MONEY} toWallet {MONEY} "
-    f"credited {MONEY} toOthers {MONEY} note lines {{ lineId quantity amount {MONEY} tax {MONEY} }} refundedAt "
+    f"credited {MONEY} toOthers {MONEY} note lines {{ lineId quantity amount {MONEY} tax {MONEY} }} processedAt "
     "createdBy { kind id } createdAt withdrawnAt order { id externalId } wallet { id } }"
 )
 ORDER = (
