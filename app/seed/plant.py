@@ -16,7 +16,6 @@ from app.domain.access import Actor, ActorKind
 from app.domain.ledger import Draft, Row
 from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
-from app.models.idempotency import IdempotencyKey
 from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.story import SLOTS, Event, tell
@@ -50,7 +49,11 @@ class _Clock:
 
 async def is_planted() -> bool:
     """Tell whether the open database holds the whole story."""
-    sql = f"SELECT 1 FROM idempotency_keys WHERE key = '{_LAST_KEY}'"  # noqa: S608 - our own constant
+    return await _is_stored(_LAST_KEY)
+
+
+async def _is_stored(key: str) -> bool:
+    sql = f"SELECT 1 FROM idempotency_keys WHERE key = '{key}'"  # noqa: S608 - our own constants
     return bool(await get_connection(READER).execute_query_dict(sql))
 
 
@@ -116,7 +119,7 @@ class _Sower:
 
     async def _ask(self, step: Step) -> None:
         """Ask for one step of an order, unless that was done before: then it would be asked for at another time."""
-        known = await IdempotencyKey.filter(key=step.key).exists()
+        known = await _is_stored(step.key)
         if not known:
             evening = datetime.combine(self._now.date(), time(23, 30), self._now.tzinfo) - timedelta(
                 days=step.day
