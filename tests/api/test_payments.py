@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from app.domain.payment import PAYMENTS_MAX
 from app.jobs import expire_due
 from tests.api.store import (
     ADMINISTRATOR,
@@ -209,6 +210,17 @@ async def test_back_button_and_double_click(api: Store) -> None:
     assert await balance(api, customer) == ("100.00", "60.00", "40.00")
     await api.record(told, status="PAID")
     assert await balance(api, customer) == ("40.00", "0.00", "40.00")
+
+
+async def test_an_order_is_not_authorized_without_end(api: Store) -> None:
+    customer = await api.funded("100.00")
+    told = api.order(customer, "80.00")
+    for _ in range(PAYMENTS_MAX):
+        await api.authorize(customer, told, "1.00")
+    input_ = {"order": named(told), "amount": api.money("1.00")}
+    caller = Caller(customer["storeCustomerId"])
+    for mutation in ("authorizePayment", "payOrder"):
+        assert await refusal(api, mutation, input_, caller) == "LIMIT_REACHED"
 
 
 async def test_capture_after_expiry(api: Store) -> None:
