@@ -77,6 +77,7 @@ class DeskCommand:
     """A command that concerns no wallet, such as a change of the settings.
 
     `tables` are the small tables beside the ledger that it is decided against, whole: locked in this order.
+    A `repeatable` one may be decided twice without harm, so no key is kept for it.
     """
 
     name: str
@@ -84,6 +85,7 @@ class DeskCommand:
     decide: Callable[[Desk], Row | None]
     claim: IdempotencyClaim | None = None
     tables: tuple[type[Row], ...] = ()
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

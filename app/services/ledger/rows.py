@@ -6,11 +6,13 @@ from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
 from app.domain.customer import Customer as CustomerRecord
+from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.role import Role as RoleRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.customer import Customer
+from app.models.delivery import Delivery
 from app.models.role import Role
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
@@ -50,6 +52,11 @@ def api_key_of(record: ApiKeyRecord) -> ApiKey:
     """Return the model of an API key."""
     capabilities = None if record.capabilities is None else sorted(record.capabilities)
     return _model(ApiKey, tables.BESIDE[ApiKeyRecord], record, {"capabilities": capabilities})
+
+
+def delivery_of(record: DeliveryRecord) -> Delivery:
+    """Return the model of a delivery."""
+    return _model(Delivery, tables.BESIDE[DeliveryRecord], record)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:
