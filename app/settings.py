@@ -1,6 +1,8 @@
 """Settings: what the environment says, read once and handed down."""
 
+import base64
 import json
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +18,19 @@ ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
-_SECRET = frozenset({"jwt_secret", "auth_issuers", "metrics_token"})
+WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
+
+
+_SECRET = frozenset(
+    {
+        "jwt_secret",
+        "auth_issuers",
+        "metrics_token",
+        "woocommerce_webhook_secret",
+        "shopify_webhook_secret",
+        "standard_webhook_secrets",
+    }
+)
 """Settings whose value is never repeated."""
 
 
@@ -228,6 +242,43 @@ class Settings(BaseSettings):
         description="How often the clock looks for what is due, such as value that expires.",
     )
 
+    woocommerce_webhook_secret: SecretStr | None = Field(
+        None,
+        description="The secret of the store's webhooks in WooCommerce; several, while one replaces another, separated by "
+        "commas. Unset: /webhooks/woocommerce is closed.",
+    )
+    shopify_webhook_secret: SecretStr | None = Field(
+        None,
+        description="What Shopify signs the store's webhooks with; several separated by commas. Unset: /webhooks/shopify is "
+        "closed.",
+    )
+    standard_webhook_secrets: SecretStr | None = Field(
+        None,
+        description="The secrets (whsec_…) of programs that send messages in Coffer's own form, separated by commas. Unset: "
+        "/webhooks/standard is closed.",
+    )
+    webhook_body_size_max_bytes: int = Field(
+        2_097_152, ge=1024, le=104_857_600, description="The largest webhook that is read."
+    )
+    deliveries_at_once: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Webhooks that each process works on at a time; with 0 it keeps them for another process.",
+    )
+    deliveries_interval_s: float = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        description="How often to look for webhooks that are due again, or that another process left behind.",
+    )
+    deliveries_kept_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="For how many days webhooks are kept once they are worked off; those that failed stay for 90 at least.",
+    )
+
     balance_reads_per_minute_max: int = Field(
         60,
         ge=1,
@@ -320,6 +371,20 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("woocommerce_webhook_secret", "shopify_webhook_secret", "standard_webhook_secrets")
+    @classmethod
+    def _strong_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        secrets = _listed(value)
+        for number, secret in enumerate(secrets, 1):
+            size = _size_bytes(secret)
+            if size < WEBHOOK_SECRET_SIZE_MIN_BYTES:
+                which = "the secret" if len(secrets) == 1 else f"secret {number}"
+                raise ValueError(
+                    f"{which} has {size} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; "
+                    "make one with: openssl rand -hex 32"
+                )
+        return value if secrets else None
+
     @field_validator("auth_issuers")
     @classmethod
     def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
@@ -367,6 +432,15 @@ class Settings(BaseSettings):
         )
         return found
 
+    def webhook_secrets(self, door: str) -> tuple[str, ...]:
+        """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""
+        by_door = {
+            "woocommerce": self.woocommerce_webhook_secret,
+            "shopify": self.shopify_webhook_secret,
+            "standard": self.standard_webhook_secrets,
+        }
+        return _listed(by_door[door])
+
     @property
     def in_development(self) -> bool:
         """Whether this is a developer's machine, where tools are open and secrets may be made up."""
@@ -384,6 +458,21 @@ def load_settings(**overrides: Any) -> Settings:
 def environment_variable(field: str) -> str:
     """The name of the environment variable that sets this field."""
     return ENVIRONMENT_PREFIX + field.upper()
+
+
+def _listed(secrets: SecretStr | None) -> tuple[str, ...]:
+    text = secrets.get_secret_value() if secrets else ""
+    return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def _size_bytes(secret: str) -> int:
+    """How much there is of a secret; one of Standard Webhooks is written in base64."""
+    if not secret.startswith("whsec_"):
+        return len(secret.encode())
+    try:
+        return len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        return 0
 
 
 def _sentence(detail: ErrorDetails) -> str:

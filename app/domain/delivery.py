@@ -123,7 +123,9 @@ class Delivery:
             )
         return replace(self, attempts=self.attempts + 1, next_attempt_at=now + lease)
 
-    def done(self, summary: str, now: datetime, *, order_id: UUID | None, ignored: bool = False) -> "Delivery":
+    def done(
+        self, summary: str, now: datetime, *, order_id: UUID | None, ignored: bool = False
+    ) -> "Delivery":
         """Return it after everything that follows from it was done; `ignored` when that was nothing."""
         return replace(
             self,
@@ -135,9 +137,7 @@ class Delivery:
             done_at=now,
         )
 
-    def failed(
-        self, error: str, now: datetime, *, jitter: float, order_id: UUID | None = None
-    ) -> "Delivery":
+    def failed(self, error: str, now: datetime, *, jitter: float, order_id: UUID | None = None) -> "Delivery":
         """Return it after an attempt that may go better another time; `jitter` is a factor on the wait."""
         if self.attempts >= ATTEMPTS_MAX:
             return self.dead(error, now, order_id=order_id)

@@ -97,7 +97,11 @@ IDENTITY = [
         ("id", "door", "topic", "external_id", "content_hash", "size_bytes", "received_at"),
         "What came in stays as it came: another message is another delivery",
     ),
-    ("delivery_bodies", ("id", "delivery_id", "body"), "What came in stays as it came: another message is another delivery"),
+    (
+        "delivery_bodies",
+        ("id", "delivery_id", "body"),
+        "What came in stays as it came: another message is another delivery",
+    ),
 ]
 
 PRUNED = {"deliveries", "delivery_bodies"}
