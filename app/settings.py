@@ -371,19 +371,27 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("woocommerce_webhook_secret", "shopify_webhook_secret", "standard_webhook_secrets")
+    @field_validator("woocommerce_webhook_secret", "shopify_webhook_secret")
     @classmethod
-    def _strong_secrets(cls, value: SecretStr | None) -> SecretStr | None:
-        secrets = _listed(value)
-        for number, secret in enumerate(secrets, 1):
-            size = _size_bytes(secret)
-            if size < WEBHOOK_SECRET_SIZE_MIN_BYTES:
-                which = "the secret" if len(secrets) == 1 else f"secret {number}"
-                raise ValueError(
-                    f"{which} has {size} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; "
-                    "make one with: openssl rand -hex 32"
-                )
-        return value if secrets else None
+    def _long_webhook_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        sizes = [len(secret.encode()) for secret in _listed(value)]
+        if any(size < WEBHOOK_SECRET_SIZE_MIN_BYTES for size in sizes):
+            raise ValueError(
+                f"the secret has {min(sizes)} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; "
+                "make one with: openssl rand -hex 32"
+            )
+        return value if sizes else None
+
+    @field_validator("standard_webhook_secrets")
+    @classmethod
+    def _long_standard_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        sizes = [_decoded_size_bytes(secret) for secret in _listed(value)]
+        if any(size < WEBHOOK_SECRET_SIZE_MIN_BYTES for size in sizes):
+            raise ValueError(
+                f"the secret stands for {min(sizes)} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; write it in base64 "
+                "behind whsec_, such as the output of: echo whsec_$(openssl rand -base64 32)"
+            )
+        return value if sizes else None
 
     @field_validator("auth_issuers")
     @classmethod
@@ -465,12 +473,10 @@ def _listed(secrets: SecretStr | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
 
 
-def _size_bytes(secret: str) -> int:
-    """How much there is of a secret; one of Standard Webhooks is written in base64."""
-    if not secret.startswith("whsec_"):
-        return len(secret.encode())
+def _decoded_size_bytes(secret: str) -> int:
+    encoded = secret.removeprefix("whsec_").rstrip("=")
     try:
-        return len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+        return len(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
     except ValueError:
         return 0
 

@@ -14,6 +14,7 @@ from app.domain.page import PAGE_MAX
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node, decode_any_id
 from app.schema.types.role import Role
@@ -113,6 +114,13 @@ async def _fraud_signal(info: AppInfo, row_id: UUID) -> FraudSignal | None:
     return None if row is None else FraudSignal(model=row)
 
 
+async def _webhook_delivery(info: AppInfo, row_id: UUID) -> WebhookDelivery | None:
+    if not info.context.principal.may(Capability.WEBHOOKS_READ):
+        return None
+    row = await info.context.loaders.deliveries.load(row_id)
+    return None if row is None else WebhookDelivery(model=row)
+
+
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
@@ -121,5 +129,6 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "Role": _role,
     "Transaction": _transaction,
     "Wallet": _wallet,
+    "WebhookDelivery": _webhook_delivery,
     "Withdrawal": _withdrawal,
 }

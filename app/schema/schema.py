@@ -8,6 +8,7 @@ from app.schema.subscription import Subscription
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.role import Role
 from app.schema.types.scalars import CONFIG
@@ -19,7 +20,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, AuditEntry, Customer, FraudSignal, Role, Transaction, Wallet, Withdrawal],
+    types=[ApiKey, AuditEntry, Customer, FraudSignal, Role, Transaction, Wallet, WebhookDelivery, Withdrawal],
     config=CONFIG,
 )
 """What the endpoint serves, and what `schema.graphql` shows."""

@@ -87,10 +87,22 @@ class Kept:
 
 
 async def keep(
-    writer: Writer, door: Door, topic: str, body: bytes, *, external_id: str | None, now: datetime
+    writer: Writer,
+    door: Door,
+    topic: str,
+    body: bytes,
+    *,
+    external_id: str | None,
+    now: datetime,
+    ignored: str | None = None,
 ) -> Kept:
-    """Keep an authentic message. Raises `Overloaded`, `NotAccepting` or `LedgerUnavailable`."""
+    """Keep an authentic message; `ignored` says why nothing shall follow from it.
+
+    Raises `Overloaded`, `NotAccepting` or `LedgerUnavailable`.
+    """
     new, content = rules.received(door, topic, body, external_id=external_id, now=now)
+    if ignored is not None:
+        new = new.done(ignored, now, order_id=None, ignored=True)
 
     def decide(desk: Desk) -> Delivery:
         known = desk.found(Delivery, new.id)

@@ -31,6 +31,8 @@ RETRY_AFTER_S = 5
 PROVEN_MAX = 1_000
 """Addresses that are remembered for an authentic message."""
 
+TEST = "The store's software sent it to try the webhook out; what it tells of does not exist."
+
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
@@ -61,11 +63,12 @@ class Outcome(StrEnum):
 class Dialect:
     """How one door's messages are proved and named. `verify` raises `NotAuthentic`.
 
-    `topic` and `external_id` say what an authentic message is about, and which number its sender gave it.
+    `is_test` tells of an authentic message that is made up. `topic` and `external_id` say what an authentic message is about, and which number its sender gave it.
     """
 
     verify: Callable[[Headers, bytes, Sequence[str], datetime], None]
     is_ping: Callable[[Headers, bytes], bool]
+    is_test: Callable[[Headers], bool]
     topic: Callable[[Mapping[str, str], bytes], str]
     external_id: Callable[[Mapping[str, str]], str | None]
 
@@ -169,6 +172,7 @@ class Receiving:
                 dialect.topic(request.headers, body),
                 body,
                 external_id=dialect.external_id(request.headers),
+                ignored=TEST if dialect.is_test(request.headers.items()) else None,
                 now=self._clock(),
             )
         except (Overloaded, NotAccepting, LedgerUnavailable) as error:
