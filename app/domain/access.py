@@ -27,6 +27,14 @@ class Capability(StrEnum):
     """Request or cancel a withdrawal on behalf of a customer."""
     WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
     """Reject a withdrawal or mark it as paid."""
+    ORDERS_READ = "ORDERS_READ"
+    """See every order, with its payments and refunds."""
+    ORDERS_WRITE = "ORDERS_WRITE"
+    """Record orders, announce renewals, and give a guest's order to a customer."""
+    PAYMENTS_WRITE = "PAYMENTS_WRITE"
+    """Authorize and capture payments from any wallet, void them, and charge renewals."""
+    REFUNDS_WRITE = "REFUNDS_WRITE"
+    """Refund orders."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -108,6 +116,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WALLETS_READ,
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
+            Capability.ORDERS_READ,
             Capability.LEDGER_VERIFY,
             Capability.FRAUD_READ,
             Capability.SETTINGS_READ,
@@ -115,7 +124,13 @@ ROLES: dict[str, frozenset[Capability]] = {
         }
     ),
     "support": frozenset(
-        {Capability.WALLETS_READ, Capability.CUSTOMERS_READ, Capability.WITHDRAWALS_REQUEST}
+        {
+            Capability.WALLETS_READ,
+            Capability.CUSTOMERS_READ,
+            Capability.WITHDRAWALS_REQUEST,
+            Capability.ORDERS_READ,
+            Capability.REFUNDS_WRITE,
+        }
     ),
     SERVICE: frozenset(
         {
@@ -124,6 +139,10 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.CUSTOMERS_WRITE,
             Capability.WALLETS_ADJUST,
             Capability.WITHDRAWALS_REQUEST,
+            Capability.ORDERS_READ,
+            Capability.ORDERS_WRITE,
+            Capability.PAYMENTS_WRITE,
+            Capability.REFUNDS_WRITE,
         }
     ),
     CUSTOMER: frozenset(),

@@ -116,7 +116,7 @@ KEPT = {
 class Migration(migrations.Migration):
     """Everything above, and who may look at it."""
 
-    dependencies = [("coffer", "0003_signals")]
+    dependencies = [("coffer", "0004_orders")]
 
     operations = [
         *TABLES,

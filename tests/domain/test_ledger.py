@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.domain.access import Actor, ActorKind
+from app.domain.bucket import Bucket
 from app.domain.errors import BalanceTooLarge, InsufficientFunds
 from app.domain.hold import HoldPurpose
 from app.domain.ledger import (
     COUNTER_ACCOUNTS,
     GENESIS_HASH,
     Allocation,
-    Bucket,
     CounterAccount,
     Draft,
     Lot,

@@ -1,0 +1,321 @@
+"""Bringing the ledger to where an order says it should be.
+
+What the ledger should hold follows from the newest snapshot, the payments and the refunds alone (`target`), and the
+difference to what it does hold is posted (`reconcile`). So snapshots may come late, twice, in any order: once the
+newest is there, the ledger is where it would be had all of them come in time.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from app.domain import payment as paying, refund as refunding
+from app.domain.access import Actor
+from app.domain.ledger import Draft, Explanation, TransactionKind, WalletStatus
+from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus, StoreRefund
+from app.domain.payment import CaptureMethod, Payment, PaymentEnd
+from app.domain.refund import Refund, Shares
+from app.domain.settings import CaptureOn, StoreSettings
+
+_UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
+
+
+STATUS_REFUND = "order-status"
+"""The id of the refund that an order's status alone tells of."""
+
+
+class Phase(Enum):
+    """What an order's status asks of the ledger."""
+
+    UNTOLD = auto()
+    """The store has not told of it: only what is requested happens."""
+    WAITING = auto()
+    """It is not paid: what is held stays held, what the status had captured is held again."""
+    SETTLED = auto()
+    """It is paid: the wallet's part is captured, the rest is given back."""
+    ENDED = auto()
+    """It was called off: all goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the ledger should be for one order: `net_minor` is what the wallet has given and not got back.
+
+    `shares` divide its refunds; what they credit goes to the wallet beside that.
+    """
+
+    phase: Phase
+    net_minor: int
+    shares: Shares
+
+
+def phase_of(order: Order, settings: StoreSettings) -> Phase:
+    """Tell what the order's status asks for."""
+    basis = order.basis
+    if basis is None:
+        return Phase.UNTOLD
+    if basis.status in {OrderStatus.CANCELLED, OrderStatus.FAILED}:
+        return Phase.ENDED
+    early = basis.status is OrderStatus.PAID and settings.capture_on is CaptureOn.COMPLETED
+    return Phase.WAITING if early or basis.status in _UNPAID else Phase.SETTLED
+
+
+def wallet_part(basis: OrderSnapshot | None, payments: Collection[Payment]) -> int:
+    """Return what the wallet owes an order before refunds, in minor units: never more than others leave to pay."""
+    owed = sum(payment.owed_minor for payment in payments)
+    if basis is None:
+        return owed
+    return max(0, min(owed, basis.total_minor - (basis.paid_otherwise_minor or 0)))
+
+
+def target(
+    order: Order, payments: Collection[Payment], refunds: Collection[Refund], settings: StoreSettings
+) -> Target:
+    """Work out where the ledger should be."""
+    phase, basis = phase_of(order, settings), order.basis
+    part = wallet_part(basis, payments)
+    requested = sum(min(payment.requested_minor, payment.owed_minor) for payment in payments)
+    automatic = sum(
+        payment.owed_minor - min(payment.requested_minor, payment.owed_minor)
+        for payment in payments
+        if payment.capture is CaptureMethod.AUTOMATIC
+    )
+    due = min(part, requested + (automatic if phase is Phase.SETTLED else 0))
+    if basis is None:
+        # Where the store tells nothing of the order, what was captured is all that was paid.
+        shares = refunding.share(refunds, wallet_minor=due, elsewhere_minor=0)
+    elif basis.status in _UNPAID:
+        shares = refunding.share((), wallet_minor=0, elsewhere_minor=0)
+    else:
+        # Divided by what the wallet should give, even where it gives it later, or has it back by now.
+        shares = refunding.share(refunds, wallet_minor=part, elsewhere_minor=max(0, basis.total_minor - part))
+    net_minor = 0 if phase is Phase.ENDED else max(0, due - shares.wallet_minor)
+    return Target(phase, net_minor, shares)
+
+
+def reconcile(
+    draft: Draft,
+    order: Order,
+    payments: Sequence[Payment],
+    refunds: Sequence[Refund],
+    *,
+    actor: Actor,
+) -> Order:
+    """Post what is missing between the ledger and the order, and write down what it came to.
+
+    `payments` and `refunds` are all of the order's, as they are now; what changes is added to the draft.
+    """
+    basis = order.basis
+    if basis is not None and basis.currency != draft.wallet.currency:
+        return _noted(draft, order, problem=OrderProblem.CURRENCY)
+    stored = {refund.id: refund for refund in refunds}
+    refunds = _refunds(draft, order, refunds, actor)
+    goal = target(order, payments, refunds, draft.settings)
+    work = _Work(draft, order, list(payments), actor)
+    work.move_to(goal, refunds)
+    credited, uncollected = work.credit(refunds, goal.shares)
+    divided = {refund.id: refund for refund in (*refunds, *goal.shares.refunds)}
+    for refund in divided.values():
+        if refund != stored.get(refund.id):
+            draft.add(refund)
+    short = work.short_minor + uncollected
+    problem = None
+    if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:
+        problem = OrderProblem.OTHER_CUSTOMER
+    elif goal.shares.is_capped:
+        problem = OrderProblem.REFUNDS_EXCEED_TOTAL
+    elif short:
+        problem = OrderProblem.SHORTFALL
+    return _noted(draft, order, problem=problem, short=short, credited=credited)
+
+
+def _noted(
+    draft: Draft, order: Order, *, problem: OrderProblem | None, short: int = 0, credited: int | None = None
+) -> Order:
+    credited = order.credited_minor if credited is None else credited
+    noted = replace(order, problem=problem, shortfall_minor=short, credited_minor=credited)
+    if noted != order:
+        noted = replace(noted, updated_at=draft.now)
+    draft.add(noted)
+    return noted
+
+
+def _refunds(draft: Draft, order: Order, known: Sequence[Refund], actor: Actor) -> list[Refund]:
+    """Return all refunds of the order: those that are known, as the newest snapshot has them, and new ones."""
+    basis = order.basis
+    if basis is None:
+        return list(known)
+    by_external = {refund.external_id: refund for refund in known if refund.external_id is not None}
+    by_reference = {refund.reference: refund for refund in known}
+    rows = {refund.id: refund for refund in known}
+    told = set()
+    for found in (*basis.refunds, *_implied(basis, known)):
+        refund = by_external.get(found.id) or by_reference.get(found.reference or "")
+        if refund is None:
+            refund = refunding.from_store(
+                found,
+                order_id=order.id,
+                wallet_id=draft.wallet.id,
+                reference=draft.mint.reference("RF"),
+                destination=draft.settings.refund_destination,
+                bucket=draft.settings.refund_bucket,
+                currency=basis.currency,
+                actor=actor,
+                now=draft.now,
+            )
+        told.add(refund.id)
+        rows[refund.id] = replace(
+            refund, external_id=found.id, amount_minor=found.amount_minor, wallet_id=draft.wallet.id
+        )
+    for refund in known:
+        if refund.is_stores:
+            # A refund that came by itself and is younger than the snapshot is not missing from it.
+            later = refund.refunded_at is not None and refund.refunded_at > basis.modified_at
+            gone = refund.id not in told and not later
+            withdrawn_at = (refund.withdrawn_at or draft.now) if gone else None
+            rows[refund.id] = replace(rows[refund.id], withdrawn_at=withdrawn_at)
+    return list(rows.values())
+
+
+def _implied(basis: OrderSnapshot, known: Sequence[Refund]) -> tuple[StoreRefund, ...]:
+    """Return the refund that the status `REFUNDED` tells of, as far as no other one does."""
+    if basis.status is not OrderStatus.REFUNDED:
+        return ()
+    named = {refund.reference for refund in basis.refunds}
+    here = sum(
+        refund.amount_minor for refund in known if not refund.is_stores and refund.reference not in named
+    )
+    rest = basis.total_minor - basis.refunded_minor - here
+    return (StoreRefund(STATUS_REFUND, rest, created_at=basis.modified_at),) if rest > 0 else ()
+
+
+def _changed(before: Sequence[Refund], after: Sequence[Refund]) -> list[tuple[Refund, Refund]]:
+    by_id = {refund.id: refund for refund in before}
+    return [(by_id[refund.id], refund) for refund in after]
+
+
+class _Work:
+    """The postings of one reconciliation, one after the other, on the order's payments."""
+
+    def __init__(self, draft: Draft, order: Order, payments: list[Payment], actor: Actor) -> None:
+        self.draft = draft
+        self.order = order
+        self.payments = payments
+        self.actor = actor
+        self.short_minor = 0
+
+    def move_to(self, goal: Target, refunds: Sequence[Refund]) -> None:
+        """Take or give back what is missing to the goal, then hold or release."""
+        missing = goal.net_minor - sum(payment.net_minor for payment in self.payments)
+        if missing > 0:
+            self._take(missing)
+        elif missing < 0:
+            self._give_back(-missing, goal, refunds)
+        if goal.phase is Phase.SETTLED:
+            self._release([p for p in self.payments if p.capture is CaptureMethod.AUTOMATIC])
+        elif goal.phase is Phase.ENDED or self.order.is_deleted:
+            self._release(self.payments)
+        elif goal.phase is Phase.WAITING:
+            self._hold_again()
+
+    def _take(self, missing: int) -> None:
+        explanation = paying.purchase(self.order, self.actor)
+        for place, payment in enumerate(self.payments):
+            part = min(payment.held_minor, missing)
+            if part and payment.capture is CaptureMethod.AUTOMATIC:
+                self.payments[place], _ = paying.capture(
+                    self.draft, payment, part, explanation, requested=False
+                )
+                missing -= part
+        # Held no more (it ran out, or the order was called off and reopened): taken as far as the wallet has it.
+        payment_again = self._begin_again(missing)
+        if payment_again is not None:
+            captured, _ = paying.capture(
+                self.draft, payment_again, payment_again.amount_minor, explanation, requested=False
+            )
+            self.payments.append(captured)
+            missing -= captured.amount_minor
+        self.short_minor += missing
+
+    def _begin_again(self, amount_minor: int) -> Payment | None:
+        like = next((p for p in reversed(self.payments) if p.owed_minor), None)
+        if like is None or self.draft.wallet.status is WalletStatus.FROZEN:
+            return None
+        amount_minor = min(amount_minor, self.draft.spendable_minor(like.buckets))
+        if amount_minor <= 0:
+            return None
+        return paying.begin_again(self.draft, like, amount_minor, actor=self.actor)
+
+    def _hold_again(self) -> None:
+        alive = [p for p in self.payments if self._may_be_held(p)]
+        owed = sum(p.owed_minor - min(p.requested_minor, p.owed_minor) for p in alive)
+        payment = self._begin_again(owed - paying.held_by(self.payments))
+        if payment is not None:
+            self.payments.append(payment)
+
+    def _may_be_held(self, payment: Payment) -> bool:
+        in_time = payment.expires_at is None or payment.expires_at > self.draft.now
+        return in_time and payment.ended_by is not PaymentEnd.EXPIRY
+
+    def _release(self, payments: Sequence[Payment]) -> None:
+        for payment in payments:
+            if payment.is_open:
+                released = paying.release(self.draft, payment, PaymentEnd.ORDER)
+                self.payments[self.payments.index(payment)] = released
+
+    def _give_back(self, surplus: int, goal: Target, refunds: Sequence[Refund]) -> None:
+        """Give back what is too much: for each refund its part, and the rest because the order is what it is now."""
+        if goal.phase is not Phase.ENDED:
+            for before, after in _changed(refunds, goal.shares.refunds):
+                part = min(surplus, after.wallet_minor - before.wallet_minor)
+                if part > 0:
+                    self._un_spend(part, _refund_note(self.order, after))
+                    surplus -= part
+        if surplus:
+            self._un_spend(surplus, f"Order {self.order.name} {_why(self.order, goal.phase)}")
+
+    def _un_spend(self, amount_minor: int, note: str) -> None:
+        explanation = self._explained(note)
+        # The last payment first, as within a payment the last lot: what is left is what a smaller order had taken.
+        for place in reversed(range(len(self.payments))):
+            part = min(self.payments[place].net_minor, amount_minor)
+            if part:
+                self.payments[place], _ = paying.give_back(
+                    self.draft, self.payments[place], part, explanation
+                )
+                amount_minor -= part
+
+    def credit(self, refunds: Sequence[Refund], shares: Shares) -> tuple[int, int]:
+        """Credit what refunds give beyond what the wallet paid, or take it back where the store withdrew one.
+
+        Returns what is credited by now, and what could not be taken back.
+        """
+        credited = self.order.credited_minor
+        missing = shares.credited_minor - credited
+        if missing < 0:
+            taken = min(-missing, max(0, self.draft.spendable_minor()))
+            if taken and self.draft.wallet.status is not WalletStatus.FROZEN:
+                self.draft.debit(taken, self._explained(f"A refund of order {self.order.name} was withdrawn"))
+                credited -= taken
+            return credited, credited - shares.credited_minor
+        for before, after in _changed(refunds, shares.refunds):
+            part = min(missing, after.credited_minor - before.credited_minor)
+            if part > 0:
+                self.draft.credit(part, self._explained(_refund_note(self.order, after)), bucket=after.bucket)
+                missing -= part
+                credited += part
+        return credited, 0
+
+    def _explained(self, note: str) -> Explanation:
+        return Explanation(TransactionKind.REFUND, self.actor, note, order_id=self.order.id)
+
+
+def _refund_note(order: Order, refund: Refund) -> str:
+    reason = f": {refund.note}" if refund.note else ""
+    return f"Refund of order {order.name}{reason}"
+
+
+def _why(order: Order, phase: Phase) -> str:
+    if order.basis is None or phase is not Phase.ENDED:
+        return "was changed"
+    return "failed" if order.basis.status is OrderStatus.FAILED else "was cancelled"
