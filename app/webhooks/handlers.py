@@ -50,35 +50,18 @@ class Handlers:
     """The handlers of one application."""
 
     writer: Writer
-    orders: Orders
+    orders: Orders | None = None
     announce: Announce | None = None
 
     def by_event(self) -> Mapping[type[Any], Handler]:
         """Return who handles what."""
-        return {
-            OrderSeen: self._order,
-            RefundSeen: self._refund,
-            OrderDeleted: self._deleted,
+        handlers: dict[type[Any], Handler] = {
             CustomerSeen: self._customer,
             ProductSeen: self._product,
             CouponSeen: self._coupon,
             RenewalAnnounced: self._renewal,
         }
-
-    async def _order(self, actor: Actor, event: OrderSeen) -> str:
-        snapshot = await catalog.with_categories(event.snapshot)
-        await self.orders.record(self.writer, actor, snapshot)
-        return f"Order {snapshot.number or snapshot.external_id} is {snapshot.status.lower()}."
-
-    async def _refund(self, actor: Actor, event: RefundSeen) -> str:
-        await self.orders.record_refund(
-            self.writer, actor, event.source, event.order_external_id, event.refund
-        )
-        return f"Refund {event.refund.id} of order {event.order_external_id} was recorded."
-
-    async def _deleted(self, actor: Actor, event: OrderDeleted) -> str:
-        await self.orders.mark_deleted(self.writer, actor, event.source, event.external_id, event.at)
-        return f"Order {event.external_id} was deleted."
+        return handlers if self.orders is None else handlers | _OfOrders(self.writer, self.orders).by_event()
 
     async def _customer(self, actor: Actor, event: CustomerSeen) -> str:
         customer = event.customer
@@ -123,6 +106,30 @@ class Handlers:
             return f"Renewal of subscription {event.subscription} was noticed."
         await self.announce(self.writer, actor, event)
         return f"Renewal of subscription {event.subscription} was announced."
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOrders:
+    writer: Writer
+    orders: Orders
+
+    def by_event(self) -> dict[type[Any], Handler]:
+        return {OrderSeen: self._seen, RefundSeen: self._refund, OrderDeleted: self._deleted}
+
+    async def _seen(self, actor: Actor, event: OrderSeen) -> str:
+        snapshot = await catalog.with_categories(event.snapshot)
+        await self.orders.record(self.writer, actor, snapshot)
+        return f"Order {snapshot.number or snapshot.external_id} is {snapshot.status.lower()}."
+
+    async def _refund(self, actor: Actor, event: RefundSeen) -> str:
+        await self.orders.record_refund(
+            self.writer, actor, event.source, event.order_external_id, event.refund
+        )
+        return f"Refund {event.refund.id} of order {event.order_external_id} was recorded."
+
+    async def _deleted(self, actor: Actor, event: OrderDeleted) -> str:
+        await self.orders.mark_deleted(self.writer, actor, event.source, event.external_id, event.at)
+        return f"Order {event.external_id} was deleted."
 
 
 def _email(text: str | None) -> str | None:

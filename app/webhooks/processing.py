@@ -58,6 +58,10 @@ PROCESSOR = Actor(ActorKind.SYSTEM, "webhooks")
 """Who takes deliveries; what they lead to is done by their doors."""
 
 
+class _Unhandled(Exception):
+    """An event that this server has no handler for, such as one of an older version beside a newer one."""
+
+
 class Processor:
     """Runs in every server. Several processes may do it at once: a delivery belongs to one at a time.
 
@@ -208,9 +212,21 @@ class Processor:
                 said.append(event.why)
                 continue
             ignored = False
-            said.append(await self._handlers[type(event)](door_actor(taken.door), event))
+            handler = self._handlers.get(type(event))
+            if handler is None:
+                raise _Unhandled(type(event).__name__)
+            said.append(await handler(door_actor(taken.door), event))
         summary, order = " ".join(said) or "Nothing follows from it.", _order_of(events)
         return lambda found, now: found.done(summary, now, order_id=order, ignored=ignored)
+
+
+_PASSING: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((Overloaded, NotAccepting, LedgerUnavailable), "The ledger could not be reached."),
+    ((TimeoutError,), f"It took longer than {WORK_TIMEOUT_S:g} s."),
+    ((DatabaseBusy,), "The database could not be reached."),
+    ((_Unhandled,), "This server knows nobody who takes what it tells of."),
+)
+"""What is nobody's fault and may pass, and how staff are told."""
 
 
 def _explained(taken: Delivery, error: Exception) -> str:
@@ -220,11 +236,10 @@ def _explained(taken: Delivery, error: Exception) -> str:
     if isinstance(error, DomainError):
         # What is refused now may be granted later: a wallet that is frozen, an order that comes after its refund.
         return error.message
-    if isinstance(error, Overloaded | NotAccepting | LedgerUnavailable):
-        return "The ledger could not be reached."
-    if isinstance(error, TimeoutError):
-        return f"It took longer than {WORK_TIMEOUT_S:g} s."
-    if isinstance(error, DatabaseBusy) or failure_of(error) is Failure.UNREACHABLE:
+    for kinds, sentence in _PASSING:
+        if isinstance(error, kinds):
+            return sentence
+    if failure_of(error) is Failure.UNREACHABLE:
         return "The database could not be reached."
     log.error("a webhook could not be worked on", door=taken.door, topic=taken.topic, **_where(error))
     return f"A defect of Coffer's ({type(error).__name__}) got in the way. The server's log says where."
