@@ -374,7 +374,7 @@ class Settings(BaseSettings):
     @field_validator("woocommerce_webhook_secret", "shopify_webhook_secret")
     @classmethod
     def _long_webhook_secrets(cls, value: SecretStr | None) -> SecretStr | None:
-        sizes = [len(secret.encode()) for secret in _listed(value)]
+        sizes = [len(secret.encode()) for secret in _spelled(value)]
         if any(size < WEBHOOK_SECRET_SIZE_MIN_BYTES for size in sizes):
             raise ValueError(
                 f"the secret has {min(sizes)} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; "
@@ -442,12 +442,10 @@ class Settings(BaseSettings):
 
     def webhook_secrets(self, door: str) -> tuple[str, ...]:
         """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""
-        by_door = {
-            "woocommerce": self.woocommerce_webhook_secret,
-            "shopify": self.shopify_webhook_secret,
-            "standard": self.standard_webhook_secrets,
-        }
-        return _listed(by_door[door])
+        if door == "standard":
+            return _listed(self.standard_webhook_secrets)
+        by_door = {"woocommerce": self.woocommerce_webhook_secret, "shopify": self.shopify_webhook_secret}
+        return _spelled(by_door[door])
 
     @property
     def in_development(self) -> bool:
@@ -471,6 +469,22 @@ def environment_variable(field: str) -> str:
 def _listed(secrets: SecretStr | None) -> tuple[str, ...]:
     text = secrets.get_secret_value() if secrets else ""
     return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def _spelled(secrets: SecretStr | None) -> tuple[str, ...]:
+    """Secrets that may hold any character: WooCommerce makes up some with commas in them.
+
+    So a comma parts two secrets only where both are long enough to be one, and the line as a whole counts too.
+    """
+    found: list[str] = []
+    for line in (secrets.get_secret_value() if secrets else "").splitlines():
+        whole = line.strip().strip(",").strip()
+        parts = [part.strip() for part in whole.split(",")]
+        if len(parts) > 1 and all(len(part.encode()) >= WEBHOOK_SECRET_SIZE_MIN_BYTES for part in parts):
+            found += parts
+        if whole:
+            found.append(whole)
+    return tuple(found)
 
 
 def _decoded_size_bytes(secret: str) -> int:
