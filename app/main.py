@@ -38,6 +38,7 @@ from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
 from app.schema.schema import schema
+from app.services import order as orders
 from app.services.access import Directory
 from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
@@ -160,7 +161,7 @@ def _processor(settings: Settings, runtime: Runtime) -> Processor:
         inbox=runtime.inbox,
         clock=now,
         translators=TRANSLATORS,
-        handlers=Handlers(runtime.writer).by_event(),
+        handlers=Handlers(runtime.writer, orders).by_event(),
         at_once=settings.deliveries_at_once,
         interval_s=settings.deliveries_interval_s,
     )

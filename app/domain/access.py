@@ -34,7 +34,9 @@ class Capability(StrEnum):
     PAYMENTS_WRITE = "PAYMENTS_WRITE"
     """Authorize and capture payments from any wallet, void them, and charge renewals."""
     REFUNDS_WRITE = "REFUNDS_WRITE"
-    """Refund orders."""
+    """Refund orders by the store's policy."""
+    REFUNDS_REDIRECT = "REFUNDS_REDIRECT"
+    """Send a refund elsewhere, or as another kind of value, than the store's policy says."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -143,6 +145,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.ORDERS_WRITE,
             Capability.PAYMENTS_WRITE,
             Capability.REFUNDS_WRITE,
+            Capability.REFUNDS_REDIRECT,
         }
     ),
     CUSTOMER: frozenset(),

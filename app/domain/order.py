@@ -277,8 +277,7 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
         number=_text(snapshot.number, "number"),
         payment_method=_maybe(snapshot.payment_method, "paymentMethod"),
         guest_email=_maybe(snapshot.guest_email, "guestEmail"),
-        customer=customer
-        and replace(customer, external_id=check_id(customer.external_id, field="customer.id")),
+        customer=customer and _checked_customer(customer),
         subscription=snapshot.subscription
         and replace(
             snapshot.subscription,
@@ -296,6 +295,17 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
             )
             for refund in snapshot.refunds
         ),
+    )
+
+
+def _checked_customer(customer: StoreCustomer) -> StoreCustomer:
+    # What the customer can't be written to at is left out; it is no reason to refuse their order.
+    email = _maybe(customer.email, "customer.email")
+    usable = email is not None and "@" in email and not any(character.isspace() for character in email)
+    return StoreCustomer(
+        check_id(customer.external_id, field="customer.id"),
+        _maybe(customer.name, "customer.name"),
+        email if usable else None,
     )
 
 

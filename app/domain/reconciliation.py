@@ -100,10 +100,12 @@ def reconcile(
     refunds: Sequence[Refund],
     *,
     actor: Actor,
+    short_minor: int = 0,
 ) -> Order:
     """Post what is missing between the ledger and the order, and write down what it came to.
 
-    `payments` and `refunds` are all of the order's, as they are now; what changes is added to the draft.
+    `payments` and `refunds` are all of the order's, as they are now; what changes is added to the draft. What a
+    renewal lacked (`short_minor`) is written down beside what is found lacking here.
     """
     basis = order.basis
     if basis is not None and basis.currency != draft.wallet.currency:
@@ -118,7 +120,7 @@ def reconcile(
     for refund in divided.values():
         if refund != stored.get(refund.id):
             draft.add(refund)
-    short = work.short_minor + uncollected
+    short = short_minor + work.short_minor + uncollected
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:
         problem = OrderProblem.OTHER_CUSTOMER

@@ -4,15 +4,18 @@ How much each refund takes from the wallet's part of the payment, and how much f
 from all refunds of the order in one fixed order (`share`). So it does not matter in which order they become known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from uuid import UUID, uuid5
 
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
-from app.domain.order import StoreRefund
+from app.domain.errors import FieldInvalid, RefundExceeded
+from app.domain.money import Currency
+from app.domain.order import OrderSnapshot, StoreRefund
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -117,6 +120,94 @@ def _wallet_part(destination: RefundDestination, amount: int, in_wallet: int, ou
     # In proportion to what is left, half a unit in the customer's favour: the wallet is theirs.
     left = in_wallet + outside
     return (2 * amount * in_wallet + left) // (2 * left) if left else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineToRefund:
+    """A line of the order to refund: a quantity of it, or an amount with tax; neither means what is left of it."""
+
+    line_id: str
+    quantity: Decimal | None = None
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPlan:
+    """What a request to refund comes to, in minor units, tax included."""
+
+    amount_minor: int
+    shipping_minor: int = 0
+    tax_minor: int = 0
+    lines: tuple[tuple[str, str, int, int], ...] = ()
+
+
+def left_minor(paid_minor: int, refunds: Iterable[Refund]) -> int:
+    """Return what of an order can still be refunded."""
+    given = sum(refund.amount_minor for refund in refunds if refund.withdrawn_at is None)
+    return max(0, paid_minor - given)
+
+
+def plan_lines(
+    basis: OrderSnapshot,
+    refunds: Collection[Refund],
+    lines: Iterable[LineToRefund],
+    *,
+    shipping_minor: int | None,
+    with_shipping: bool,
+    currency: Currency,
+) -> RefundPlan:
+    """Work out a refund of lines and shipping, each no more than what is left of it.
+
+    Raises `FieldInvalid` for a line that the order does not have, or `RefundExceeded`.
+    """
+    alive = [refund for refund in refunds if refund.withdrawn_at is None]
+    planned, tax = [], 0
+    for place, asked in enumerate(lines):
+        planned.append(_plan_line(basis, alive, asked, currency, field=("lines", str(place))))
+        tax += planned[-1][3]
+    shipping = 0
+    if with_shipping or shipping_minor is not None:
+        left = max(0, basis.shipping_minor - sum(refund.shipping_minor for refund in alive))
+        shipping = left if shipping_minor is None else shipping_minor
+        if shipping > left:
+            raise RefundExceeded(currency.display(left), what="the shipping", field=("shipping", "amount"))
+    amount = shipping + sum(without + taxed for _, _, without, taxed in planned)
+    return RefundPlan(amount, shipping, tax, tuple(planned))
+
+
+def _plan_line(
+    basis: OrderSnapshot,
+    alive: Collection[Refund],
+    asked: LineToRefund,
+    currency: Currency,
+    *,
+    field: tuple[str, ...],
+) -> tuple[str, str, int, int]:
+    line = next((line for line in basis.lines if line.id == asked.line_id), None)
+    if line is None:
+        raise FieldInvalid(
+            "The order has no such line. Reload it and choose one of its lines.", field=(*field, "lineId")
+        )
+    before = [part for refund in alive for part in refund.lines if part[0] == line.id]
+    whole, done = line.total_minor + line.tax_minor, sum(part[2] + part[3] for part in before)
+    quantity = Decimal(0)
+    if asked.amount_minor is not None:
+        amount = asked.amount_minor
+    elif asked.quantity is not None and line.quantity > 0:
+        quantity = asked.quantity
+        # Of all units by now, less what was given: so the last unit takes what rounding left.
+        units = sum((Decimal(part[1]) for part in before), quantity)
+        amount = int((whole * units / line.quantity).quantize(Decimal(1), ROUND_HALF_UP)) - done
+    else:
+        amount, quantity = (
+            whole - done,
+            line.quantity - sum((Decimal(part[1]) for part in before), Decimal(0)),
+        )
+    if not 0 <= amount <= whole - done:
+        left = currency.display(max(0, whole - done))
+        raise RefundExceeded(left, what=f"the line {line.name or line.id}", field=field)
+    tax = (2 * amount * line.tax_minor + whole) // (2 * whole) if whole else 0
+    return (line.id, str(quantity), amount - tax, tax)
 
 
 def from_store(

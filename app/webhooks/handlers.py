@@ -1,6 +1,6 @@
 """What follows from each kind of event: one use case each."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,10 +9,13 @@ from app.domain.access import Actor
 from app.domain.catalog import CatalogKind, catalog_item
 from app.domain.delivery import printable
 from app.domain.errors import FieldInvalid, TextNotAllowed
+from app.domain.money import currency_of
 from app.domain.order import OrderSnapshot, StoreRefund
 from app.services import catalog
 from app.services.customer import NAME_MAX, check_email, register
+from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
+from app.services.renewal import Announcement, announce
 from app.webhooks.events import (
     CouponSeen,
     CustomerSeen,
@@ -42,26 +45,41 @@ class Orders(Protocol):
         """Follow an order into the bin."""
 
 
-Announce = Callable[[Writer, Actor, RenewalAnnounced], Awaitable[Any]]
-
-
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The handlers of one application."""
 
     writer: Writer
-    orders: Orders | None = None
-    announce: Announce | None = None
+    orders: Orders
 
     def by_event(self) -> Mapping[type[Any], Handler]:
         """Return who handles what."""
-        handlers: dict[type[Any], Handler] = {
+        return {
+            OrderSeen: self._order,
+            RefundSeen: self._refund,
+            OrderDeleted: self._deleted,
             CustomerSeen: self._customer,
             ProductSeen: self._product,
             CouponSeen: self._coupon,
             RenewalAnnounced: self._renewal,
         }
-        return handlers if self.orders is None else handlers | _OfOrders(self.writer, self.orders).by_event()
+
+    async def _order(self, actor: Actor, event: OrderSeen) -> str:
+        snapshot = await catalog.with_categories(event.snapshot)
+        await self.orders.record(self.writer, actor, snapshot)
+        return f"Order {snapshot.number or snapshot.external_id} is {snapshot.status.lower()}."
+
+    async def _refund(self, actor: Actor, event: RefundSeen) -> str:
+        known = await self.orders.record_refund(
+            self.writer, actor, event.source, event.order_external_id, event.refund
+        )
+        if known is None:
+            return f"Nobody's wallet is concerned with order {event.order_external_id} yet, so its refund is left to its own message."
+        return f"Refund {event.refund.id} of order {event.order_external_id} was recorded."
+
+    async def _deleted(self, actor: Actor, event: OrderDeleted) -> str:
+        await self.orders.mark_deleted(self.writer, actor, event.source, event.external_id, event.at)
+        return f"Order {event.external_id} was deleted."
 
     async def _customer(self, actor: Actor, event: CustomerSeen) -> str:
         customer = event.customer
@@ -102,34 +120,21 @@ class Handlers:
         return f"Coupon {event.coupon_id} was {'deleted' if event.deleted else 'remembered'}."
 
     async def _renewal(self, actor: Actor, event: RenewalAnnounced) -> str:
-        if self.announce is None:
-            return f"Renewal of subscription {event.subscription} was noticed."
-        await self.announce(self.writer, actor, event)
-        return f"Renewal of subscription {event.subscription} was announced."
-
-
-@dataclass(frozen=True, slots=True)
-class _OfOrders:
-    writer: Writer
-    orders: Orders
-
-    def by_event(self) -> dict[type[Any], Handler]:
-        return {OrderSeen: self._seen, RefundSeen: self._refund, OrderDeleted: self._deleted}
-
-    async def _seen(self, actor: Actor, event: OrderSeen) -> str:
-        snapshot = await catalog.with_categories(event.snapshot)
-        await self.orders.record(self.writer, actor, snapshot)
-        return f"Order {snapshot.number or snapshot.external_id} is {snapshot.status.lower()}."
-
-    async def _refund(self, actor: Actor, event: RefundSeen) -> str:
-        await self.orders.record_refund(
-            self.writer, actor, event.source, event.order_external_id, event.refund
+        await announce(
+            self.writer,
+            actor,
+            Announcement(
+                wallet=WalletRef(external_id=event.customer_external_id),
+                source=event.source,
+                subscription=event.subscription,
+                amount=currency_of(event.currency).format(event.amount_minor),
+                currency=event.currency,
+                due_at=event.due_at,
+                description="",
+                idempotency_key=None,
+            ),
         )
-        return f"Refund {event.refund.id} of order {event.order_external_id} was recorded."
-
-    async def _deleted(self, actor: Actor, event: OrderDeleted) -> str:
-        await self.orders.mark_deleted(self.writer, actor, event.source, event.external_id, event.at)
-        return f"Order {event.external_id} was deleted."
+        return f"The renewal of subscription {event.subscription} was announced."
 
 
 def _email(text: str | None) -> str | None:

@@ -25,6 +25,7 @@ TABLE = {
     "ORDERS_WRITE":        (True,  True,  False, False, True),
     "PAYMENTS_WRITE":      (True,  True,  False, False, True),
     "REFUNDS_WRITE":       (True,  True,  False, True,  True),
+    "REFUNDS_REDIRECT":    (True,  True,  False, False, True),
     "LEDGER_VERIFY":       (True,  True,  True,  False, False),
     "FRAUD_READ":          (True,  True,  True,  False, False),
     "SETTINGS_READ":       (True,  True,  True,  False, False),
