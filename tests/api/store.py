@@ -24,15 +24,20 @@ from graphql import (
 from tortoise.connection import get_connection
 
 from app.auth import issue_token
+from app.domain.access import Actor, ActorKind
+from app.domain.delivery import Door
 from app.execution.documents import core_schema
 from app.main import create_app
 from app.schema.schema import schema
+from app.schema.types.node import encode_id
+from app.services.delivery import keep, settle, take
 from app.settings import Settings
 from tests.databases import ROWS, settings_for
 
 SECRET = "the store's own secret, known to nobody else"
 ANOTHER_SECRET = "some other secret that this store never used"
 TABLES = tuple(ROWS)
+BY_TEST = Actor(ActorKind.SYSTEM, "test")
 NOTE = "Parcel of order 1042 arrived broken"
 WHY = "Agreed with the owner in May"
 
@@ -220,6 +225,7 @@ PAYLOADS = {
     "updateRole": f"role {ROLE} replayed {ERRORS}",
     "createApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
+    "replayWebhookDeliveries": f"deliveries {{ id door topic status attempts error }} replayed {ERRORS}",
     "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
 }
 
@@ -361,6 +367,23 @@ class Store:
         payload = await self.done("createApiKey", {**input_, **more})
         return {**payload["apiKey"], "secret": payload["secret"]}
 
+    async def delivery(
+        self,
+        body: bytes | None = None,
+        *,
+        topic: str = "order.updated",
+        error: str | None = "It was refused.",
+    ) -> str:
+        """The id of a message of the store, given up with this error or, without one, just received."""
+        writer, now = self.app.state.runtime.writer, datetime.now(UTC)
+        content = fresh("message").encode() if body is None else body
+        kept = await keep(writer, Door.WOOCOMMERCE, topic, content, external_id="b7c1", now=now)
+        if error is not None:
+            taken = await take(writer, BY_TEST, kept.delivery.id, timedelta(seconds=60))
+            assert taken is not None
+            await settle(writer, BY_TEST, taken, lambda found, now: found.dead(error, now))
+        return encode_id("WebhookDelivery", kept.delivery.id)
+
     async def set_settings(self, **changes: Any) -> None:
         """Change the store's settings."""
         await self.done("updateSettings", {**changes, "note": "Agreed with finance in May"})
@@ -374,6 +397,8 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         "query_cost_max": 1_000_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
+        # What is replayed stays as it is, so that it can be compared.
+        "deliveries_at_once": 0,
     }
     settings: Settings = settings_for(database_url, jwt_secret=SECRET, **{**unlimited, **overrides})
     app = create_app(settings)
