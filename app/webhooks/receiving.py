@@ -119,8 +119,9 @@ class Receiving:
         self._proven: OrderedDict[str, None] = OrderedDict()
 
     def routes(self) -> list[Route]:
-        """Return a route for each door."""
-        return [Route(f"/webhooks/{door}", self._route(door), methods=["POST"]) for door in self._dialects]
+        """Return a route for each open door; developers are told of those that are closed."""
+        there = [door for door in self._dialects if self._secrets[door] or self._settings.in_development]
+        return [Route(f"/webhooks/{door}", self._route(door), methods=["POST"]) for door in there]
 
     def _route(self, door: Door) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
@@ -140,7 +141,8 @@ class Receiving:
 
     async def _answer(self, door: Door, request: Request) -> tuple[Outcome, Response]:
         if not self._secrets[door]:
-            return Outcome.CLOSED, self._closed(door)
+            message = f"This door is closed: set {environment_variable(SETTINGS[door])}."
+            return Outcome.CLOSED, _told(404, message)
         address = self._address_of(request)
         if (wait_s := self._must_wait_s(address)) > 0:
             return Outcome.RATE_LIMITED, _later(
@@ -180,11 +182,6 @@ class Receiving:
             return Outcome.UNAVAILABLE, _later(503, "Not now: send it again in a moment.", RETRY_AFTER_S)
         self._inbox.put([kept.delivery.id])
         return (Outcome.REPEATED if kept.repeated else Outcome.KEPT), _told(200, None)
-
-    def _closed(self, door: Door) -> Response:
-        if self._settings.in_development:
-            return _told(404, f"This door is closed: set {environment_variable(SETTINGS[door])}.")
-        return Response("Not Found", 404, media_type="text/plain")
 
     def _must_wait_s(self, address: str | None) -> int:
         # Somebody on the same host as the store (its provider's other customers) could otherwise have the store's

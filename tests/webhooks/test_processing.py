@@ -23,8 +23,9 @@ from app.models.catalog import CatalogItem
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
 from app.models.idempotency import IdempotencyKey
+from app.models.order import Order
 from app.models.wallet import Wallet
-from app.services import catalog, delivery as deliveries, sync
+from app.services import catalog, delivery as deliveries, order as real_orders, sync
 from app.services.delivery import Inbox, backlog, due, keep, prune, take
 from app.services.ledger.writer import LedgerUnavailable, Writer
 from app.webhooks.doors import TRANSLATORS
@@ -225,6 +226,25 @@ async def test_what_leads_to_nothing_is_ignored(processor: Processor, come: Keep
     ignored = await row(delivery_id)
     assert (ignored.status, ignored.error) == ("IGNORED", None)
     assert ignored.summary
+
+
+async def test_real_orders_are_recorded(writer: Writer, inbox: Inbox, clock: Clock, come: Keep) -> None:
+    """By the use cases themselves: told late, twice and deleted, each message ends as it should."""
+    handlers = Handlers(writer, real_orders).by_event()
+    processor = Processor(writer=writer, inbox=inbox, clock=clock, translators=TRANSLATORS, handlers=handlers)
+    await come(woocommerce_order(id=1042, modified="2026-11-21T10:30:00"))
+    await come(woocommerce_order(id=1042, modified="2026-11-21T09:00:00", status="pending"))
+    await come(woocommerce_order(id=1043, customer_id=0))
+    await come(shopify_refund(), "refunds/create", Door.SHOPIFY)
+    await processor.work_off()
+    assert {one.status for one in await Delivery.all()} == {"DONE"}
+    known, guest = [await Order.get(id=order_id("woocommerce", number)) for number in ("1042", "1043")]
+    assert (known.status, guest.wallet_id) == ("PAID", None)
+    assert known.wallet_id == (await Wallet.get(customer__external_id="7")).id
+    deleted_id = await come({"id": 1042}, "order.deleted")
+    await processor.work_off()
+    assert (await Order.get(id=known.id)).deleted_at == clock.now
+    assert (await row(deleted_id)).status == "DONE"
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------
