@@ -29,6 +29,8 @@ _SECRET = frozenset(
         "woocommerce_webhook_secret",
         "shopify_webhook_secret",
         "standard_webhook_secrets",
+        "woocommerce_key",
+        "woocommerce_secret",
     }
 )
 """Settings whose value is never repeated."""
@@ -278,6 +280,17 @@ class Settings(BaseSettings):
         le=3650,
         description="For how many days webhooks are kept once they are worked off; those that failed stay for 90 at least.",
     )
+    woocommerce_url: str | None = Field(
+        None,
+        description="The address of a WooCommerce store that is asked for what its webhooks lost, such as "
+        "https://shop.example; see docs/doors.md.",
+    )
+    woocommerce_key: SecretStr | None = Field(
+        None, description="The consumer key of that store's REST API; it needs the right to read."
+    )
+    woocommerce_secret: SecretStr | None = Field(
+        None, description="The consumer secret that belongs to the key."
+    )
 
     balance_reads_per_minute_max: int = Field(
         60,
@@ -429,6 +442,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{ENVIRONMENT_PREFIX}ONLY_TRUSTED_DOCUMENTS is on, and there are none: name their manifest in "
                 f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS_FILE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_woocommerce_store(self) -> "Settings":
+        named = ("woocommerce_url", "woocommerce_key", "woocommerce_secret")
+        missing = [environment_variable(name) for name in named if not getattr(self, name)]
+        if missing and len(missing) < len(named):
+            raise ValueError(
+                f"a WooCommerce store needs its address, key and secret: set {' and '.join(missing)} too"
             )
         return self
 

@@ -1,6 +1,6 @@
 """Shopify: what its webhooks (the REST shape) say, in the words of `events`. All amounts are the shop's own money."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ TEST_HEADER = "x-shopify-test"
 
 _ORDER_EVENTS = ("create", "paid", "updated", "cancelled", "fulfilled", "partially_fulfilled", "edited")
 _CUSTOMER_EVENTS = ("create", "update", "enable", "disable")
-_FINANCIAL: dict[str, OrderStatus] = {
+FINANCIAL_STATUSES: Mapping[str, OrderStatus] = {
     "pending": OrderStatus.PENDING,
     "authorized": OrderStatus.ON_HOLD,
     "partially_paid": OrderStatus.ON_HOLD,
@@ -160,7 +160,7 @@ def _status(order: Node) -> tuple[OrderStatus, str]:
     store_status = "/".join(word for word in words if word)
     if cancelled:
         return OrderStatus.CANCELLED, store_status
-    status = _FINANCIAL.get(financial, OrderStatus.UNKNOWN)
+    status = FINANCIAL_STATUSES.get(financial, OrderStatus.UNKNOWN)
     if status is OrderStatus.PAID and fulfillment == "fulfilled":
         status = OrderStatus.COMPLETED
     return status, store_status
