@@ -180,7 +180,8 @@ class Receiving:
         except (Overloaded, NotAccepting, LedgerUnavailable) as error:
             log.warning("webhook could not be kept", door=door, error=type(error).__name__)
             return Outcome.UNAVAILABLE, _later(503, "Not now: send it again in a moment.", RETRY_AFTER_S)
-        self._inbox.put([kept.delivery.id])
+        if kept.delivery.next_attempt_at is not None:
+            self._inbox.put([kept.delivery.id])
         return (Outcome.REPEATED if kept.repeated else Outcome.KEPT), _told(200, None)
 
     def _must_wait_s(self, address: str | None) -> int:
