@@ -478,7 +478,7 @@ class Draft(Desk):
     ) -> None:
         super().__init__(now=now, mint=mint, settings=settings, loaded=loaded)
         self._state = state
-        self._opened: list[Lot] = []
+        self._opened: dict[UUID, Lot] = {}
         self.wallet = state.wallet
         self.customer = state.customer
         self.transactions: list[Transaction] = []
@@ -495,7 +495,7 @@ class Draft(Desk):
         """Yield the lots of the buckets that have free value, not expired, in the order in which they are drawn."""
         lots: Iterable[Lot] = self._state.lots
         if self._opened:
-            lots = merge(lots, sorted(self._opened, key=drawing_order), key=drawing_order)
+            lots = merge(lots, sorted(self._opened.values(), key=drawing_order), key=drawing_order)
         for lot in lots:
             current = self.lots.get(lot.id, lot)
             if current.remaining_minor and current.bucket in buckets and not current.expired(self.now):
@@ -554,7 +554,7 @@ class Draft(Desk):
                 created_at=self.now,
             )
             self.lots[lot.id] = lot
-            self._opened.append(lot)
+            self._opened[lot.id] = lot
             allocations.append(Allocation.of(lot, lot.original_minor))
         return self._post(amount_minor, explanation, allocations, overdraft_delta=-settled)
 
@@ -565,12 +565,14 @@ class Draft(Desk):
         *,
         buckets: Collection[Bucket] = frozenset(Bucket),
         credit_limit_minor: int = 0,
+        newest_of: Bucket | None = None,
     ) -> Transaction:
         """Post a debit from the lots in drawing order, then, within the credit limit, from the overdraft.
 
+        With `newest_of`, the youngest lots of that kind come first: what takes a credit back takes that credit.
         Raises `InsufficientFunds` when less than that is available; nothing is ever clamped.
         """
-        drawn, left = self._draw(amount_minor, buckets)
+        drawn, left = self._draw(amount_minor, buckets, newest_of)
         overdraft_room = max(0, credit_limit_minor - self.wallet.overdraft_minor)
         if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
             free = self._free_minor(buckets) + overdraft_room
@@ -584,11 +586,16 @@ class Draft(Desk):
             allocations.append(Allocation(None, OVERDRAFT, -left))
         return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
 
-    def _draw(self, amount_minor: int, buckets: Collection[Bucket]) -> tuple[list[tuple[Lot, int]], int]:
+    def _draw(
+        self, amount_minor: int, buckets: Collection[Bucket], newest_of: Bucket | None = None
+    ) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
         _require_positive(amount_minor)
         drawn, left = [], amount_minor
-        for lot in self.drawable(buckets):
+        lots: Iterable[Lot] = self.drawable(buckets)
+        if newest_of is not None:
+            lots = sorted(lots, key=lambda lot: -lot.sequence if lot.bucket is newest_of else 0)
+        for lot in lots:
             taken = min(lot.remaining_minor, left)
             drawn.append((lot, taken))
             left -= taken
@@ -682,7 +689,10 @@ class Draft(Desk):
             back = min(reservation.spent_minor, left)
             if back:
                 left -= back
-                lot = self._lot(reservation.lot_id).given_back(back, self.now, self.settings.grace)
+                before = self._lot(reservation.lot_id)
+                lot = before.given_back(back, self.now, self.settings.grace)
+                if lot.id in self._state.closed:
+                    self._opened[lot.id] = lot
                 self.lots[lot.id] = lot
                 allocations.append(Allocation.of(lot, back))
                 reservations[place] = replace(reservation, returned_minor=reservation.returned_minor + back)

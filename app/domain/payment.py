@@ -115,6 +115,11 @@ class Payment:
         """What the wallet has given and not got back."""
         return self.captured_minor - self.returned_minor
 
+    @property
+    def uncovered_minor(self) -> int:
+        """What it owes the order and neither gave nor holds."""
+        return max(0, self.owed_minor - self.net_minor - self.held_minor)
+
     def require_open(self) -> None:
         """Raise `PaymentNotOpen` unless something is still held."""
         if not self.is_open:
@@ -143,7 +148,7 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
         raise WalletFrozen
     if order.is_deleted or order.status in {OrderStatus.CANCELLED, OrderStatus.REFUNDED}:
         raise OrderNotPayable(order.name, "deleted" if order.is_deleted else order.status)
-    kept = [_superseded(draft, payment) for payment in payments]
+    kept = [_superseded(draft, payment, order.status) for payment in payments]
     total_minor = order.snapshot.total_minor if order.snapshot else asked.order_total_minor
     paid_minor = sum(payment.net_minor for payment in kept)
     left_minor = None if total_minor is None else max(0, total_minor - paid_minor)
@@ -179,12 +184,14 @@ def _amount(draft: Draft, asked: Authorization, left_minor: int | None) -> int:
     return amount_minor
 
 
-def _superseded(draft: Draft, payment: Payment) -> Payment:
+def _superseded(draft: Draft, payment: Payment, status: OrderStatus) -> Payment:
     """End an authorization that another one takes the place of: the order claims nothing for it any more."""
     if payment.is_open:
-        payment = release(draft, payment, PaymentEnd.REQUEST)
-    elif payment.owed_minor != payment.captured_minor:
-        payment = replace(payment, owed_minor=payment.captured_minor, updated_at=draft.now)
+        return release(draft, payment, PaymentEnd.REQUEST)
+    # Of a failed order all was given back, and is now paid anew; otherwise what came back was refunded, and stays owed.
+    owed_minor = payment.net_minor if status is OrderStatus.FAILED else payment.captured_minor
+    if payment.owed_minor > owed_minor:
+        payment = replace(payment, owed_minor=owed_minor, updated_at=draft.now)
         draft.add(payment)
     return payment
 
@@ -192,20 +199,17 @@ def _superseded(draft: Draft, payment: Payment) -> Payment:
 def begin_again(
     draft: Draft, like: Payment, amount_minor: int, *, actor: Actor, expires_at: datetime | None = None
 ) -> Payment:
-    """Hold an amount that the order claims again; what the wallet owes the order is not raised by it."""
-    payment = _begin(
+    """Hold an amount that an earlier payment of the order owes and no longer holds."""
+    return _begin(
         draft,
         like.order_id,
         amount_minor,
         origin=PaymentOrigin.ORDER,
-        capture=CaptureMethod.AUTOMATIC,
+        capture=like.capture,
         buckets=like.buckets,
         expires_at=expires_at,
         actor=actor,
     )
-    payment = replace(payment, owed_minor=0)
-    draft.add(payment)
-    return payment
 
 
 def begin_renewal(draft: Draft, order_id: UUID, amount_minor: int, *, actor: Actor) -> Payment:

@@ -11,10 +11,11 @@ from enum import Enum, auto
 
 from app.domain import payment as paying, refund as refunding
 from app.domain.access import Actor
+from app.domain.bucket import Bucket
 from app.domain.ledger import Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus, StoreRefund
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd
-from app.domain.refund import Refund, Shares
+from app.domain.refund import Refund, RefundDestination, Shares
 from app.domain.settings import CaptureOn, StoreSettings
 
 _UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
@@ -22,6 +23,9 @@ _UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
 
 STATUS_REFUND = "order-status"
 """The id of the refund that an order's status alone tells of."""
+
+
+_METHODS = frozenset(CaptureMethod)
 
 
 class Phase(Enum):
@@ -85,7 +89,7 @@ def target(
         # Where the store tells nothing of the order, what was captured is all that was paid.
         shares = refunding.share(refunds, wallet_minor=due, elsewhere_minor=0)
     elif basis.status in _UNPAID:
-        shares = refunding.share((), wallet_minor=0, elsewhere_minor=0)
+        shares = replace(refunding.share(refunds, wallet_minor=0, elsewhere_minor=0), is_capped=False)
     else:
         # Divided by what the wallet should give, even where it gives it later, or has it back by now.
         shares = refunding.share(refunds, wallet_minor=part, elsewhere_minor=max(0, basis.total_minor - part))
@@ -114,13 +118,15 @@ def reconcile(
     refunds = _refunds(draft, order, refunds, actor)
     goal = target(order, payments, refunds, draft.settings)
     work = _Work(draft, order, list(payments), actor)
+    # What is taken back is out of the way before anything is held, and what is credited comes when nothing is.
+    work.take_credit_back(refunds, goal.shares)
     work.move_to(goal, refunds)
-    credited, uncollected = work.credit(refunds, goal.shares)
+    work.credit(refunds, goal.shares)
     divided = {refund.id: refund for refund in (*refunds, *goal.shares.refunds)}
     for refund in divided.values():
         if refund != stored.get(refund.id):
             draft.add(refund)
-    short = short_minor + work.short_minor + uncollected
+    short = short_minor + work.short_minor + max(0, work.credited_minor - goal.shares.credited_minor)
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:
         problem = OrderProblem.OTHER_CUSTOMER
@@ -128,7 +134,7 @@ def reconcile(
         problem = OrderProblem.REFUNDS_EXCEED_TOTAL
     elif short:
         problem = OrderProblem.SHORTFALL
-    return _noted(draft, order, problem=problem, short=short, credited=credited)
+    return _noted(draft, order, problem=problem, short=short, credited=work.credited_minor)
 
 
 def _noted(
@@ -159,7 +165,7 @@ def _refunds(draft: Draft, order: Order, known: Sequence[Refund], actor: Actor) 
                 order_id=order.id,
                 wallet_id=draft.wallet.id,
                 reference=draft.mint.reference("RF"),
-                destination=draft.settings.refund_destination,
+                destination=_destination(draft.settings, found, basis),
                 bucket=draft.settings.refund_bucket,
                 currency=basis.currency,
                 actor=actor,
@@ -177,6 +183,15 @@ def _refunds(draft: Draft, order: Order, known: Sequence[Refund], actor: Actor) 
             withdrawn_at = (refund.withdrawn_at or draft.now) if gone else None
             rows[refund.id] = replace(rows[refund.id], withdrawn_at=withdrawn_at)
     return list(rows.values())
+
+
+def _destination(settings: StoreSettings, found: StoreRefund, basis: OrderSnapshot) -> RefundDestination:
+    """Return where a refund goes that the store made; one without a time counts from when its order was placed."""
+    made_at, since = found.created_at or basis.placed_at, settings.refund_destination_since
+    if settings.refund_destination is RefundDestination.WALLET and since and made_at and made_at < since:
+        # The store had already sent it to where the money came from.
+        return RefundDestination.ORIGINAL_PAYMENT
+    return settings.refund_destination
 
 
 def _implied(basis: OrderSnapshot, known: Sequence[Refund]) -> tuple[StoreRefund, ...]:
@@ -205,65 +220,101 @@ class _Work:
         self.payments = payments
         self.actor = actor
         self.short_minor = 0
+        self.credited_minor = order.credited_minor
 
     def move_to(self, goal: Target, refunds: Sequence[Refund]) -> None:
         """Take or give back what is missing to the goal, then hold or release."""
         missing = goal.net_minor - sum(payment.net_minor for payment in self.payments)
         if missing > 0:
-            self._take(missing)
+            self._take(missing, goal.phase)
         elif missing < 0:
             self._give_back(-missing, goal, refunds)
-        if goal.phase is Phase.SETTLED:
-            self._release([p for p in self.payments if p.capture is CaptureMethod.AUTOMATIC])
-        elif goal.phase is Phase.ENDED or self.order.is_deleted:
-            self._release(self.payments)
+        if goal.phase is Phase.ENDED or self.order.is_deleted:
+            self._release(_METHODS)
+        elif goal.phase is Phase.SETTLED:
+            self._release([CaptureMethod.AUTOMATIC])
+            self._hold_again([CaptureMethod.MANUAL])
         elif goal.phase is Phase.WAITING:
-            self._hold_again()
+            self._hold_again(_METHODS)
 
-    def _take(self, missing: int) -> None:
+    def _take(self, missing: int, phase: Phase) -> None:
+        if phase is Phase.SETTLED:
+            missing = self._take_again(self._take_held(missing))
+        else:
+            # Only what was requested is taken before an order is paid: what is held for the rest stays held.
+            missing = self._take_held(self._take_again(missing))
+        self.short_minor += missing
+
+    def _take_held(self, missing: int) -> int:
+        """Capture what automatic payments hold, and return what is still missing."""
         explanation = paying.purchase(self.order, self.actor)
         for place, payment in enumerate(self.payments):
             part = min(payment.held_minor, missing)
             if part and payment.capture is CaptureMethod.AUTOMATIC:
-                self.payments[place], _ = paying.capture(
-                    self.draft, payment, part, explanation, requested=False
-                )
+                captured, _ = paying.capture(self.draft, payment, part, explanation, requested=False)
+                self.payments[place] = captured
                 missing -= part
-        # Held no more (it ran out, or the order was called off and reopened): taken as far as the wallet has it.
-        payment_again = self._begin_again(missing)
-        if payment_again is not None:
-            captured, _ = paying.capture(
-                self.draft, payment_again, payment_again.amount_minor, explanation, requested=False
-            )
-            self.payments.append(captured)
-            missing -= captured.amount_minor
-        self.short_minor += missing
+        return missing
 
-    def _begin_again(self, amount_minor: int) -> Payment | None:
-        like = next((p for p in reversed(self.payments) if p.owed_minor), None)
-        if like is None or self.draft.wallet.status is WalletStatus.FROZEN:
-            return None
-        amount_minor = min(amount_minor, self.draft.spendable_minor(like.buckets))
-        if amount_minor <= 0:
-            return None
-        return paying.begin_again(self.draft, like, amount_minor, actor=self.actor)
+    def _take_again(self, missing: int) -> int:
+        """Take what is held no more (it ran out, or the order was called off and reopened) as far as the wallet has
+        it, and return what is still missing.
+        """
+        explanation = paying.purchase(self.order, self.actor)
+        for place, payment in enumerate(list(self.payments)):
+            part = self._again(min(missing, payment.uncovered_minor), payment)
+            if part > 0:
+                requested = min(part, payment.requested_minor)
+                again = self._begin_again(place, part, requested_minor=requested)
+                again, _ = paying.capture(self.draft, again, part, explanation, requested=False)
+                again = replace(again, requested_minor=requested)
+                self.draft.add(again)
+                self.payments.append(again)
+                missing -= part
+        return missing
 
-    def _hold_again(self) -> None:
-        alive = [p for p in self.payments if self._may_be_held(p)]
-        owed = sum(p.owed_minor - min(p.requested_minor, p.owed_minor) for p in alive)
-        payment = self._begin_again(owed - paying.held_by(self.payments))
-        if payment is not None:
-            self.payments.append(payment)
+    def _again(self, amount_minor: int, payment: Payment) -> int:
+        """Return how much of what is claimed once more the wallet has, and may give."""
+        if self.draft.wallet.status is WalletStatus.FROZEN:
+            return 0
+        return min(amount_minor, self.draft.spendable_minor(payment.buckets))
 
-    def _may_be_held(self, payment: Payment) -> bool:
-        in_time = payment.expires_at is None or payment.expires_at > self.draft.now
-        return in_time and payment.ended_by is not PaymentEnd.EXPIRY
+    def _begin_again(
+        self, place: int, amount_minor: int, *, requested_minor: int = 0, expires: bool = False
+    ) -> Payment:
+        """Hold again what a payment owes and no longer holds: the new payment owes it from now on."""
+        donor = self.payments[place]
+        again = paying.begin_again(
+            self.draft,
+            donor,
+            amount_minor,
+            actor=self.actor,
+            expires_at=donor.expires_at if expires else None,
+        )
+        self.payments[place] = replace(
+            donor,
+            owed_minor=donor.owed_minor - amount_minor,
+            requested_minor=donor.requested_minor - requested_minor,
+            updated_at=self.draft.now,
+        )
+        self.draft.add(self.payments[place])
+        return again
 
-    def _release(self, payments: Sequence[Payment]) -> None:
-        for payment in payments:
-            if payment.is_open:
-                released = paying.release(self.draft, payment, PaymentEnd.ORDER)
-                self.payments[self.payments.index(payment)] = released
+    def _hold_again(self, methods: Collection[CaptureMethod]) -> None:
+        """Hold what the order's own status had captured or given back, as long as its time has not run out."""
+        for place, payment in enumerate(list(self.payments)):
+            in_time = payment.expires_at is None or payment.expires_at > self.draft.now
+            if payment.capture in methods and in_time and payment.ended_by is not PaymentEnd.EXPIRY:
+                unrequested = payment.owed_minor - min(payment.requested_minor, payment.owed_minor)
+                not_held = unrequested - payment.held_minor
+                part = self._again(min(payment.uncovered_minor, not_held), payment)
+                if part > 0:
+                    self.payments.append(self._begin_again(place, part, expires=True))
+
+    def _release(self, methods: Collection[CaptureMethod]) -> None:
+        for place, payment in enumerate(self.payments):
+            if payment.is_open and payment.capture in methods:
+                self.payments[place] = paying.release(self.draft, payment, PaymentEnd.ORDER)
 
     def _give_back(self, surplus: int, goal: Target, refunds: Sequence[Refund]) -> None:
         """Give back what is too much: for each refund its part, and the rest because the order is what it is now."""
@@ -287,26 +338,32 @@ class _Work:
                 )
                 amount_minor -= part
 
-    def credit(self, refunds: Sequence[Refund], shares: Shares) -> tuple[int, int]:
-        """Credit what refunds give beyond what the wallet paid, or take it back where the store withdrew one.
-
-        Returns what is credited by now, and what could not be taken back.
-        """
-        credited = self.order.credited_minor
-        missing = shares.credited_minor - credited
-        if missing < 0:
-            taken = min(-missing, max(0, self.draft.spendable_minor()))
-            if taken and self.draft.wallet.status is not WalletStatus.FROZEN:
-                self.draft.debit(taken, self._explained(f"A refund of order {self.order.name} was withdrawn"))
-                credited -= taken
-            return credited, credited - shares.credited_minor
+    def credit(self, refunds: Sequence[Refund], shares: Shares) -> None:
+        """Credit what refunds give beyond what the wallet paid."""
         for before, after in _changed(refunds, shares.refunds):
+            missing = shares.credited_minor - self.credited_minor
             part = min(missing, after.credited_minor - before.credited_minor)
             if part > 0:
-                self.draft.credit(part, self._explained(_refund_note(self.order, after)), bucket=after.bucket)
-                missing -= part
-                credited += part
-        return credited, 0
+                explanation = self._explained(_refund_note(self.order, after))
+                self.draft.credit(part, explanation, bucket=after.bucket)
+                self.credited_minor += part
+
+    def take_credit_back(self, refunds: Sequence[Refund], shares: Shares) -> None:
+        """Take back, as far as the wallet has it, what was credited for a refund that the store withdrew."""
+        for before, after in _changed(refunds, shares.refunds):
+            surplus = self.credited_minor - shares.credited_minor
+            part = min(surplus, before.credited_minor - after.credited_minor)
+            if part > 0:
+                self.credited_minor -= self._take_back(part, after.bucket)
+
+    def _take_back(self, amount_minor: int, bucket: Bucket) -> int:
+        """Take a credit back as far as the wallet has it, and return how far that was."""
+        taken = min(amount_minor, self.draft.spendable_minor())
+        if not taken or self.draft.wallet.status is WalletStatus.FROZEN:
+            return 0
+        explanation = self._explained(f"A refund of order {self.order.name} was withdrawn")
+        self.draft.debit(taken, explanation, newest_of=bucket)
+        return taken
 
     def _explained(self, note: str) -> Explanation:
         return Explanation(TransactionKind.REFUND, self.actor, note, order_id=self.order.id)

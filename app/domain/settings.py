@@ -59,6 +59,8 @@ class StoreSettings:
     """Which status of an order captures what is held for it."""
     refund_destination: RefundDestination = RefundDestination.SPLIT
     """Where a refund goes that does not say."""
+    refund_destination_since: datetime | None = None
+    """When that was decided: what the store had refunded before, to a card say, is not refunded to a wallet again."""
     refund_bucket: Bucket = Bucket.CASH
     """Which kind of value a refund becomes that goes to the wallet beyond what the wallet paid."""
     refund_grace_days: int = 7
@@ -112,7 +114,9 @@ class StoreSettings:
 
     def as_data(self) -> dict[str, Any]:
         """Return the settings as they are stored."""
-        return asdict(self)
+        data = asdict(self)
+        since = self.refund_destination_since
+        return data | {"refund_destination_since": None if since is None else since.isoformat()}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "StoreSettings":
@@ -129,6 +133,7 @@ def _as_it_is(value: Any) -> Any:
 _READ: dict[str, Callable[[Any], Any]] = {
     "capture_on": CaptureOn,
     "refund_destination": RefundDestination,
+    "refund_destination_since": lambda text: None if text is None else datetime.fromisoformat(text),
     "refund_bucket": Bucket,
     "renewal_policy": RenewalPolicy,
     "wallet_payment_methods": tuple,
