@@ -118,7 +118,7 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
     ("withdrawals", {"decided_by_kind": "ROBOT"}, "decided_by_kind_known"),
     ("deliveries", {"door": "window"}, "door_known"),
-    ("deliveries", {"status": "LOST"}, "status_known"),
+    ("deliveries", {"status": "LOST", "next_attempt_at": None}, "status_known"),
     ("deliveries", {"size_bytes": -1}, "size_not_negative"),
     ("deliveries", {"attempts": -1}, "attempts_not_negative"),
     ("deliveries", {"repeats": -1}, "repeats_not_negative"),
