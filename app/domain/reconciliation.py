@@ -160,17 +160,7 @@ def _refunds(draft: Draft, order: Order, known: Sequence[Refund], actor: Actor) 
     for found in (*basis.refunds, *_implied(basis, known)):
         refund = by_external.get(found.id) or by_reference.get(found.reference or "")
         if refund is None:
-            refund = refunding.from_store(
-                found,
-                order_id=order.id,
-                wallet_id=draft.wallet.id,
-                reference=draft.mint.reference("RF"),
-                destination=_destination(draft.settings, found, basis),
-                bucket=draft.settings.refund_bucket,
-                currency=basis.currency,
-                actor=actor,
-                now=draft.now,
-            )
+            refund = refund_of(draft, order, found, actor)
         told.add(refund.id)
         rows[refund.id] = replace(
             refund, external_id=found.id, amount_minor=found.amount_minor, wallet_id=draft.wallet.id
@@ -185,13 +175,26 @@ def _refunds(draft: Draft, order: Order, known: Sequence[Refund], actor: Actor) 
     return list(rows.values())
 
 
-def _destination(settings: StoreSettings, found: StoreRefund, basis: OrderSnapshot) -> RefundDestination:
-    """Return where a refund goes that the store made; one without a time counts from when its order was placed."""
-    made_at, since = found.created_at or basis.placed_at, settings.refund_destination_since
-    if settings.refund_destination is RefundDestination.WALLET and since and made_at and made_at < since:
+def refund_of(draft: Draft, order: Order, found: StoreRefund, actor: Actor) -> Refund:
+    """Return a refund that the store made; where it goes is settled by the policy of now, and stays so."""
+    settings, told = draft.settings, order.basis
+    destination = settings.refund_destination
+    # A refund without a time counts from when its order was placed.
+    made_at, since = found.created_at or (told and told.placed_at), settings.refund_destination_since
+    if destination is RefundDestination.WALLET and since and made_at and made_at < since:
         # The store had already sent it to where the money came from.
-        return RefundDestination.ORIGINAL_PAYMENT
-    return settings.refund_destination
+        destination = RefundDestination.ORIGINAL_PAYMENT
+    return refunding.from_store(
+        found,
+        order_id=order.id,
+        wallet_id=draft.wallet.id,
+        reference=draft.mint.reference("RF"),
+        destination=destination,
+        bucket=settings.refund_bucket,
+        currency=told.currency if told else draft.wallet.currency,
+        actor=actor,
+        now=draft.now,
+    )
 
 
 def _implied(basis: OrderSnapshot, known: Sequence[Refund]) -> tuple[StoreRefund, ...]:

@@ -24,8 +24,8 @@ from app.domain.order import (
 )
 from app.domain.page import Page, PageRequest
 from app.domain.payment import Payment
-from app.domain.reconciliation import reconcile
-from app.domain.refund import Refund, from_store
+from app.domain.reconciliation import reconcile, refund_of
+from app.domain.refund import Refund
 from app.models.order import Order as OrderModel
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
@@ -201,20 +201,7 @@ async def record_refund(
         if not any(
             found.external_id == refund.id or found.reference == refund.reference for found in refunds
         ):
-            currency = order.snapshot.currency if order.snapshot else draft.wallet.currency
-            refunds.append(
-                from_store(
-                    refund,
-                    order_id=row_id,
-                    wallet_id=draft.wallet.id,
-                    reference=draft.mint.reference("RF"),
-                    destination=draft.settings.refund_destination,
-                    bucket=draft.settings.refund_bucket,
-                    currency=currency,
-                    actor=actor,
-                    now=draft.now,
-                )
-            )
+            refunds.append(refund_of(draft, order, refund, actor))
             draft.add(refunds[-1])
         return reconcile(draft, order, draft.of_order(Payment, row_id), refunds, actor=actor)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from app.domain import payment as paying
 from app.domain.access import Actor, ActorKind
 from app.domain.bucket import Bucket
-from app.domain.ledger import Draft
+from app.domain.ledger import Draft, Row
 from app.domain.order import Order, OrderSnapshot, OrderStatus, StoreRefund
 from app.domain.payment import Authorization, CaptureMethod, Payment
 from app.domain.reconciliation import reconcile
@@ -19,12 +20,14 @@ from app.domain.refund import Refund, RefundDestination
 from app.domain.settings import CaptureOn, StoreSettings
 from tests.domain.book import START, Book
 
+R = TypeVar("R", bound=Row)
+
 STORE = Actor(ActorKind.SERVICE, "store")
 LIFETIME = timedelta(days=1)
 LOTS = ((Bucket.PROMO, 10), (Bucket.GIFT_CARD, 25), (Bucket.CASH, 90), (Bucket.PROMO, 7), (Bucket.CASH, 40))
 
 
-def snapshot(minute: int, status: OrderStatus, total: int, *refunds: int, **parts: object) -> OrderSnapshot:
+def snapshot(minute: int, status: OrderStatus, total: int, *refunds: int, **parts: Any) -> OrderSnapshot:
     """A snapshot of order 1042, whose refunds are numbered from 1; a refund of 0 is one that the store deleted."""
     found = tuple(
         StoreRefund(str(number), amount, created_at=START - timedelta(hours=1) + timedelta(seconds=number))
@@ -39,18 +42,18 @@ def snapshot(minute: int, status: OrderStatus, total: int, *refunds: int, **part
 class OrderBook(Book):
     """A wallet and one order, told of as the services do it."""
 
-    def __init__(self, **changes: object) -> None:
+    def __init__(self, **changes: Any) -> None:
         super().__init__()
         self.settings = StoreSettings(**changes)
         self.order_id = snapshot(0, OrderStatus.PENDING, 1).id
 
-    def rows_of(self, kind: type) -> list:
+    def rows_of(self, kind: type[R]) -> list[R]:
         found = [row for row in self.rows.values() if isinstance(row, kind)]
         return sorted(found, key=lambda row: row.id)
 
     @property
     def order(self) -> Order:
-        return self.rows.get(self.order_id) or Order.opened("shop", "1042", self.now)
+        return next(iter(self.rows_of(Order)), Order.opened("shop", "1042", self.now))
 
     @property
     def payments(self) -> list[Payment]:
@@ -74,7 +77,7 @@ class OrderBook(Book):
     def capture(self, payment: Payment, amount: int, *, final: bool = True) -> Payment:
         def decide(draft: Draft) -> Payment:
             explanation = paying.purchase(self.order, STORE)
-            taken, _ = paying.capture(draft, self.rows[payment.id], amount, explanation, requested=True)
+            taken, _ = paying.capture(draft, payment, amount, explanation, requested=True)
             if final and taken.is_open:
                 taken = paying.release(draft, taken, paying.PaymentEnd.REQUEST)
             return taken
@@ -104,7 +107,7 @@ class OrderBook(Book):
         return wallet.posted_minor, wallet.held_minor, self.order.credited_minor, inside
 
 
-def filled(**changes: object) -> OrderBook:
+def filled(**changes: Any) -> OrderBook:
     book = OrderBook(**changes)
     for place, (bucket, amount) in enumerate(LOTS):
         book.credit(amount, bucket, hours=None if bucket is Bucket.CASH else 48 + place)
@@ -119,7 +122,7 @@ class Story:
     capture: CaptureMethod
     captured: int
     told: tuple[OrderSnapshot, ...]
-    changes: dict[str, object]
+    changes: dict[str, Any]
 
     def book(self) -> OrderBook:
         book = filled(**self.changes)
@@ -141,7 +144,8 @@ KNOWN = [status for status in OrderStatus if status is not OrderStatus.UNKNOWN]
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
     amount = draw(st.integers(1, 172))
-    told, refunds = [], []
+    told: list[OrderSnapshot] = []
+    refunds: list[int] = []
     minute = 0
     for _ in range(draw(st.integers(1, 5))):
         minute += draw(st.integers(0, 2))
