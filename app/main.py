@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
@@ -47,7 +47,8 @@ from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
-from app.webhooks.processing import Processor
+from app.webhooks.polling import Poller, poller_of
+from app.webhooks.processing import Handler, Processor
 from app.webhooks.receiving import Receiving
 
 log = structlog.get_logger("coffer")
@@ -71,7 +72,9 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     runtime, listener = _runtime(settings, metrics)
     endpoint = _endpoint(settings, runtime, Observer(metrics, tracing), demo_tokens)
     jobs = Jobs(runtime)
-    processor = _processor(settings, runtime)
+    handlers = Handlers(runtime.writer, orders).by_event()
+    processor = _processor(settings, runtime, handlers)
+    poller = poller_of(settings, runtime.writer, handlers, now)
     operations = Operations(
         endpoint,
         Readiness(runtime, listener, jobs, processor),
@@ -95,6 +98,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             listener=listener,
             jobs=jobs,
             processor=processor,
+            poller=poller,
             operations=operations,
             tracing=tracing,
         ),
@@ -112,6 +116,7 @@ def _lifespan(
     listener: PostgresListener | SqliteWatcher,
     jobs: Jobs,
     processor: Processor,
+    poller: Poller | None,
     operations: Operations,
     tracing: Tracing | None,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
@@ -122,7 +127,8 @@ def _lifespan(
             runtime.writer.start()
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
-                async with jobs.running(), processor.running():
+                polling = nullcontext() if poller is None else poller.running()
+                async with jobs.running(), processor.running(), polling:
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -155,13 +161,13 @@ def _doors(settings: Settings, runtime: Runtime, metrics: Metrics) -> list[Route
     return receiving.routes()
 
 
-def _processor(settings: Settings, runtime: Runtime) -> Processor:
+def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any], Handler]) -> Processor:
     return Processor(
         writer=runtime.writer,
         inbox=runtime.inbox,
         clock=now,
         translators=TRANSLATORS,
-        handlers=Handlers(runtime.writer, orders).by_event(),
+        handlers=handlers,
         at_once=settings.deliveries_at_once,
         interval_s=settings.deliveries_interval_s,
     )

@@ -291,6 +291,12 @@ class Settings(BaseSettings):
     woocommerce_secret: SecretStr | None = Field(
         None, description="The consumer secret that belongs to the key."
     )
+    woocommerce_sync_interval_s: float = Field(
+        300,
+        ge=0,
+        le=86_400,
+        description="How often that store is asked what changed; 0 leaves it to `python -m app sync woocommerce`.",
+    )
 
     balance_reads_per_minute_max: int = Field(
         60,
