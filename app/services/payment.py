@@ -15,6 +15,7 @@ from app.domain.errors import (
     CurrencyMismatch,
     FieldInvalid,
     NotFound,
+    OrderInOtherCurrency,
     OrderNotPayable,
     OrderOfAnother,
     PaymentNotOpen,
@@ -25,6 +26,7 @@ from app.domain.order import Order, OrderStatus, check_id, check_source, order_i
 from app.domain.page import Page, PageRequest
 from app.domain.payment import Authorization, CaptureMethod, Payment, PaymentEnd, PaymentStatus
 from app.domain.reconciliation import reconcile
+from app.domain.reference import read_reference
 from app.domain.refund import Refund
 from app.domain.settings import HOLD_LIFETIME_MAX_MINUTES
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
@@ -39,21 +41,26 @@ OPEN = (str(PaymentStatus.AUTHORIZED), str(PaymentStatus.PARTIALLY_CAPTURED))
 
 @dataclass(frozen=True, slots=True)
 class OrderToPay:
-    """Names the store's order, which Coffer need not know yet; `total` is what it costs, as a decimal string."""
+    """Names the store's order, which Coffer need not know yet; `total` is what it costs, as a decimal string in
+    `currency`, where that is said.
+    """
 
     source: str
     external_id: str
     total: str | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """What is to be paid, as it came in. No `amount` means as much as there is, up to what the order costs."""
+    """What is to be paid, as it came in. No `amount` (in `currency`) means as much as there is, up to what the order
+    costs.
+    """
 
     wallet: WalletRef
     order: OrderToPay
     amount: str | None
-    currency: str
+    currency: str | None
     buckets: tuple[Bucket, ...] | None
     lifetime_minutes: int | None
     capture: CaptureMethod
@@ -81,6 +88,21 @@ def payments(statuses: Statuses, wallet_id: UUID | None = None) -> QuerySet[Paym
     """Return the query of a list of payments, of one wallet or of the whole store."""
     query = PaymentModel.all() if wallet_id is None else PaymentModel.filter(wallet_id=wallet_id)
     return query if statuses is None else query.filter(status__in=statuses)
+
+
+async def find(
+    principal: Principal, *, payment_id: UUID | None = None, reference: str | None = None
+) -> PaymentModel | None:
+    """Return a payment, or `None` when there is none of that name or it is not the caller's."""
+    query = PaymentModel.all().select_related("wallet__customer")
+    if payment_id is not None:
+        payment = await query.get_or_none(id=payment_id)
+    else:
+        spoken = read_reference(reference)
+        payment = None if spoken is None else await query.get_or_none(reference=spoken)
+    if payment is None or principal.may(Capability.ORDERS_READ):
+        return payment
+    return payment if principal.owns(payment.wallet.customer.external_id) else None
 
 
 async def page_of(query: QuerySet[PaymentModel], page: PageRequest) -> Page[PaymentModel]:
@@ -129,8 +151,7 @@ async def _begin(
 
     def decide(draft: Draft) -> Payment:
         _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
-        if draft.wallet.currency != request.currency:
-            raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency)
+        _require_currency(request, draft.wallet.currency)
         order = draft.found(Order, row_id) or Order.opened(source, external_id, draft.now)
         _require_payable(principal, draft, order)
         default = timedelta(minutes=draft.settings.payment_hold_minutes)
@@ -150,8 +171,15 @@ async def _begin(
 
 
 def _asked(principal: Principal, request: PaymentRequest) -> Authorization:
-    currency = currency_of(request.currency)
-    total = request.order.total
+    amount_minor = order_total_minor = None
+    if request.amount is not None and request.currency is not None:
+        path = ("amount", "amount")
+        amount_minor = parse_amount(request.amount, currency_of(request.currency), field=path)
+    if request.order.total is not None and request.order.currency is not None:
+        where = ("order", "total", "amount")
+        order_total_minor = parse_amount(
+            request.order.total, currency_of(request.order.currency), field=where
+        )
     minutes = request.lifetime_minutes
     if minutes is not None and not 1 <= minutes <= HOLD_LIFETIME_MAX_MINUTES:
         raise FieldInvalid(
@@ -161,16 +189,23 @@ def _asked(principal: Principal, request: PaymentRequest) -> Authorization:
         raise FieldInvalid("Name a kind of value to pay with, or leave this out.", field=("buckets",))
     may_capture = principal.may(Capability.PAYMENTS_WRITE)
     return Authorization(
-        amount_minor=None
-        if request.amount is None
-        else parse_amount(request.amount, currency, field=("amount", "amount")),
-        order_total_minor=None if total is None else parse_amount(total, currency, field=("order", "total")),
+        amount_minor=amount_minor,
+        order_total_minor=order_total_minor,
         buckets=tuple(sorted(request.buckets)) if request.buckets else tuple(Bucket),
         lifetime=None if minutes is None else timedelta(minutes=minutes),
         # That a payment waits for a request to capture it is for those to say who may send that request.
         capture=request.capture if may_capture else CaptureMethod.AUTOMATIC,
         actor=principal.actor,
     )
+
+
+def _require_currency(request: PaymentRequest, wallet: str) -> None:
+    if request.currency not in {None, wallet}:
+        raise CurrencyMismatch(given=str(request.currency), wallet=wallet)
+    if request.order.currency not in {None, wallet}:
+        raise CurrencyMismatch(
+            given=str(request.order.currency), wallet=wallet, field=("order", "total", "currency")
+        )
 
 
 def _lifetime(asked: Authorization, default: timedelta) -> timedelta:
@@ -185,15 +220,15 @@ def _require_payable(principal: Principal, draft: Draft, order: Order) -> None:
         raise OrderOfAnother
     told = order.snapshot
     if told is not None and told.currency != draft.wallet.currency:
-        raise CurrencyMismatch(given=draft.wallet.currency, wallet=told.currency)
-    _require_early(principal, order)
+        raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
+    _require_early(principal, order, field="order")
 
 
-def _require_early(principal: Principal, order: Order) -> None:
+def _require_early(principal: Principal, order: Order, *, field: str) -> None:
     """Once the store works on an order, its customer changes nothing about how it was paid."""
     early = {OrderStatus.PENDING, OrderStatus.ON_HOLD, OrderStatus.FAILED, OrderStatus.UNKNOWN}
     if order.status not in early and not principal.may(Capability.PAYMENTS_WRITE):
-        raise OrderNotPayable(order.name, order.status)
+        raise OrderNotPayable(order.name, order.status, field=(field,))
 
 
 def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None:
@@ -214,7 +249,12 @@ def _settled(draft: Draft, order: Order, payment: Payment, principal: Principal)
 def _content(request: PaymentRequest, asked: Authorization) -> dict[str, Any]:
     return {
         "wallet": repr(request.wallet),
-        "order": [request.order.source, request.order.external_id, asked.order_total_minor],
+        "order": [
+            request.order.source,
+            request.order.external_id,
+            asked.order_total_minor,
+            request.order.currency,
+        ],
         "amount_minor": asked.amount_minor,
         "currency": request.currency,
         "buckets": asked.buckets,
@@ -276,7 +316,7 @@ async def void(writer: Writer, principal: Principal, payment_id: UUID, *, idempo
         _require_mine(principal, draft, _no_payment())
         payment = draft.row(Payment, payment_id)
         payment.require_open()
-        _require_early(principal, _order(draft, payment))
+        _require_early(principal, _order(draft, payment), field="paymentId")
         if payment.captured_minor and not principal.may(Capability.PAYMENTS_WRITE):
             raise PaymentNotOpen(payment.status)
         return rules.release(draft, payment, PaymentEnd.REQUEST)

@@ -409,6 +409,9 @@ class Batch:
         yield TableWrite("update", tables.CUSTOMERS, rows_of(tables.CUSTOMERS, writes.customers.values()))
         yield TableWrite("insert", tables.WALLETS, rows_of(tables.WALLETS, writes.new_wallets.values()))
         yield TableWrite("update", tables.WALLETS, rows_of(tables.WALLETS, writes.wallets.values()))
+        # SQLite checks a reference with each row, so orders stand before the transactions that name them.
+        beside = self._rows_beside()
+        yield from self._writes_of(Order, beside.pop(Order, []))
         yield TableWrite("upsert", tables.HOLDS, rows_of(tables.HOLDS, writes.holds.values()))
         yield TableWrite("insert", tables.LOTS, rows_of(tables.LOTS, new_lots))
         yield TableWrite("update", tables.LOTS, rows_of(tables.LOTS, old_lots))
@@ -416,7 +419,7 @@ class Batch:
         yield TableWrite("upsert", tables.RESERVATIONS, reservations)
         yield TableWrite("insert", tables.TRANSACTIONS, rows_of(tables.TRANSACTIONS, writes.transactions))
         yield TableWrite("insert", tables.ALLOCATIONS, list(self._allocation_rows()))
-        yield from self._writes_beside()
+        yield from self._writes_beside(beside)
 
     def _lots(self) -> tuple[list[Lot], list[Lot]]:
         """Return the lots that this batch opened, whose sequence is above their wallet's before it, and the others."""
@@ -425,22 +428,26 @@ class Batch:
         old = [lot for lot in self.writes.lots.values() if lot.sequence <= before[lot.wallet_id]]
         return new, old
 
-    def _writes_beside(self) -> Iterator[TableWrite]:
+    def _rows_beside(self) -> dict[type[Any], list[Any]]:
         by_kind: dict[type[Any], list[Any]] = {}
         for row in self.writes.rows.values():
             by_kind.setdefault(type(row), []).append(row)
+        return by_kind
+
+    def _writes_beside(self, by_kind: dict[type[Any], list[Any]]) -> Iterator[TableWrite]:
         changes = by_kind.pop(SettingsChange, [])
         yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
-        for kind, table in tables.BESIDE.items():
-            rows = by_kind.pop(kind, ())
-            # What was read is changed; all else is new, and where another process was quicker the insert fails.
-            new = [row for row in rows if row.id not in self._stored]
-            yield TableWrite("insert", table, _rows_of(table, new))
-            yield TableWrite(
-                "update", table, _rows_of(table, [row for row in rows if row.id in self._stored])
-            )
+        for kind in tables.BESIDE:
+            yield from self._writes_of(kind, by_kind.pop(kind, []))
         if by_kind:
             raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
+
+    def _writes_of(self, kind: type[Any], rows: list[Any]) -> Iterator[TableWrite]:
+        table = tables.BESIDE[kind]
+        # What was read is changed; all else is new, and where another process was quicker the insert fails.
+        new = [row for row in rows if row.id not in self._stored]
+        yield TableWrite("insert", table, _rows_of(table, new))
+        yield TableWrite("update", table, _rows_of(table, [row for row in rows if row.id in self._stored]))
 
     def _settings_rows(self, changes: list[SettingsChange]) -> Iterable[tuple[Any, ...]]:
         for version, change in enumerate(changes, self._settings_version + 1):
