@@ -8,6 +8,7 @@ quietly stopped checking is worse than none.
 """
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
@@ -172,26 +173,43 @@ structlog.configure(
 )
 
 
+def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
+    """A file that one of the test processes makes for all of them, to be copied."""
+    own = factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    path = folder / name
+    with (folder / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            draft = folder / f"{name}.draft"
+            make(draft)
+            draft.rename(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with all tables and no rows, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "coffer.sqlite3"
-    asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
-    return path
+
+    def make(path: Path) -> None:
+        asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
+
+    return made_once("migrated.sqlite3", make, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the demo's customers, to be copied. It takes seconds: mark what asks for it as slow."""
-    path = tmp_path_factory.mktemp("seeded") / "coffer.sqlite3"
-    shutil.copyfile(migrated_sqlite, path)
 
-    async def fill() -> None:
+    async def fill(path: Path) -> None:
         async with open_database(settings_for(f"sqlite:///{path}")):
             await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512)
 
-    asyncio.run(fill())
-    return path
+    def make(path: Path) -> None:
+        shutil.copyfile(migrated_sqlite, path)
+        asyncio.run(fill(path))
+
+    return made_once("seeded.sqlite3", make, tmp_path_factory)
 
 
 @pytest.fixture
