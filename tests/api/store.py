@@ -371,8 +371,10 @@ class Store:
 @asynccontextmanager
 async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIterator[Store]:
     """Serve a store on this database while the block runs."""
-    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere.
+    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere. So is the
+    # wait for a connection, which grows with what else the machine does.
     unlimited = {
+        "database_acquire_timeout_s": 30,
         "query_cost_max": 1_000_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
