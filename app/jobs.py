@@ -1,4 +1,5 @@
-"""What the clock does, inside the server: it posts value that reached its expiry, and keeps the signals for fraud.
+"""What the clock does, inside the server: it posts value that reached its expiry, gives back what payments held too
+long, and keeps the signals for fraud.
 
 Several processes may do it at once: each decides under the wallet's lock, so a thing is done once.
 """
@@ -11,13 +12,13 @@ from time import monotonic
 import structlog
 
 from app.context import Runtime
-from app.services import expiry
+from app.services import expiry, payment as payments
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
 
 log = structlog.get_logger("coffer.jobs")
 
-LOTS_AT_ONCE = 100
-"""Expired lots that one step works on: small against a batch, so that requests hardly notice."""
+AT_ONCE = 100
+"""Expired lots or payments that one step works on: small against a batch, so that requests hardly notice."""
 
 SIGNALS_INTERVAL_S = 5.0
 """How often signals that were noted are written."""
@@ -81,12 +82,16 @@ async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> Non
 
 
 async def expire_due(runtime: Runtime) -> int:
-    """Post what is due of some wallets, and tell how many they were. One that fails stops no other."""
-    wallet_ids = await expiry.due(runtime.clock(), LOTS_AT_ONCE)
+    """End what is due of some wallets, and tell how much it was. One thing that fails stops no other."""
+    now = runtime.clock()
+    wallet_ids = await expiry.due(now, AT_ONCE)
+    open_payments = await payments.due(now, AT_ONCE)
     done = await asyncio.gather(
-        *(expiry.expire(runtime.writer, wallet_id) for wallet_id in wallet_ids), return_exceptions=True
+        *(expiry.expire(runtime.writer, wallet_id) for wallet_id in wallet_ids),
+        *(payments.expire(runtime.writer, payment) for payment in open_payments),
+        return_exceptions=True,
     )
     for result in done:
         if isinstance(result, BaseException):
             raise result
-    return len(wallet_ids)
+    return len(done)

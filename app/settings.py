@@ -16,7 +16,7 @@ ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
-_SECRET = frozenset({"jwt_secret", "auth_issuers", "metrics_token"})
+_SECRET = frozenset({"jwt_secret", "auth_issuers", "metrics_token", "woocommerce_key", "woocommerce_secret"})
 """Settings whose value is never repeated."""
 
 
@@ -228,6 +228,18 @@ class Settings(BaseSettings):
         description="How often the clock looks for what is due, such as value that expires.",
     )
 
+    woocommerce_url: str | None = Field(
+        None,
+        description="The address of a WooCommerce store that is asked for what its webhooks lost, such as "
+        "https://shop.example; see docs/doors.md.",
+    )
+    woocommerce_key: SecretStr | None = Field(
+        None, description="The consumer key of that store's REST API; it needs the right to read."
+    )
+    woocommerce_secret: SecretStr | None = Field(
+        None, description="The consumer secret that belongs to the key."
+    )
+
     balance_reads_per_minute_max: int = Field(
         60,
         ge=1,
@@ -356,6 +368,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{ENVIRONMENT_PREFIX}ONLY_TRUSTED_DOCUMENTS is on, and there are none: name their manifest in "
                 f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS_FILE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_woocommerce_store(self) -> "Settings":
+        named = ("woocommerce_url", "woocommerce_key", "woocommerce_secret")
+        missing = [environment_variable(name) for name in named if not getattr(self, name)]
+        if missing and len(missing) < len(named):
+            raise ValueError(
+                f"a WooCommerce store needs its address, key and secret: set {' and '.join(missing)} too"
             )
         return self
 

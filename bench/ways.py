@@ -25,9 +25,9 @@ from tortoise.transactions import in_transaction
 from app.db import APP_LABEL, MODEL_MODULES, dialect, open_database
 from app.domain.access import Actor
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
+from app.domain.bucket import Bucket
 from app.domain.ledger import (
     Allocation,
-    Bucket,
     CounterAccount,
     Lot,
     Transaction,

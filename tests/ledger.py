@@ -9,10 +9,10 @@ from uuid import UUID
 from app.domain import wallet as wallets, withdrawal as withdrawals
 from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
+from app.domain.bucket import Bucket
 from app.domain.errors import DomainError
 from app.domain.hold import Hold, HoldPurpose
 from app.domain.ledger import (
-    Bucket,
     Desk,
     Draft,
     Explanation,

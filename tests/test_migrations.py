@@ -39,9 +39,10 @@ from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settin
 
 initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
 signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
+orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES]
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES]
 APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
 KEPT = initial.KEPT | rights.KEPT
 IDENTITY = [*initial.IDENTITY, *rights.IDENTITY]

@@ -27,6 +27,16 @@ class Capability(StrEnum):
     """Request or cancel a withdrawal on behalf of a customer."""
     WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
     """Reject a withdrawal or mark it as paid."""
+    ORDERS_READ = "ORDERS_READ"
+    """See every order, with its payments and refunds."""
+    ORDERS_WRITE = "ORDERS_WRITE"
+    """Record orders, announce renewals, and give a guest's order to a customer."""
+    PAYMENTS_WRITE = "PAYMENTS_WRITE"
+    """Authorize and capture payments from any wallet, void them, and charge renewals."""
+    REFUNDS_WRITE = "REFUNDS_WRITE"
+    """Refund orders by the store's policy."""
+    REFUNDS_REDIRECT = "REFUNDS_REDIRECT"
+    """Send a refund elsewhere, or as another kind of value, than the store's policy says."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -104,6 +114,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WALLETS_READ,
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
+            Capability.ORDERS_READ,
             Capability.LEDGER_VERIFY,
             Capability.FRAUD_READ,
             Capability.SETTINGS_READ,
@@ -111,7 +122,13 @@ ROLES: dict[str, frozenset[Capability]] = {
         }
     ),
     "support": frozenset(
-        {Capability.WALLETS_READ, Capability.CUSTOMERS_READ, Capability.WITHDRAWALS_REQUEST}
+        {
+            Capability.WALLETS_READ,
+            Capability.CUSTOMERS_READ,
+            Capability.WITHDRAWALS_REQUEST,
+            Capability.ORDERS_READ,
+            Capability.REFUNDS_WRITE,
+        }
     ),
     SERVICE: frozenset(
         {
@@ -120,6 +137,11 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.CUSTOMERS_WRITE,
             Capability.WALLETS_ADJUST,
             Capability.WITHDRAWALS_REQUEST,
+            Capability.ORDERS_READ,
+            Capability.ORDERS_WRITE,
+            Capability.PAYMENTS_WRITE,
+            Capability.REFUNDS_WRITE,
+            Capability.REFUNDS_REDIRECT,
         }
     ),
     CUSTOMER: frozenset(),

@@ -6,8 +6,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.domain.access import Actor
+from app.domain.bucket import Bucket
 from app.domain.errors import CorrectionNotPossible, ExpiryInPast, ExpiryOnDebit
-from app.domain.ledger import Bucket, Draft, Explanation, Transaction, TransactionKind
+from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 
 
 class Direction(StrEnum):

@@ -21,6 +21,11 @@ The whole tree::
     │   ├── WalletNotFrozen
     │   ├── WithdrawalNotOpen
     │   ├── HoldNotOpen
+    │   ├── PaymentNotOpen
+    │   ├── OrderNotPayable
+    │   ├── OrderNotRefundable
+    │   ├── OrderOfAnother
+    │   ├── RenewalNotCharged
     │   ├── CorrectionNotPossible
     │   ├── NameTaken
     │   ├── RoleProtected
@@ -30,6 +35,8 @@ The whole tree::
     │   ├── OwnWallet
     │   └── RightsExceeded
     ├── InsufficientFunds               the money isn't there
+    ├── PaymentExceeded                 the order costs less, or less is held for it
+    ├── RefundExceeded                  more than was paid would be refunded
     ├── BalanceTooLarge                 the sum would leave what a balance can hold
     └── IdempotencyKeyReused            the key stands for another request
 
@@ -82,8 +89,22 @@ class ErrorCode(StrEnum):
     """The note is too short to explain anything."""
     NOT_FOUND = "NOT_FOUND"
     """Nothing of that name exists, or it is not the caller's."""
+    ORDER_NOT_PAYABLE = "ORDER_NOT_PAYABLE"
+    """The order was called off, refunded or deleted, so nothing is paid for it."""
+    ORDER_NOT_REFUNDABLE = "ORDER_NOT_REFUNDABLE"
+    """Nothing was paid for the order yet."""
+    ORDER_OF_ANOTHER = "ORDER_OF_ANOTHER"
+    """Another customer's wallet pays this order."""
     OWN_WALLET = "OWN_WALLET"
     """Nobody adjusts or decides about their own wallet."""
+    PAYMENT_EXCEEDED = "PAYMENT_EXCEEDED"
+    """The amount is more than the order leaves to pay, or than is held for it."""
+    PAYMENT_NOT_OPEN = "PAYMENT_NOT_OPEN"
+    """The payment was captured, voided or has expired: nothing is held any more."""
+    REFUND_EXCEEDED = "REFUND_EXCEEDED"
+    """More would be refunded than was paid."""
+    RENEWAL_NOT_CHARGED = "RENEWAL_NOT_CHARGED"
+    """The store's settings keep this renewal from being paid by the wallet."""
     RIGHTS_EXCEEDED = "RIGHTS_EXCEEDED"
     """Nobody grants, or takes over, rights that they lack themselves."""
     ROLE_PROTECTED = "ROLE_PROTECTED"
@@ -238,6 +259,49 @@ class HoldNotOpen(InvalidState):
         super().__init__(f"This hold is already {status.lower()}.", field=("hold",))
 
 
+class PaymentNotOpen(InvalidState):
+    code = ErrorCode.PAYMENT_NOT_OPEN
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This payment is {status.lower().replace('_', ' ')}, so nothing is held for it any more. "
+            "Authorize the order again if it is still to be paid.",
+            field=("paymentId",),
+        )
+
+
+class OrderNotPayable(InvalidState):
+    code = ErrorCode.ORDER_NOT_PAYABLE
+
+    def __init__(self, name: str, status: str) -> None:
+        super().__init__(
+            f"Order {name} was {status.lower()}, so it can't be paid. Place a new order.", field=("order",)
+        )
+
+
+class OrderNotRefundable(InvalidState):
+    code = ErrorCode.ORDER_NOT_REFUNDABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("order",))
+
+
+class OrderOfAnother(InvalidState):
+    code = ErrorCode.ORDER_OF_ANOTHER
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This order is another customer's. Check the order's id, and whose wallet pays.", field=("order",)
+        )
+
+
+class RenewalNotCharged(InvalidState):
+    code = ErrorCode.RENEWAL_NOT_CHARGED
+
+    def __init__(self, message: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(message, field=field)
+
+
 class CorrectionNotPossible(InvalidState):
     code = ErrorCode.CORRECTION_NOT_POSSIBLE
 
@@ -311,6 +375,22 @@ class InsufficientFunds(DomainError):
         verb = "can be withdrawn" if withdrawable else "is available"
         super().__init__(f"Only {available} {verb}. Choose an amount up to that.", field=("amount",))
         self.available_minor = available_minor
+
+
+class PaymentExceeded(DomainError):
+    code = ErrorCode.PAYMENT_EXCEEDED
+
+    def __init__(self, left: str) -> None:
+        super().__init__(f"Only {left} is left for this. Choose an amount up to that.", field=("amount",))
+
+
+class RefundExceeded(DomainError):
+    code = ErrorCode.REFUND_EXCEEDED
+
+    def __init__(self, left: str, *, what: str = "this order", field: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(
+            f"Only {left} of {what} can still be refunded. Choose an amount up to that.", field=field
+        )
 
 
 class BalanceTooLarge(DomainError):

@@ -84,7 +84,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The part of a hold that stands on one lot."""
+    """The part of a hold that stands on one lot; of what was captured, `returned_minor` came back to it."""
 
     id: UUID
     hold_id: UUID
@@ -92,8 +92,14 @@ class Reservation:
     amount_minor: int
     captured_minor: int
     released_minor: int
+    returned_minor: int = 0
 
     @property
     def held_minor(self) -> int:
         """What of it is still held."""
         return self.amount_minor - self.captured_minor - self.released_minor
+
+    @property
+    def spent_minor(self) -> int:
+        """What of it was spent and has not come back."""
+        return self.captured_minor - self.returned_minor

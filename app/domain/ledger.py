@@ -13,7 +13,7 @@ written as an allocation to no lot; the next credit settles it before it opens a
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from heapq import merge
@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
+from app.domain.bucket import Bucket
 from app.domain.customer import Customer
 from app.domain.errors import BalanceTooLarge, InsufficientFunds, NotFound
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
@@ -31,17 +32,6 @@ GENESIS_HASH = bytes(32)
 """The hash that a wallet's first transaction covers as that of the one before."""
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
-
-
-class Bucket(StrEnum):
-    """The kind of value in a wallet."""
-
-    CASH = "CASH"
-    """The customer's own money: it can be spent and withdrawn."""
-    PROMO = "PROMO"
-    """Bonus money: it can be spent and never withdrawn."""
-    GIFT_CARD = "GIFT_CARD"
-    """Value from gift cards: it can be spent and never withdrawn."""
 
 
 OVERDRAFT = "OVERDRAFT"
@@ -154,7 +144,10 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """One credit that debits draw on, in minor units; `remaining` is free, `held` is reserved by holds."""
+    """One credit that debits draw on, in minor units; `remaining` is free, `held` is reserved by holds.
+
+    Value that comes back to a lot after its expiry can still be spent until `grace_until`.
+    """
 
     id: UUID
     wallet_id: UUID
@@ -165,10 +158,22 @@ class Lot:
     held_minor: int
     expires_at: datetime | None
     created_at: datetime
+    grace_until: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """Until when its value can be spent."""
+        return self.expires_at if self.grace_until is None else self.grace_until
 
     def expired(self, now: datetime) -> bool:
         """Whether its time has run out."""
-        return self.expires_at is not None and self.expires_at <= now
+        return self.ends_at is not None and self.ends_at <= now
+
+    def given_back(self, amount_minor: int, now: datetime, grace: timedelta) -> "Lot":
+        """Return the lot after value came back to it; where its time ran out meanwhile, a grace period begins."""
+        late = self.expires_at is not None and self.expires_at <= now
+        grace_until = max(now + grace, self.grace_until or now) if late else self.grace_until
+        return replace(self, remaining_minor=self.remaining_minor + amount_minor, grace_until=grace_until)
 
     @property
     def is_open(self) -> bool:
@@ -220,6 +225,7 @@ class Transaction:
     created_at: datetime
     allocations: tuple[Allocation, ...]
     hash: bytes = b""
+    order_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +267,10 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
     ]
     for a in t.allocations:
         parts += (str(a.lot_id or ""), a.bucket, str(a.amount_minor), _instant(a.expires_at))
+    if t.order_id is not None:
+        # Allocations have four parts each, so a last one that stands alone is taken for nothing else; and what was
+        # posted before there were orders keeps its hash.
+        parts.append(str(t.order_id))
     digest = sha256(previous_hash)
     for part in parts:
         content = part.encode()
@@ -285,6 +295,10 @@ class Row(Protocol):
 R = TypeVar("R", bound=Row)
 
 
+def _id(row: Row) -> UUID:
+    return row.id
+
+
 class Mint(Protocol):
     """Where new ids and reference numbers come from: the domain has no randomness of its own."""
 
@@ -304,6 +318,7 @@ class Explanation:
     note: str = ""
     reason: str | None = None
     corrects_id: UUID | None = None
+    order_id: UUID | None = None
 
 
 SYSTEM = Actor(ActorKind.SYSTEM, "clock")
@@ -311,9 +326,12 @@ SYSTEM = Actor(ActorKind.SYSTEM, "clock")
 
 
 class WalletState:
-    """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named."""
+    """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named.
 
-    __slots__ = ("customer", "holds", "is_new", "lots", "reservations", "rows", "wallet")
+    `closed` are the lots with nothing left that a named hold may give value back to.
+    """
+
+    __slots__ = ("closed", "customer", "holds", "is_new", "lots", "reservations", "wallet")
 
     def __init__(
         self,
@@ -329,7 +347,7 @@ class WalletState:
         self.is_new = is_new
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
-        self.rows: dict[UUID, Row] = {}
+        self.closed: dict[UUID, Lot] = {}
 
     @classmethod
     def opened(cls, wallet_id: UUID, customer: Customer, currency: str, now: datetime) -> "WalletState":
@@ -355,7 +373,7 @@ class WalletState:
         self.is_new = False
         self.holds.clear()
         self.reservations.clear()
-        self.rows.clear()
+        self.closed.clear()
 
     def fold(self, draft: "Draft") -> None:
         """Make an accepted draft part of the state."""
@@ -363,24 +381,28 @@ class WalletState:
         self.customer = draft.customer
         self.holds.update(draft.holds)
         self.reservations.update(draft.reservations)
-        self.rows.update((row.id, row) for row in draft.rows)
         for lot in draft.lots.values():
             # A lot's place in the drawing order never changes, so it is found without a walk.
             place = bisect_left(self.lots, drawing_order(lot), key=drawing_order)
             known = place < len(self.lots) and self.lots[place].id == lot.id
             if lot.is_open:
                 self.lots[place : place + known] = [lot]
-            elif known:
-                del self.lots[place]
+                self.closed.pop(lot.id, None)
+            else:
+                # A later command of the batch may give value back to it.
+                self.closed[lot.id] = lot
+                if known:
+                    del self.lots[place]
 
 
 class Desk:
     """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write.
 
-    `tables` are the small tables that the command asked for, whole, as the commands before it left them.
+    `tables` are the small tables that the command asked for, whole, and `loaded` the rows beside the ledger that
+    were named: both as the commands before it left them.
     """
 
-    __slots__ = ("_tables", "mint", "now", "rows", "settings")
+    __slots__ = ("_loaded", "_tables", "mint", "now", "rows", "settings")
 
     def __init__(
         self,
@@ -389,16 +411,38 @@ class Desk:
         mint: Mint,
         settings: StoreSettings,
         tables: "Mapping[type[Row], Mapping[UUID, Row]] | None" = None,
+        loaded: "Mapping[UUID, Row] | None" = None,
     ) -> None:
         self.now = now
         self.mint = mint
         self.settings = settings
         self.rows: list[Row] = []
         self._tables = tables or {}
+        self._loaded = loaded or {}
 
     def table(self, kind: "type[R]") -> "list[R]":
         """Return all rows of a small table that the command asked for."""
         return [row for row in self._tables[kind].values() if isinstance(row, kind)]
+
+    def found(self, kind: "type[R]", row_id: UUID) -> "R | None":
+        """Return a row beside the ledger that the command named, as it was loaded, if there is one."""
+        row = self._loaded.get(row_id)
+        if row is not None and not isinstance(row, kind):
+            raise TypeError(f"{row_id} is a {type(row).__name__}, not a {kind.__name__}")
+        return row
+
+    def row(self, kind: "type[R]", row_id: UUID) -> "R":
+        """Return a row beside the ledger that the command named, as it was loaded, or raise `NotFound`."""
+        row = self.found(kind, row_id)
+        if row is None:
+            name = kind.__name__.lower()
+            raise NotFound(name, field=(name,))
+        return row
+
+    def of_order(self, kind: "type[R]", order_id: UUID) -> "list[R]":
+        """Return the rows of an order that the command named (payments, refunds), oldest first."""
+        rows = [row for row in self._loaded.values() if isinstance(row, kind)]
+        return sorted((row for row in rows if getattr(row, "order_id", None) == order_id), key=_id)
 
     def add(self, row: "Row") -> None:
         """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
@@ -423,10 +467,18 @@ class Draft(Desk):
         "wallet",
     )
 
-    def __init__(self, state: WalletState, *, now: datetime, mint: Mint, settings: StoreSettings) -> None:
-        super().__init__(now=now, mint=mint, settings=settings)
+    def __init__(
+        self,
+        state: WalletState,
+        *,
+        now: datetime,
+        mint: Mint,
+        settings: StoreSettings,
+        loaded: Mapping[UUID, Row] | None = None,
+    ) -> None:
+        super().__init__(now=now, mint=mint, settings=settings, loaded=loaded)
         self._state = state
-        self._opened: list[Lot] = []
+        self._opened: dict[UUID, Lot] = {}
         self.wallet = state.wallet
         self.customer = state.customer
         self.transactions: list[Transaction] = []
@@ -443,7 +495,7 @@ class Draft(Desk):
         """Yield the lots of the buckets that have free value, not expired, in the order in which they are drawn."""
         lots: Iterable[Lot] = self._state.lots
         if self._opened:
-            lots = merge(lots, sorted(self._opened, key=drawing_order), key=drawing_order)
+            lots = merge(lots, sorted(self._opened.values(), key=drawing_order), key=drawing_order)
         for lot in lots:
             current = self.lots.get(lot.id, lot)
             if current.remaining_minor and current.bucket in buckets and not current.expired(self.now):
@@ -456,19 +508,21 @@ class Draft(Desk):
             raise NotFound("hold", field=("hold",))
         return found
 
-    def row(self, kind: type[R], row_id: UUID) -> R:
-        """Return a row beside the ledger that the command named, as it was loaded, or raise `NotFound`."""
-        found = self._state.rows.get(row_id)
-        if found is None:
+    def row(self, kind: "type[R]", row_id: UUID) -> "R":
+        """Return a row of this wallet beside the ledger that the command named, or raise `NotFound`."""
+        row = super().row(kind, row_id)
+        if getattr(row, "wallet_id", None) != self.wallet.id:
             name = kind.__name__.lower()
             raise NotFound(name, field=(name,))
-        if not isinstance(found, kind):
-            raise TypeError(f"{row_id} is a {type(found).__name__}, not a {kind.__name__}")
-        return found
+        return row
+
+    def spendable_minor(self, buckets: Collection[Bucket] = frozenset(Bucket)) -> int:
+        """Return what of the buckets can be spent now: their free value, never more than is available."""
+        return max(0, min(self._free_minor(buckets), self.wallet.available_minor()))
 
     def withdrawable_minor(self) -> int:
         """Return what can be withdrawn now: free value of withdrawable lots, never more than is available."""
-        return max(0, min(self._free_minor(WITHDRAWABLE), self.wallet.available_minor()))
+        return self.spendable_minor(WITHDRAWABLE)
 
     def _free_minor(self, buckets: Collection[Bucket]) -> int:
         return sum(lot.remaining_minor for lot in self.drawable(buckets))
@@ -500,7 +554,7 @@ class Draft(Desk):
                 created_at=self.now,
             )
             self.lots[lot.id] = lot
-            self._opened.append(lot)
+            self._opened[lot.id] = lot
             allocations.append(Allocation.of(lot, lot.original_minor))
         return self._post(amount_minor, explanation, allocations, overdraft_delta=-settled)
 
@@ -511,12 +565,14 @@ class Draft(Desk):
         *,
         buckets: Collection[Bucket] = frozenset(Bucket),
         credit_limit_minor: int = 0,
+        newest_of: Bucket | None = None,
     ) -> Transaction:
         """Post a debit from the lots in drawing order, then, within the credit limit, from the overdraft.
 
+        With `newest_of`, the youngest lots of that kind come first: what takes a credit back takes that credit.
         Raises `InsufficientFunds` when less than that is available; nothing is ever clamped.
         """
-        drawn, left = self._draw(amount_minor, buckets)
+        drawn, left = self._draw(amount_minor, buckets, newest_of)
         overdraft_room = max(0, credit_limit_minor - self.wallet.overdraft_minor)
         if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
             free = self._free_minor(buckets) + overdraft_room
@@ -530,11 +586,16 @@ class Draft(Desk):
             allocations.append(Allocation(None, OVERDRAFT, -left))
         return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
 
-    def _draw(self, amount_minor: int, buckets: Collection[Bucket]) -> tuple[list[tuple[Lot, int]], int]:
+    def _draw(
+        self, amount_minor: int, buckets: Collection[Bucket], newest_of: Bucket | None = None
+    ) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
         _require_positive(amount_minor)
         drawn, left = [], amount_minor
-        for lot in self.drawable(buckets):
+        lots: Iterable[Lot] = self.drawable(buckets)
+        if newest_of is not None:
+            lots = sorted(lots, key=lambda lot: -lot.sequence if lot.bucket is newest_of else 0)
+        for lot in lots:
             taken = min(lot.remaining_minor, left)
             drawn.append((lot, taken))
             left -= taken
@@ -556,7 +617,7 @@ class Draft(Desk):
         """
         drawn, left = self._draw(amount_minor, buckets)
         if left or amount_minor > self.wallet.available_minor():
-            available = max(0, min(self._free_minor(buckets), self.wallet.available_minor()))
+            available = self.spendable_minor(buckets)
             raise InsufficientFunds(
                 available_minor=available,
                 available=self.currency.display(available),
@@ -604,10 +665,8 @@ class Draft(Desk):
         for reservation in self._reservations(hold_id):
             back = reservation.held_minor
             if back:
-                lot = self._lot(reservation.lot_id)
-                self.lots[lot.id] = replace(
-                    lot, held_minor=lot.held_minor - back, remaining_minor=lot.remaining_minor + back
-                )
+                lot = self._lot(reservation.lot_id).given_back(back, self.now, self.settings.grace)
+                self.lots[lot.id] = replace(lot, held_minor=lot.held_minor - back)
             given += back
             reservations.append(replace(reservation, released_minor=reservation.released_minor + back))
         self.holds[hold_id] = hold.released(given, status, self.now)
@@ -615,14 +674,42 @@ class Draft(Desk):
         self._touch(held_delta=-given)
         return self.holds[hold_id]
 
+    def give_back(self, hold_id: UUID, amount_minor: int, explanation: Explanation) -> Transaction:
+        """Un-spend: give captured value back to the very lots that it came from, the last one first.
+
+        The caller checks that so much was captured and not given back yet. Where a lot's time has run out
+        meanwhile, its value can be spent for the store's grace period.
+        """
+        _require_positive(amount_minor)
+        if self.wallet.posted_minor + amount_minor > BALANCE_MAX_MINOR:
+            raise BalanceTooLarge(largest=self.currency.display(BALANCE_MAX_MINOR))
+        hold, allocations, left = self.hold(hold_id), [], amount_minor
+        reservations = list(self._reservations(hold_id))
+        for place, reservation in reversed(list(enumerate(reservations))):
+            back = min(reservation.spent_minor, left)
+            if back:
+                left -= back
+                before = self._lot(reservation.lot_id)
+                lot = before.given_back(back, self.now, self.settings.grace)
+                if lot.id in self._state.closed:
+                    self._opened[lot.id] = lot
+                self.lots[lot.id] = lot
+                allocations.append(Allocation.of(lot, back))
+                reservations[place] = replace(reservation, returned_minor=reservation.returned_minor + back)
+        if left:
+            raise AssertionError(f"hold {hold_id} gave {amount_minor - left}, not {amount_minor}")
+        self.holds[hold_id] = replace(hold, updated_at=self.now)
+        self.reservations[hold_id] = tuple(reservations)
+        return self._post(amount_minor, explanation, allocations, hold_id=hold_id)
+
     def expire_due(self) -> list[Transaction]:
         """Post what reached its expiry: one transaction a lot, against breakage. Held value waits for its hold."""
         posted = []
         for lot in self._state.lots:
-            if not lot.expired(self.now):
+            if lot.expires_at is None or lot.expires_at > self.now:
                 # Soonest expiry stands first, so nothing behind this lot is due.
                 break
-            if not lot.remaining_minor or lot.id in self.lots:
+            if not lot.remaining_minor or lot.id in self.lots or not lot.expired(self.now):
                 continue
             amount = lot.remaining_minor
             self.lots[lot.id] = replace(lot, remaining_minor=0)
@@ -642,7 +729,7 @@ class Draft(Desk):
         self._touch()
 
     def _lot(self, lot_id: UUID) -> Lot:
-        found = self.lots.get(lot_id)
+        found = self.lots.get(lot_id) or self._state.closed.get(lot_id)
         return found or next(lot for lot in self._state.lots if lot.id == lot_id)
 
     def _reservations(self, hold_id: UUID) -> tuple[Reservation, ...]:
@@ -684,6 +771,7 @@ class Draft(Desk):
             hold_id=hold_id,
             created_at=self.now,
             allocations=tuple(allocations),
+            order_id=explanation.order_id,
         )
         transaction = replace(transaction, hash=transaction_hash(wallet.head_hash, transaction))
         self.transactions.append(transaction)

@@ -5,6 +5,7 @@ Exponents are those of ISO 4217, read from the `iso4217` package, which carries 
 
 import re
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 import iso4217
@@ -19,6 +20,7 @@ BALANCE_MAX_MINOR = 2**53 - 1
 
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 _DIGITS_MAX = 40
+_STORE_AMOUNT_MAX = Decimal(10**12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +100,14 @@ def parse_amount(text: str, currency: Currency, *, field: tuple[str, ...] = ("am
     if amount_minor > AMOUNT_MAX_MINOR:
         raise AmountTooLarge(largest=currency.display(AMOUNT_MAX_MINOR), field=field)
     return amount_minor
+
+
+def rounded_minor(amount: Decimal, currency: Currency) -> int:
+    """Turn what a store says into minor units, rounding half away from zero.
+
+    Stores calculate with more decimals than their currency has (a tax of 0.1875). An amount that a person or a
+    program asks us to move is never rounded: see `parse_amount`. Raises `FieldInvalid` for what is no number.
+    """
+    if not amount.is_finite() or abs(amount) > _STORE_AMOUNT_MAX:
+        raise FieldInvalid(f"{str(amount)[:48]} is no amount that a store can have.", field=("amount",))
+    return int(amount.scaleb(currency.exponent).quantize(Decimal(1), ROUND_HALF_UP))

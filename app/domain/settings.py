@@ -1,13 +1,44 @@
 """What the store itself decides, as opposed to what the machine is told by its environment."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from app.domain.access import Actor
+from app.domain.bucket import Bucket
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
+from app.domain.order import OrderStatus
+from app.domain.refund import RefundDestination
+
+HOLD_LIFETIME_MAX_MINUTES = 43_200
+"""The longest time that a payment may be held: 30 days."""
+
+ORDER_STATUSES_MAX = 50
+PAYMENT_METHODS_MAX = 20
+
+
+class CaptureOn(StrEnum):
+    """Which status of an order captures what the wallet holds for it."""
+
+    PAID = "PAID"
+    """As soon as the order is paid."""
+    COMPLETED = "COMPLETED"
+    """Only once the order is completed, for stores that charge when they deliver."""
+
+
+class RenewalPolicy(StrEnum):
+    """What a renewal takes from a wallet that has less than it costs."""
+
+    IN_FULL = "IN_FULL"
+    """All that it costs, or nothing."""
+    AS_FAR_AS_IT_GOES = "AS_FAR_AS_IT_GOES"
+    """What there is; the rest is reported, for another payment method."""
+    NOT_AT_ALL = "NOT_AT_ALL"
+    """Nothing ever: renewals are not paid from wallets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +53,24 @@ class StoreSettings:
     """Months without a transaction after which a wallet counts as inactive."""
     high_balance_minor: int = 50_000
     """Balances from here on are listed for regular review."""
+    payment_hold_minutes: int = 1_440
+    """How long a payment is held when its request does not say."""
+    capture_on: CaptureOn = CaptureOn.PAID
+    """Which status of an order captures what is held for it."""
+    refund_destination: RefundDestination = RefundDestination.SPLIT
+    """Where a refund goes that does not say."""
+    refund_destination_since: datetime | None = None
+    """When that was decided: what the store had refunded before, to a card say, is not refunded to a wallet again."""
+    refund_bucket: Bucket = Bucket.CASH
+    """Which kind of value a refund becomes that goes to the wallet beyond what the wallet paid."""
+    refund_grace_days: int = 7
+    """How long value can still be spent that comes back after its expiry."""
+    renewal_policy: RenewalPolicy = RenewalPolicy.IN_FULL
+    """What a renewal takes from a wallet that has too little."""
+    wallet_payment_methods: tuple[str, ...] = ("coffer", "wallet")
+    """What the store calls paying with the wallet: orders of these methods whose subscription is renewed are charged."""
+    order_statuses: tuple[tuple[str, OrderStatus], ...] = ()
+    """What the store's own statuses mean, where Coffer does not know them."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -41,6 +90,23 @@ class StoreSettings:
                 field=("negativeBalanceLimit",),
             )
 
+        if not 1 <= self.payment_hold_minutes <= HOLD_LIFETIME_MAX_MINUTES:
+            raise FieldInvalid(
+                f"Choose from 1 to {HOLD_LIFETIME_MAX_MINUTES} minutes (30 days).",
+                field=("paymentHoldMinutes",),
+            )
+        if not 0 <= self.refund_grace_days <= 365:
+            raise FieldInvalid("Choose from 0 to 365 days.", field=("refundGraceDays",))
+        if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
+            raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
+        if len(self.order_statuses) > ORDER_STATUSES_MAX:
+            raise FieldInvalid(f"Explain at most {ORDER_STATUSES_MAX} statuses.", field=("orderStatuses",))
+
+    @property
+    def grace(self) -> timedelta:
+        """How long value can still be spent that comes back after its expiry."""
+        return timedelta(days=self.refund_grace_days)
+
     @property
     def credit_limit_minor(self) -> int:
         """How far a staff debit may take a wallet below zero; 0 when negative balances are off."""
@@ -48,13 +114,32 @@ class StoreSettings:
 
     def as_data(self) -> dict[str, Any]:
         """Return the settings as they are stored."""
-        return asdict(self)
+        data = asdict(self)
+        since = self.refund_destination_since
+        return data | {"refund_destination_since": None if since is None else since.isoformat()}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "StoreSettings":
         """Read stored settings; fields that a newer program added get their defaults."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in data.items() if name in known})
+        kept = {name: _READ.get(name, _as_it_is)(value) for name, value in data.items() if name in known}
+        return cls(**kept)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "capture_on": CaptureOn,
+    "refund_destination": RefundDestination,
+    "refund_destination_since": lambda text: None if text is None else datetime.fromisoformat(text),
+    "refund_bucket": Bucket,
+    "renewal_policy": RenewalPolicy,
+    "wallet_payment_methods": tuple,
+    "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
+}
+"""How the fields are read whose values JSON does not hold as they are."""
 
 
 @dataclass(frozen=True, slots=True)

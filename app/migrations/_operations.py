@@ -7,7 +7,7 @@ anew without its unique keys, checks and triggers. So migrations use:
 - `Refuse` for triggers that keep rows as they are;
 - `ReplaceCheck` to widen a closed set;
 - `InsertNow` for rows that a table begins with, `GrantCapabilities` for rights that a version brings;
-- Tortoise's `AddField` for a new nullable column, and `RunSQL` for indexes: both are safe as they are;
+- `AddColumn` for a new column, and `RunSQL` for indexes;
 - nothing that makes SQLite rebuild a table: no `AlterField`, `RemoveField` or `AddConstraint`.
 
 Applied migrations import this module: what an operation does must never change.
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from tortoise import fields
 from tortoise.fields import BigIntField, IntField
-from tortoise.migrations.operations import CreateModel, TortoiseOperation
+from tortoise.migrations.operations import AddField, CreateModel, TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 from tortoise.models import Model
@@ -87,6 +87,39 @@ class CreateTable(CreateModel):
         head, end, rest = state_editor._get_model_sql_data(model).table_sql.rpartition("\n)")
         lines = [f'CONSTRAINT "{self.table}_{name}" CHECK ({check})' for name, check in checks.items()]
         await _run(state_editor, [",\n    ".join([head, *lines]) + end + rest])
+
+
+class AddColumn(AddField):
+    """A new column, which both databases add in place; `definition` is its SQL, checks included.
+
+    It writes `{uuid}` and `{timestamp}` for the types that the two name differently. Without a default it must
+    allow NULL: the rows that are there have nothing to put into it.
+    """
+
+    reversible = False
+
+    def __init__(self, model: str, table: str, name: str, field: Any, definition: str) -> None:
+        super().__init__(model, name, field)
+        self.table = table
+        self.definition = definition
+        self.is_integer = isinstance(field, (BigIntField, IntField))
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Add the column."""
+        if state_editor is None:
+            return
+        on_sqlite = state_editor.DIALECT == "sqlite"
+        types = {"uuid": "CHAR(36)", "timestamp": "TIMESTAMP"} if on_sqlite else _POSTGRES_TYPES
+        definition = self.definition.format(**types)
+        if on_sqlite and self.is_integer:
+            check = one_of(f'typeof("{self.name}")', ("integer",))
+            definition += f' CONSTRAINT "{self.table}_{self.name}_integer" CHECK ({check})'
+        await _run(state_editor, [f'ALTER TABLE "{self.table}" ADD COLUMN {definition}'])
+
+
+_POSTGRES_TYPES = {"uuid": "UUID", "timestamp": "TIMESTAMPTZ"}
 
 
 class Refuse(TortoiseOperation):

@@ -31,7 +31,10 @@ class Hold(Model):
 
 
 class Reservation(Model):
-    """The part of a hold that stands on one lot, so that a release gives back to that very lot."""
+    """The part of a hold that stands on one lot, so that a release gives back to that very lot.
+
+    Of what was captured, `returned_minor` was given back.
+    """
 
     id = fields.UUIDField(primary_key=True)
     hold_id: UUID
@@ -46,6 +49,7 @@ class Reservation(Model):
     amount_minor = fields.BigIntField()
     captured_minor = fields.BigIntField(default=0)
     released_minor = fields.BigIntField(default=0)
+    returned_minor = fields.BigIntField(default=0)
 
     class Meta:
         table = "reservations"

@@ -7,6 +7,7 @@ from tortoise.models import Model
 
 from app.models.hold import Hold
 from app.models.lot import Lot
+from app.models.order import Order
 from app.models.wallet import Wallet
 
 
@@ -21,6 +22,7 @@ class Transaction(Model):
     wallet_id: UUID
     corrects_id: UUID | None
     hold_id: UUID | None
+    order_id: UUID | None
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="transactions", on_delete=fields.RESTRICT
     )
@@ -40,6 +42,9 @@ class Transaction(Model):
     )
     hold: fields.ForeignKeyNullableRelation[Hold] = fields.ForeignKeyField(
         "coffer.Hold", related_name="transactions", null=True, on_delete=fields.RESTRICT
+    )
+    order: fields.ForeignKeyNullableRelation[Order] = fields.ForeignKeyField(
+        "coffer.Order", related_name="transactions", null=True, on_delete=fields.RESTRICT
     )
     hash = fields.BinaryField()
     created_at = fields.DatetimeField()

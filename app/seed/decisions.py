@@ -12,8 +12,9 @@ from uuid import UUID
 from app.domain import wallet
 from app.domain.access import Actor
 from app.domain.adjustment import Adjustment, adjust
+from app.domain.bucket import Bucket
 from app.domain.errors import DomainError
-from app.domain.ledger import Bucket, Draft, Explanation, Row, TransactionKind
+from app.domain.ledger import Draft, Explanation, Row, TransactionKind
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus, give_back, pay, request
 from app.seed.people import Person
 

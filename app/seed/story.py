@@ -6,7 +6,8 @@ from random import Random
 
 from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
-from app.domain.ledger import Bucket, Explanation, TransactionKind
+from app.domain.bucket import Bucket
+from app.domain.ledger import Explanation, TransactionKind
 from app.domain.withdrawal import WithdrawalStatus
 from app.seed import decisions
 from app.seed.decisions import Decision, explained

@@ -7,8 +7,9 @@ from typing import Any
 from app.domain import adjustment as rules
 from app.domain.access import Principal
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
+from app.domain.bucket import Bucket
 from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
-from app.domain.ledger import Bucket, Draft, Row, Transaction
+from app.domain.ledger import Draft, Row, Transaction
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note
 from app.models.transaction import Transaction as TransactionModel

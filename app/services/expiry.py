@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from tortoise.expressions import Q
+
 from app.domain.ledger import SYSTEM, Draft
 from app.models.lot import Lot
 from app.services.ledger.command import Command, WalletRef
@@ -11,7 +13,8 @@ from app.services.ledger.writer import Writer
 
 async def due(now: datetime, limit: int) -> list[UUID]:
     """Return the wallets of the lots, at most so many, whose time has run out and that hold free value."""
-    lots = Lot.filter(expires_at__lte=now, remaining_minor__gt=0).order_by("expires_at").limit(limit)
+    over = Q(grace_until=None) | Q(grace_until__lte=now)
+    lots = Lot.filter(over, expires_at__lte=now, remaining_minor__gt=0).order_by("expires_at").limit(limit)
     return list(dict.fromkeys([lot.wallet_id for lot in await lots]))
 
 

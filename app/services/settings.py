@@ -34,6 +34,8 @@ async def update(
 
     def decide(desk: Desk) -> Row:
         settings = replace(desk.settings, **changes)
+        if settings.refund_destination is not desk.settings.refund_destination:
+            settings = replace(settings, refund_destination_since=desk.now)
         change = SettingsChange(desk.mint.id(), settings, actor, note, desk.now)
         desk.add(change)
         data = audited("settings", desk.settings.as_data(), settings.as_data())

@@ -6,13 +6,14 @@ from typing import TypeVar
 from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
+from app.domain.bucket import Bucket
 from app.domain.customer import Customer
 from app.domain.ledger import (
     GENESIS_HASH,
-    Bucket,
     Draft,
     Explanation,
     Lot,
+    Row,
     Transaction,
     TransactionKind,
     WalletState,
@@ -53,9 +54,10 @@ class Book:
         customer = Customer(self.mint.id(), "ada", "", "", START, START)
         self.state = WalletState.opened(self.mint.id(), customer, currency, START)
         self.history: list[Transaction] = []
+        self.rows: dict[UUID, Row] = {}
 
     def draft(self) -> Draft:
-        return Draft(self.state, now=self.now, mint=self.mint, settings=self.settings)
+        return Draft(self.state, now=self.now, mint=self.mint, settings=self.settings, loaded=self.rows)
 
     def do(self, decide: Callable[[Draft], T], *, expire: bool = True) -> T:
         """Decide and fold; check the state and the hash chain; a refusal must leave everything as it was."""
@@ -70,6 +72,7 @@ class Book:
             raise
         self.state.fold(draft)
         self.history += draft.transactions
+        self.rows.update((row.id, row) for row in draft.rows)
         self.check()
         return answer
 
@@ -80,7 +83,7 @@ class Book:
             tuple(state.lots),
             dict(state.holds),
             dict(state.reservations),
-            dict(state.rows),
+            dict(self.rows),
         )
 
     def check(self) -> None:

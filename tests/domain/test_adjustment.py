@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
+from app.domain.bucket import Bucket
 from app.domain.errors import CorrectionNotPossible, ErrorCode, ExpiryInPast, ExpiryOnDebit, InsufficientFunds
-from app.domain.ledger import Bucket, CounterAccount, TransactionKind
+from app.domain.ledger import CounterAccount, TransactionKind
 from app.domain.wallet import freeze
 from tests.domain.book import STAFF, START, Book, taken, with_limit
 

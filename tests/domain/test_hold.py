@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from app.domain.bucket import Bucket
 from app.domain.errors import HoldNotOpen, InsufficientFunds, NotFound
 from app.domain.hold import Hold, HoldPurpose, HoldStatus
-from app.domain.ledger import Bucket, Transaction
+from app.domain.ledger import Transaction
 from tests.domain.book import PURCHASE, Book, taken
 
 CASH, PROMO, GIFT_CARD = Bucket.CASH, Bucket.PROMO, Bucket.GIFT_CARD
@@ -110,15 +111,18 @@ def test_a_hold_is_captured_after_its_lot_expired(book: Book) -> None:
     assert [t.kind for t in book.history[3:]] == ["PURCHASE"]
 
 
-def test_what_comes_back_to_an_expired_lot_expires(book: Book) -> None:
+def test_what_comes_back_to_an_expired_lot_has_a_grace_period(book: Book) -> None:
     hold = reserve(book, 12)
     book.after(hours=2)
     release(book, hold)
-    assert book.lots()[0] == (PROMO, 10, 0)
+    book.after(days=6)
+    book.do(lambda draft: draft.debit(4, PURCHASE))
+    assert book.lots()[0] == (PROMO, 6, 0)
+    book.after(days=1)
     with pytest.raises(InsufficientFunds):
         book.do(lambda draft: draft.debit(51, PURCHASE), expire=False)
     book.do(lambda draft: None)
-    assert book.history[-1].amount_minor == -10
+    assert book.history[-1].amount_minor == -6
     assert book.lots() == [(GIFT_CARD, 20, 0), (CASH, 30, 0)]
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.domain.access import Actor, ActorKind
+from app.domain.bucket import Bucket
 from app.domain.errors import BalanceTooLarge, InsufficientFunds
 from app.domain.hold import HoldPurpose
 from app.domain.ledger import (
     COUNTER_ACCOUNTS,
     GENESIS_HASH,
     Allocation,
-    Bucket,
     CounterAccount,
     Draft,
     Lot,
@@ -301,6 +301,7 @@ def test_held_value_waits_for_its_hold_to_expire() -> None:
     assert [t.amount_minor for t in posted] == [-4]
     book.do(lambda draft: draft.release(hold.id))
     assert book.lots() == [(PROMO, 6, 0)]
+    book.after(days=7)
     assert [t.amount_minor for t in book.do(Draft.expire_due, expire=False)] == [-6]
     assert book.posted == 0
 
@@ -329,6 +330,7 @@ CHANGES: dict[str, list[Any]] = {
     "actor": [Actor(ActorKind.SERVICE, "s-1"), Actor(ActorKind.STAFF, "s-2")],
     "corrects_id": [None, UUID(int=9)],
     "hold_id": [None, UUID(int=9)],
+    "order_id": [UUID(int=9), UUID(int=5)],
     "created_at": [START + timedelta(microseconds=1), START - timedelta(days=1)],
     "allocations": [
         (),

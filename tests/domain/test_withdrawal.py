@@ -2,9 +2,10 @@
 
 import pytest
 
+from app.domain.bucket import Bucket
 from app.domain.errors import InsufficientFunds, WalletFrozen, WithdrawalNotOpen
 from app.domain.hold import HoldStatus
-from app.domain.ledger import Bucket, CounterAccount, TransactionKind
+from app.domain.ledger import CounterAccount, TransactionKind
 from app.domain.wallet import freeze
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus, give_back, pay, request
 from tests.domain.book import STAFF, Book
@@ -27,7 +28,7 @@ def ask(book: Book, amount: int) -> Withdrawal:
 
 
 def decide(book: Book, withdrawal: Withdrawal, status: WithdrawalStatus) -> Withdrawal:
-    current = book.state.rows[withdrawal.id]
+    current = book.rows[withdrawal.id]
     assert isinstance(current, Withdrawal)
     if status is PAID:
         return book.do(lambda draft: pay(draft, current, payout_reference="SEPA-1", note=None, actor=STAFF))

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from app.domain.access import Actor, ActorKind
-from app.domain.ledger import Bucket, Desk, Draft, Explanation, Row, TransactionKind
+from app.domain.bucket import Bucket
+from app.domain.ledger import Desk, Draft, Explanation, Row, TransactionKind
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, pay, request
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef

@@ -14,8 +14,9 @@ from tortoise.transactions import in_transaction
 
 from app.domain.adjustment import Direction
 from app.domain.audit import AuditAction, AuditEntry
+from app.domain.bucket import Bucket
 from app.domain.errors import ErrorCode, IdempotencyKeyReused, InsufficientFunds
-from app.domain.ledger import Bucket, Desk, Draft, Row, WalletChange
+from app.domain.ledger import Desk, Draft, Row, WalletChange
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.services.ledger import batch as batch_module, writer as writer_module

@@ -21,9 +21,10 @@ from hypothesis import HealthCheck, Phase, note, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from app.db import open_database
+from app.domain.bucket import Bucket
 from app.domain.errors import DomainError, InsufficientFunds
 from app.domain.hold import Hold
-from app.domain.ledger import Bucket, Draft, Row
+from app.domain.ledger import Draft, Row
 from app.domain.settings import StoreSettings
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.services.ledger.command import Command, Outcome, WalletRef

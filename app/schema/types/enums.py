@@ -12,9 +12,10 @@ import strawberry
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.audit import AuditAction
+from app.domain.bucket import Bucket
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
-from app.domain.ledger import Bucket, CounterAccount, TransactionKind, WalletStatus
+from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
 

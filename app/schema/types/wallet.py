@@ -100,7 +100,7 @@ class Wallet(Node):
         free = sum(
             lot.remaining_minor
             for lot in lots
-            if lot.bucket in WITHDRAWABLE and (lot.expires_at is None or lot.expires_at > now)
+            if lot.bucket in WITHDRAWABLE and (lot.ends_at is None or lot.ends_at > now)
         )
         available = self.model.posted_minor - self.model.held_minor
         return money(max(0, min(free, available)), self.model.currency)
@@ -235,7 +235,7 @@ def note_balance_read(info: AppInfo, wallet: WalletModel) -> None:
 
 def _bucket_balance(bucket: Bucket, lots: Iterable[Lot], currency: str) -> BucketBalance:
     lots = list(lots)
-    expiries = [lot.expires_at for lot in lots if lot.expires_at is not None]
+    expiries = [lot.ends_at for lot in lots if lot.ends_at is not None]
     held = sum(lot.held_minor for lot in lots)
     return BucketBalance(
         bucket=bucket,

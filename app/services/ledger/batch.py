@@ -12,6 +12,8 @@ import orjson
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.ledger import Desk, Draft, Lot, Mint, Row, Wallet, WalletChange, WalletState
+from app.domain.order import Order
+from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.services.ledger import records, tables
 from app.services.ledger.command import (
@@ -23,7 +25,7 @@ from app.services.ledger.command import (
     WalletRef,
     Writes,
 )
-from app.services.ledger.store import Session, TableWrite
+from app.services.ledger.store import Found, Session, TableWrite
 
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
@@ -102,6 +104,8 @@ class Batch:
         self._by_external: dict[str, WalletState] = {}
         self._bare_customers: dict[UUID | str, Customer] = {}
         self._tables: dict[type[Row], dict[UUID, Row]] = {}
+        self._loaded: dict[UUID, Row] = {}
+        self._stored: set[UUID] = set()
         self._claims: dict[tuple[str, str], Stored] = {}
         self._settings = StoreSettings()
         self._settings_version = 0
@@ -135,7 +139,8 @@ class Batch:
         if ids:
             await self._lock(ids)
             await self._load_lots()
-            await self._load_named(commands)
+        await self._load_named()
+        await self._load_holds({hold_id for command in commands for hold_id in command.holds})
         await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
         await self._load_settings(await self._load_claims())
@@ -199,35 +204,51 @@ class Batch:
                 raise FaultyWallet(f"wallet {wallet_id}: {fault}")
             self._enter(loaded)
 
-    async def _load_named(self, commands: list[Command]) -> None:
-        hold_ids = {hold_id for command in commands for hold_id in command.holds}
-        if hold_ids:
-            await self._load_holds(hold_ids)
+    async def _load_named(self) -> None:
+        """Read the rows beside the ledger that commands name, and with an order what belongs to it."""
         named: dict[type[Row], set[UUID]] = {}
-        for command in commands:
+        for command in self._commands:
             for kind, row_id in command.rows:
                 named.setdefault(kind, set()).add(row_id)
-        for kind, ids in named.items():
-            rows = await self._session.select(
-                f"SELECT * FROM {tables.BESIDE[kind].name} WHERE id IN {{ids}}", ids
-            )
-            for row in rows:
-                state = self._states.get(records.read_uuid(row["wallet_id"]))
-                if state is not None:
-                    record = records.READERS[kind](row)
-                    state.rows[record.id] = record
+        # Locked after the wallets, table by table and in id order: the same order in every process.
+        for kind, table in tables.BESIDE.items():
+            if kind in named:
+                self._keep_loaded(kind, await self._session.lock_rows(table, named[kind]))
+        orders = {row.id for row in self._loaded.values() if isinstance(row, Order)}
+        if orders:
+            for kind in tables.OF_ORDERS:
+                sql = f"SELECT * FROM {tables.BESIDE[kind].name} WHERE order_id IN {{ids}}"
+                self._keep_loaded(kind, await self._session.select(sql, orders))
+
+    def _keep_loaded(self, kind: type[Row], found: Found) -> None:
+        for row in found:
+            record = records.READERS[kind](row)
+            self._loaded[record.id] = record
+            self._stored.add(record.id)
 
     async def _load_holds(self, ids: set[UUID]) -> None:
+        """Read the holds that are named, or that belong to payments, and the lots that they stand on."""
+        ids = ids | {row.hold_id for row in self._loaded.values() if isinstance(row, Payment)}
+        if not ids:
+            return
         for row in await self._session.select("SELECT * FROM holds WHERE id IN {ids}", ids):
             hold = records.read_hold(row)
             if (state := self._states.get(hold.wallet_id)) is not None:
                 state.holds[hold.id] = hold
                 state.reservations[hold.id] = ()
         sql = "SELECT r.*, h.wallet_id FROM reservations r JOIN holds h ON h.id = r.hold_id WHERE r.hold_id IN {ids}"
+        missing: set[UUID] = set()
+        is_open = {lot.id for state in self._states.values() if state.holds for lot in state.lots}
         for row in await self._session.select(sql + " ORDER BY r.hold_id, r.position", ids):
             reservation = records.read_reservation(row)
             if (state := self._states.get(records.read_uuid(row["wallet_id"]))) is not None:
                 state.reservations[reservation.hold_id] += (reservation,)
+                if reservation.spent_minor and reservation.lot_id not in is_open:
+                    missing.add(reservation.lot_id)
+        if missing:
+            for row in await self._session.select("SELECT * FROM lots WHERE id IN {ids}", missing):
+                lot = records.read_lot(row)
+                self._states[lot.wallet_id].closed[lot.id] = lot
 
     async def _load_tables(self) -> None:
         """Read the small tables that desk commands ask for, after the wallets: the same order in every process."""
@@ -238,6 +259,7 @@ class Batch:
             if kind in wanted:
                 found = [records.READERS[kind](row) for row in await self._session.lock_table(table)]
                 self._tables[kind] = {record.id: record for record in found}
+                self._stored.update(self._tables[kind])
 
     async def _load_claims(self) -> int:
         """Read what is stored of the batch's keys, and return the version of the settings in force."""
@@ -282,17 +304,23 @@ class Batch:
         state = self._state_of(command)
         # A clock that goes back, or another machine's that is behind, must not put a wallet's history out of order.
         now = max(self._now, state.wallet.updated_at)
-        draft = Draft(state, now=now, mint=self._mint, settings=self._settings)
+        draft = Draft(state, now=now, mint=self._mint, settings=self._settings, loaded=self._loaded)
         draft.expire_due()
         answer = command.decide(draft)
         return self._accept(command, state, draft, answer)
 
     def _at_desk(self, command: DeskCommand) -> Outcome:
-        desk = Desk(now=self._now, mint=self._mint, settings=self._settings, tables=self._tables)
+        desk = Desk(
+            now=self._now,
+            mint=self._mint,
+            settings=self._settings,
+            tables=self._tables,
+            loaded=self._loaded,
+        )
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
-            self.writes.rows[row.id] = row
+            self.writes.rows[row.id] = self._loaded[row.id] = row
             if type(row) in self._tables:
                 self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
@@ -326,6 +354,27 @@ class Batch:
         result = {"Wallet": str(wallet.id)}
         if answer is not None:
             result[type(answer).__name__] = str(answer.id)
+        self._write_wallet(state, draft)
+        writes.transactions += draft.transactions
+        writes.lots.update(draft.lots)
+        self._first_sequence.setdefault(wallet.id, state.wallet.sequence)
+        for hold_id, hold in draft.holds.items():
+            writes.holds[hold_id] = hold
+            for placed in enumerate(draft.reservations[hold_id]):
+                writes.reservations[placed[1].id] = placed
+        for row in draft.rows:
+            writes.rows[row.id] = self._loaded[row.id] = row
+        changed = wallet.version != state.wallet.version or state.is_new
+        state.fold(draft)
+        self._enter(state)
+        if changed:
+            self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
+        if changed or draft.rows or not (command.claim and command.claim.is_own):
+            self._claim(command.claim, command.name, result)
+        return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
+
+    def _write_wallet(self, state: WalletState, draft: Draft) -> None:
+        writes, wallet = self.writes, draft.wallet
         if state.is_new and wallet.id not in self._states:
             writes.new_wallets[wallet.id] = wallet
             if draft.customer.id not in self._bare_customers:
@@ -335,22 +384,6 @@ class Batch:
         elif draft.customer.id in writes.new_customers:
             writes.new_customers[draft.customer.id] = draft.customer
         (writes.new_wallets if wallet.id in writes.new_wallets else writes.wallets)[wallet.id] = wallet
-        writes.transactions += draft.transactions
-        writes.lots.update(draft.lots)
-        self._first_sequence.setdefault(wallet.id, state.wallet.sequence)
-        for hold_id, hold in draft.holds.items():
-            writes.holds[hold_id] = hold
-            for placed in enumerate(draft.reservations[hold_id]):
-                writes.reservations[placed[1].id] = placed
-        writes.rows.update((row.id, row) for row in draft.rows)
-        changed = wallet.version != state.wallet.version or state.is_new
-        state.fold(draft)
-        self._enter(state)
-        if changed:
-            self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
-        if changed or draft.rows or not (command.claim and command.claim.is_own):
-            self._claim(command.claim, command.name, result)
-        return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
 
     def _claim(self, claim: IdempotencyClaim | None, command: str, result: dict[str, str]) -> None:
         if claim is not None:
@@ -399,7 +432,13 @@ class Batch:
         changes = by_kind.pop(SettingsChange, [])
         yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
         for kind, table in tables.BESIDE.items():
-            yield TableWrite("upsert", table, _rows_of(table, by_kind.pop(kind, ())))
+            rows = by_kind.pop(kind, ())
+            # What was read is changed; all else is new, and where another process was quicker the insert fails.
+            new = [row for row in rows if row.id not in self._stored]
+            yield TableWrite("insert", table, _rows_of(table, new))
+            yield TableWrite(
+                "update", table, _rows_of(table, [row for row in rows if row.id in self._stored])
+            )
         if by_kind:
             raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
 

@@ -59,7 +59,8 @@ class Command:
 
     `decide` is pure: it works on the draft it is given and returns the row that answers the caller, or
     raises a `DomainError`. With `opens`, a customer and a wallet that are missing are created. `holds` and
-    `rows` name what must be loaded beside the wallet, by id and (for rows) type.
+    `rows` name what must be loaded beside the wallet, by id and (for rows) type; with an order come its payments,
+    their holds and its refunds.
     """
 
     name: str
@@ -77,6 +78,7 @@ class DeskCommand:
     """A command that concerns no wallet, such as a change of the settings.
 
     `tables` are the small tables beside the ledger that it is decided against, whole: locked in this order.
+    `rows` name rows as a `Command` does.
     """
 
     name: str
@@ -84,6 +86,7 @@ class DeskCommand:
     decide: Callable[[Desk], Row | None]
     claim: IdempotencyClaim | None = None
     tables: tuple[type[Row], ...] = ()
+    rows: tuple[tuple[type[Row], UUID], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

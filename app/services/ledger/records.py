@@ -12,11 +12,11 @@ import orjson
 
 from app.domain.access import Actor, ActorKind, Capability
 from app.domain.api_key import ApiKey
+from app.domain.bucket import Bucket
 from app.domain.customer import Customer
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.ledger import (
     Allocation,
-    Bucket,
     CounterAccount,
     Lot,
     Row,
@@ -25,6 +25,10 @@ from app.domain.ledger import (
     Wallet,
     WalletStatus,
 )
+from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus
+from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.refund import Refund, RefundDestination
+from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
@@ -93,6 +97,7 @@ def read_lot(row: DatabaseRow) -> Lot:
         row["held_minor"],
         None if expires_at is None else read_time(expires_at),
         read_time(row["created_at"]),
+        _maybe(read_time, row["grace_until"]),
     )
 
 
@@ -117,6 +122,7 @@ def read_transaction(row: DatabaseRow, allocations: tuple[Allocation, ...] = ())
         created_at=read_time(row["created_at"]),
         allocations=allocations,
         hash=bytes(row["hash"]),
+        order_id=_maybe(read_uuid, row["order_id"]),
     )
 
 
@@ -146,6 +152,103 @@ def read_reservation(row: DatabaseRow) -> Reservation:
         row["amount_minor"],
         row["captured_minor"],
         row["released_minor"],
+        row["returned_minor"],
+    )
+
+
+def read_order(row: DatabaseRow) -> Order:
+    """Read an order."""
+    told, basis = _maybe(_snapshot, row["snapshot"]), _maybe(_snapshot, row["basis"])
+    if basis is None and told is not None and told.status is not OrderStatus.UNKNOWN:
+        basis = told
+    return Order(
+        id=read_uuid(row["id"]),
+        source=row["source"],
+        external_id=row["external_id"],
+        wallet_id=_maybe(read_uuid, row["wallet_id"]),
+        claimed_by=row["claimed_by"],
+        snapshot=told,
+        basis=basis,
+        deleted_at=_maybe(read_time, row["deleted_at"]),
+        credited_minor=row["credited_minor"],
+        shortfall_minor=row["shortfall_minor"],
+        problem=_maybe(OrderProblem, row["problem"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def _snapshot(value: Any) -> OrderSnapshot:
+    return OrderSnapshot.from_data(read_json(value))
+
+
+def read_payment(row: DatabaseRow) -> Payment:
+    """Read a payment."""
+    return Payment(
+        id=read_uuid(row["id"]),
+        order_id=read_uuid(row["order_id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        hold_id=read_uuid(row["hold_id"]),
+        reference=row["reference"],
+        origin=PaymentOrigin(row["origin"]),
+        capture=CaptureMethod(row["capture"]),
+        status=PaymentStatus(row["status"]),
+        amount_minor=row["amount_minor"],
+        owed_minor=row["owed_minor"],
+        captured_minor=row["captured_minor"],
+        requested_minor=row["requested_minor"],
+        returned_minor=row["returned_minor"],
+        currency=row["currency"],
+        buckets=tuple(Bucket(bucket) for bucket in read_json(row["buckets"])),
+        ended_by=_maybe(PaymentEnd, row["ended_by"]),
+        expires_at=_maybe(read_time, row["expires_at"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_refund(row: DatabaseRow) -> Refund:
+    """Read a refund."""
+    return Refund(
+        id=read_uuid(row["id"]),
+        order_id=read_uuid(row["order_id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        reference=row["reference"],
+        external_id=row["external_id"],
+        destination=RefundDestination(row["destination"]),
+        bucket=Bucket(row["bucket"]),
+        amount_minor=row["amount_minor"],
+        shipping_minor=row["shipping_minor"],
+        tax_minor=row["tax_minor"],
+        wallet_minor=row["wallet_minor"],
+        credited_minor=row["credited_minor"],
+        elsewhere_minor=row["elsewhere_minor"],
+        currency=row["currency"],
+        note=row["note"],
+        lines=tuple((line, quantity, amount, tax) for line, quantity, amount, tax in read_json(row["lines"])),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        refunded_at=_maybe(read_time, row["refunded_at"]),
+        created_at=read_time(row["created_at"]),
+        withdrawn_at=_maybe(read_time, row["withdrawn_at"]),
+    )
+
+
+def read_renewal(row: DatabaseRow) -> Renewal:
+    """Read the announcement of a renewal."""
+    return Renewal(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        source=row["source"],
+        subscription=row["subscription"],
+        description=row["description"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        due_at=read_time(row["due_at"]),
+        status=RenewalStatus(row["status"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
     )
 
 
@@ -216,6 +319,10 @@ def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
 
 
 READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
+    Order: read_order,
+    Payment: read_payment,
+    Refund: read_refund,
+    Renewal: read_renewal,
     Withdrawal: read_withdrawal,
     Role: read_role,
     ApiKey: read_api_key,

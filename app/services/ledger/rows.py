@@ -7,10 +7,18 @@ from tortoise.models import Model
 from app.domain.api_key import ApiKey as ApiKeyRecord
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
+from app.domain.order import Order as OrderRecord
+from app.domain.payment import Payment as PaymentRecord
+from app.domain.refund import Refund as RefundRecord
+from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.customer import Customer
+from app.models.order import Order
+from app.models.payment import Payment
+from app.models.refund import Refund
+from app.models.renewal import Renewal
 from app.models.role import Role
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
@@ -38,6 +46,34 @@ def transaction_of(record: TransactionRecord) -> Transaction:
 def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
     """Return the model of a withdrawal."""
     return _model(Withdrawal, tables.BESIDE[WithdrawalRecord], record)
+
+
+def order_of(record: OrderRecord) -> Order:
+    """Return the model of an order."""
+    told, basis = record.snapshot, record.basis
+    columns = {
+        "snapshot": told.as_data() if told else None,
+        "basis": basis.as_data() if basis and basis != told else None,
+    }
+    return _model(Order, tables.BESIDE[OrderRecord], record, columns)
+
+
+def payment_of(record: PaymentRecord) -> Payment:
+    """Return the model of a payment."""
+    columns = {"buckets": [str(bucket) for bucket in record.buckets]}
+    return _model(Payment, tables.BESIDE[PaymentRecord], record, columns)
+
+
+def refund_of(record: RefundRecord) -> Refund:
+    """Return the model of a refund."""
+    return _model(
+        Refund, tables.BESIDE[RefundRecord], record, {"lines": [list(line) for line in record.lines]}
+    )
+
+
+def renewal_of(record: RenewalRecord) -> Renewal:
+    """Return the model of an announced renewal."""
+    return _model(Renewal, tables.BESIDE[RenewalRecord], record)
 
 
 def role_of(record: RoleRecord) -> Role:

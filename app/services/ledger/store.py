@@ -46,6 +46,9 @@ class Session(Protocol):
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """Lock the wallets in id order and return them."""
 
+    async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
+        """Lock the named rows of a table in id order and return them."""
+
     async def lock_table(self, table: Table) -> Found:
         """Lock all rows of a small table in id order and return them."""
 
@@ -89,6 +92,13 @@ class PostgresSession:
         # The wallet's row is the lock. Every process takes its locks in id order, so two batches that share
         # wallets wait for each other instead of ending in a deadlock.
         return await self.select(_LOCK + " FOR UPDATE", ids)
+
+    async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
+        """See `Session`."""
+        # In id order, as the wallets are. A row that has no wallet (a guest's order) has no other lock than this.
+        return await self.select(
+            f"SELECT * FROM {table.name} WHERE id IN {{ids}} ORDER BY id FOR UPDATE", ids
+        )
 
     async def lock_table(self, table: Table) -> Found:
         """See `Session`."""
@@ -134,6 +144,10 @@ class SqliteSession:
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """See `Session`."""
         return await self.select(_LOCK, ids)
+
+    async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
+        """See `Session`."""
+        return await self.select(f"SELECT * FROM {table.name} WHERE id IN {{ids}} ORDER BY id", ids)
 
     async def lock_table(self, table: Table) -> Found:
         """See `Session`."""

@@ -18,6 +18,10 @@ from app.domain.customer import Customer
 from app.domain.fraud import Signal
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
+from app.domain.order import Order
+from app.domain.payment import Payment
+from app.domain.refund import Refund
+from app.domain.renewal import Renewal
 from app.domain.role import Role
 from app.domain.withdrawal import Withdrawal
 from app.models import (
@@ -27,6 +31,10 @@ from app.models import (
     hold,
     idempotency,
     lot,
+    order,
+    payment,
+    refund,
+    renewal,
     role,
     settings,
     signal,
@@ -112,6 +120,7 @@ def _lot(o: Lot) -> tuple[Any, ...]:
         o.held_minor,
         o.expires_at,
         o.created_at,
+        o.grace_until,
     )
 
 
@@ -132,6 +141,7 @@ def _transaction(t: Transaction) -> tuple[Any, ...]:
         t.actor.id,
         t.corrects_id,
         t.hold_id,
+        t.order_id,
         t.hash,
         t.created_at,
     )
@@ -154,7 +164,16 @@ def _hold(h: Hold) -> tuple[Any, ...]:
 
 def _reservation(placed: tuple[int, Reservation]) -> tuple[Any, ...]:
     position, r = placed
-    return (r.id, r.hold_id, r.lot_id, position, r.amount_minor, r.captured_minor, r.released_minor)
+    return (
+        r.id,
+        r.hold_id,
+        r.lot_id,
+        position,
+        r.amount_minor,
+        r.captured_minor,
+        r.released_minor,
+        r.returned_minor,
+    )
 
 
 def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
@@ -237,6 +256,102 @@ def _signal(s: Signal) -> tuple[Any, ...]:
     )
 
 
+def _order(o: Order) -> tuple[Any, ...]:
+    told = o.snapshot
+    return (
+        o.id,
+        o.source,
+        o.external_id,
+        told.number if told else "",
+        o.wallet_id,
+        o.claimed_by,
+        str(o.status),
+        told.currency if told else None,
+        told.total_minor if told else None,
+        told.subscription.reference if told and told.subscription else None,
+        _json(told.as_data()) if told else None,
+        # Where the newest snapshot is the basis too, it is kept once.
+        _json(o.basis.as_data()) if o.basis and o.basis != told else None,
+        told.modified_at if told else None,
+        o.deleted_at,
+        o.credited_minor,
+        o.shortfall_minor,
+        None if o.problem is None else str(o.problem),
+        o.created_at,
+        o.updated_at,
+    )
+
+
+def _payment(p: Payment) -> tuple[Any, ...]:
+    return (
+        p.id,
+        p.order_id,
+        p.wallet_id,
+        p.hold_id,
+        p.reference,
+        str(p.origin),
+        str(p.capture),
+        str(p.status),
+        p.amount_minor,
+        p.owed_minor,
+        p.captured_minor,
+        p.requested_minor,
+        p.returned_minor,
+        p.currency,
+        _json([str(bucket) for bucket in p.buckets]),
+        None if p.ended_by is None else str(p.ended_by),
+        p.expires_at,
+        str(p.created_by.kind),
+        p.created_by.id,
+        p.created_at,
+        p.updated_at,
+    )
+
+
+def _refund(r: Refund) -> tuple[Any, ...]:
+    return (
+        r.id,
+        r.order_id,
+        r.wallet_id,
+        r.reference,
+        r.external_id,
+        str(r.destination),
+        str(r.bucket),
+        r.amount_minor,
+        r.shipping_minor,
+        r.tax_minor,
+        r.wallet_minor,
+        r.credited_minor,
+        r.elsewhere_minor,
+        r.currency,
+        r.note,
+        _json(r.lines),
+        str(r.created_by.kind),
+        r.created_by.id,
+        r.refunded_at,
+        r.created_at,
+        r.withdrawn_at,
+    )
+
+
+def _renewal(r: Renewal) -> tuple[Any, ...]:
+    return (
+        r.id,
+        r.wallet_id,
+        r.source,
+        r.subscription,
+        r.description,
+        r.amount_minor,
+        r.currency,
+        r.due_at,
+        str(r.status),
+        str(r.created_by.kind),
+        r.created_by.id,
+        r.created_at,
+        r.updated_at,
+    )
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
@@ -256,14 +371,14 @@ WALLETS = Table.of(
 )
 LOTS = Table.of(
     lot.Lot,
-    "id wallet_id bucket sequence original_minor remaining_minor held_minor expires_at created_at",
+    "id wallet_id bucket sequence original_minor remaining_minor held_minor expires_at created_at grace_until",
     _lot,
-    changing="remaining_minor held_minor",
+    changing="remaining_minor held_minor grace_until",
 )
 TRANSACTIONS = Table.of(
     transaction.Transaction,
     "id wallet_id sequence reference kind counter_account amount_minor balance_after_minor currency reason note "
-    "actor_kind actor_id corrects_id hold_id hash created_at",
+    "actor_kind actor_id corrects_id hold_id order_id hash created_at",
     _transaction,
 )
 ALLOCATIONS = Table.of(
@@ -277,9 +392,9 @@ HOLDS = Table.of(
 )
 RESERVATIONS = Table.of(
     hold.Reservation,
-    "id hold_id lot_id position amount_minor captured_minor released_minor",
+    "id hold_id lot_id position amount_minor captured_minor released_minor returned_minor",
     _reservation,
-    changing="captured_minor released_minor",
+    changing="captured_minor released_minor returned_minor",
 )
 IDEMPOTENCY_KEYS = Table.of(
     idempotency.IdempotencyKey, "id scope key command request_hash result created_at", _as_is
@@ -289,6 +404,37 @@ SETTINGS_VERSIONS = Table.of(
 )
 
 BESIDE: dict[type[Any], Table] = {
+    Order: Table.of(
+        order.Order,
+        "id source external_id number wallet_id claimed_by status currency total_minor subscription snapshot basis "
+        "modified_at deleted_at credited_minor shortfall_minor problem created_at updated_at",
+        _order,
+        changing="number wallet_id claimed_by status currency total_minor subscription snapshot basis modified_at "
+        "deleted_at credited_minor shortfall_minor problem updated_at",
+    ),
+    Payment: Table.of(
+        payment.Payment,
+        "id order_id wallet_id hold_id reference origin capture status amount_minor owed_minor captured_minor "
+        "requested_minor returned_minor currency buckets ended_by expires_at created_by_kind created_by_id created_at "
+        "updated_at",
+        _payment,
+        changing="status owed_minor captured_minor requested_minor returned_minor ended_by updated_at",
+    ),
+    Refund: Table.of(
+        refund.Refund,
+        "id order_id wallet_id reference external_id destination bucket amount_minor shipping_minor tax_minor "
+        "wallet_minor credited_minor elsewhere_minor currency note lines created_by_kind created_by_id refunded_at "
+        "created_at withdrawn_at",
+        _refund,
+        changing="wallet_id external_id amount_minor wallet_minor credited_minor elsewhere_minor withdrawn_at",
+    ),
+    Renewal: Table.of(
+        renewal.Renewal,
+        "id wallet_id source subscription description amount_minor currency due_at status created_by_kind "
+        "created_by_id created_at updated_at",
+        _renewal,
+        changing="wallet_id description amount_minor currency due_at status updated_at",
+    ),
     Withdrawal: Table.of(
         withdrawal.Withdrawal,
         "id wallet_id hold_id transaction_id reference status amount_minor currency note payout_reference "
@@ -318,6 +464,9 @@ BESIDE: dict[type[Any], Table] = {
     ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
+
+OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund)
+"""The rows that come along with an order that a command names."""
 
 RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})
 """The rows that say who may do what: when one of them changes, every process is told."""

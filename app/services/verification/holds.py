@@ -16,8 +16,9 @@ SELECT h.*,
   (SELECT COALESCE(SUM(r.amount_minor), 0) FROM reservations r WHERE r.hold_id = h.id) AS r_amount_minor,
   (SELECT COALESCE(SUM(r.captured_minor), 0) FROM reservations r WHERE r.hold_id = h.id) AS r_captured_minor,
   (SELECT COALESCE(SUM(r.released_minor), 0) FROM reservations r WHERE r.hold_id = h.id) AS r_released_minor,
+  (SELECT COALESCE(SUM(r.returned_minor), 0) FROM reservations r WHERE r.hold_id = h.id) AS r_returned_minor,
   (SELECT COALESCE(-SUM(t.amount_minor), 0) FROM transactions t WHERE t.hold_id = h.id AND t.wallet_id = h.wallet_id)
-    AS t_captured_minor,
+    AS t_spent_minor,
   (SELECT COUNT(*) FROM reservations r JOIN lots l ON l.id = r.lot_id
     WHERE r.hold_id = h.id AND l.wallet_id <> h.wallet_id) AS strangers
 FROM holds h
@@ -61,8 +62,8 @@ def _fault_of(row: Row) -> Fault | None:
         problem = "says {} held, {} captured, {} released; its reservations {}, {} and {}".format(
             *said, *reserved
         )
-    elif hold.captured_minor != int(row["t_captured_minor"]):
-        problem = f"captured {hold.captured_minor}, its transactions {row['t_captured_minor']}"
+    elif (spent := hold.captured_minor - int(row["r_returned_minor"])) != int(row["t_spent_minor"]):
+        problem = f"captured and did not give back {spent}, its transactions {row['t_spent_minor']}"
     elif hold.held_minor < 0 or (hold.status is HoldStatus.OPEN) != (hold.held_minor > 0):
         problem = f"is {hold.status} and has {hold.held_minor} left"
     elif row["strangers"]:

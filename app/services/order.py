@@ -1,0 +1,334 @@
+"""The store's orders: recorded as often as anybody tells of them, and the ledger brought to where they say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.expressions import Q
+from tortoise.queryset import QuerySet
+
+from app.domain import renewal as renewals
+from app.domain.access import Actor
+from app.domain.errors import InsufficientFunds, NotFound, OrderOfAnother, RenewalNotCharged, WalletFrozen
+from app.domain.ledger import Desk, Draft
+from app.domain.note import check_text
+from app.domain.order import (
+    Order,
+    OrderSnapshot,
+    StoreCustomer,
+    StoreRefund,
+    check_id,
+    check_snapshot,
+    order_id,
+)
+from app.domain.page import Page, PageRequest
+from app.domain.payment import Payment
+from app.domain.reconciliation import reconcile
+from app.domain.refund import Refund, from_store
+from app.models.order import Order as OrderModel
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
+from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
+from app.services.ledger.rows import order_of
+from app.services.ledger.writer import LedgerUnavailable, Writer
+
+MOVES_MAX = 5
+"""How often an order is followed to another wallet while it is being recorded."""
+
+SEARCH_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """What a list of orders is narrowed to; `None` does not narrow."""
+
+    statuses: tuple[str, ...] | None = None
+    problems: tuple[str, ...] | None = None
+    source: str | None = None
+    subscription: str | None = None
+    has_problem: bool | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    search: str | None = None
+    """The store's id or number of the order, or the reference of one of its payments, refunds or transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The order after it was recorded, and whether this is the answer to a repeated request."""
+
+    order: OrderModel
+    replayed: bool
+
+
+class _Elsewhere(Exception):
+    """The order's money lies in another wallet than the one that was asked; `ref` names it, `None` is a guest's."""
+
+    def __init__(self, ref: WalletRef | None) -> None:
+        super().__init__(str(ref))
+        self.ref = ref
+
+
+SORTS = {
+    "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True),
+}
+"""How a list of orders is sorted."""
+
+
+# --- read ---------------------------------------------------------------------------------------------------
+
+
+def orders(narrowed: OrderFilter, wallet_id: UUID | None = None) -> QuerySet[OrderModel]:
+    """Return the query of a list of orders, of one wallet or of the whole store."""
+    query = OrderModel.all() if wallet_id is None else OrderModel.filter(wallet_id=wallet_id)
+    for name, value in (
+        ("status__in", narrowed.statuses),
+        ("problem__in", narrowed.problems),
+        ("source", narrowed.source),
+        ("subscription", narrowed.subscription),
+        ("created_at__gte", narrowed.created_from),
+        ("created_at__lt", narrowed.created_to),
+    ):
+        if value is not None:
+            query = query.filter(**{name: value})
+    if narrowed.has_problem is not None:
+        query = query.filter(problem__isnull=not narrowed.has_problem)
+    return query.filter(_search(narrowed.search)) if narrowed.search else query
+
+
+_REFERENCES = {"PY": "payments", "RF": "refunds", "TX": "transactions"}
+
+
+def _search(text: str) -> Q:
+    text = check_text(text, field="search", length_max=SEARCH_MAX)
+    relation = _REFERENCES.get(text.partition("-")[0].upper())
+    if relation is not None:
+        return Q(**{f"{relation}__reference": text.upper()})
+    return Q(external_id=text) | Q(number=text)
+
+
+async def page_of(query: QuerySet[OrderModel], page: PageRequest) -> Page[OrderModel]:
+    """Read one page of a list of orders, newest first."""
+    return await fetch_page(query, SORTS["CREATED_AT"], page)
+
+
+Pages = PageLoader[OrderFilter, OrderModel]
+Counts = CountLoader[OrderFilter]
+
+
+def pages() -> Pages:
+    """Return a loader of pages of wallets' orders, newest first."""
+    return PageLoader(orders, SORTS["CREATED_AT"], partition="wallet_id")
+
+
+def counts() -> Counts:
+    """Return a loader of how many orders wallets have."""
+    return CountLoader(orders, partition="wallet_id")
+
+
+# --- record -------------------------------------------------------------------------------------------------
+
+
+async def record(
+    writer: Writer, actor: Actor, snapshot: OrderSnapshot, *, idempotency_key: str | None = None
+) -> Recorded:
+    """Take a snapshot in and bring the ledger to where the order is. An older one than those known changes nothing.
+
+    Raises `FieldInvalid` for what can't be meant.
+    """
+    snapshot = check_snapshot(snapshot)
+    claim = None
+    if idempotency_key is not None:
+        claim = IdempotencyClaim.of(actor, idempotency_key, "recordOrder", snapshot.as_data())
+    return await _follow(
+        writer,
+        "recordOrder",
+        actor,
+        snapshot.id,
+        lambda desk: _found(desk, snapshot.source, snapshot.external_id).seen(snapshot, desk.now),
+        claim=claim,
+        customer=snapshot.customer,
+    )
+
+
+async def mark_deleted(writer: Writer, actor: Actor, source: str, external_id: str, at: datetime) -> Recorded:
+    """Write down that the store put an order into the bin: what is held for it is given back."""
+    external_id = check_id(external_id, field="externalId")
+    return await _follow(
+        writer,
+        "deleteOrder",
+        actor,
+        order_id(source, external_id),
+        lambda desk: _found(desk, source, external_id).deleted(at, desk.now),
+    )
+
+
+async def claim(
+    writer: Writer, actor: Actor, row_id: UUID, customer: str, *, idempotency_key: str
+) -> Recorded:
+    """Give a guest's order to a customer, whose wallet then follows it. Raises `NotFound` or `OrderOfAnother`."""
+    customer = check_id(customer, field="storeCustomerId")
+
+    def change(desk: Desk) -> Order:
+        order = _row(desk, row_id)
+        if order.customer not in {None, customer}:
+            raise OrderOfAnother
+        return replace(order, claimed_by=customer, updated_at=desk.now)
+
+    content = {"order": str(row_id), "customer": customer}
+    key = IdempotencyClaim.of(actor, idempotency_key, "claimOrder", content)
+    return await _follow(
+        writer, "claimOrder", actor, row_id, change, claim=key, customer=StoreCustomer(customer)
+    )
+
+
+async def record_refund(
+    writer: Writer, actor: Actor, source: str, external_id: str, refund: StoreRefund
+) -> Recorded | None:
+    """Take a refund in that comes without its order. Of an order that is not known, or a guest's, nothing is kept:
+    the order's own snapshot will tell of it.
+    """
+    row_id = order_id(source, check_id(external_id, field="externalId"))
+    known = await OrderModel.get_or_none(id=row_id)
+    if known is None or known.wallet_id is None:
+        return None
+
+    def decide(draft: Draft) -> Order:
+        order = _row(draft, row_id)
+        if order.wallet_id != draft.wallet.id:
+            raise _Elsewhere(WalletRef(wallet_id=order.wallet_id))
+        refunds = draft.of_order(Refund, row_id)
+        if not any(
+            found.external_id == refund.id or found.reference == refund.reference for found in refunds
+        ):
+            currency = order.snapshot.currency if order.snapshot else draft.wallet.currency
+            refunds.append(
+                from_store(
+                    refund,
+                    order_id=row_id,
+                    wallet_id=draft.wallet.id,
+                    reference=draft.mint.reference("RF"),
+                    destination=draft.settings.refund_destination,
+                    bucket=draft.settings.refund_bucket,
+                    currency=currency,
+                    actor=actor,
+                    now=draft.now,
+                )
+            )
+            draft.add(refunds[-1])
+        return reconcile(draft, order, draft.of_order(Payment, row_id), refunds, actor=actor)
+
+    ref = WalletRef(wallet_id=known.wallet_id)
+    outcome = await writer.submit(Command("recordRefund", actor, ref, decide, rows=((Order, row_id),)))
+    return await _recorded(outcome)
+
+
+async def _follow(
+    writer: Writer,
+    name: str,
+    actor: Actor,
+    row_id: UUID,
+    change: Callable[[Desk], Order],
+    *,
+    claim: IdempotencyClaim | None = None,
+    customer: StoreCustomer | None = None,
+) -> Recorded:
+    """Change an order under the lock of the wallet that it concerns, wherever that turns out to be."""
+    known = await OrderModel.get_or_none(id=row_id)
+    ref = None if customer is None else WalletRef(external_id=customer.external_id)
+    if known is not None and known.wallet_id is not None:
+        ref = WalletRef(wallet_id=known.wallet_id)
+    rows = ((Order, row_id),)
+    for _ in range(MOVES_MAX):
+        command: Command | DeskCommand
+        if ref is None:
+            command = DeskCommand(name, actor, _as_a_guest(row_id, change), claim, rows=rows)
+        else:
+            decide = _in_a_wallet(row_id, change, actor, customer)
+            command = Command(name, actor, ref, decide, claim, opens=True, rows=rows)
+        try:
+            return await _recorded(await writer.submit(command))
+        except _Elsewhere as moved:
+            ref = moved.ref
+    raise LedgerUnavailable
+
+
+def _as_a_guest(row_id: UUID, change: Callable[[Desk], Order]) -> Callable[[Desk], Order]:
+    def decide(desk: Desk) -> Order:
+        order = change(desk)
+        if (ref := _place(order, desk.of_order(Payment, row_id))) is not None:
+            raise _Elsewhere(ref)
+        desk.add(order)
+        return order
+
+    return decide
+
+
+def _in_a_wallet(
+    row_id: UUID, change: Callable[[Desk], Order], actor: Actor, customer: StoreCustomer | None
+) -> Callable[[Draft], Order]:
+    def decide(draft: Draft) -> Order:
+        order = change(draft)
+        payments = draft.of_order(Payment, row_id)
+        ref = _place(order, payments)
+        if ref is None or not (
+            ref.wallet_id == draft.wallet.id or ref.external_id == draft.customer.external_id
+        ):
+            raise _Elsewhere(ref)
+        order = replace(order, wallet_id=draft.wallet.id)
+        _greet(draft, customer)
+        short = _renew(draft, order, payments, actor)
+        refunds = draft.of_order(Refund, row_id)
+        return reconcile(draft, order, payments, refunds, actor=actor, short_minor=short)
+
+    return decide
+
+
+def _place(order: Order, payments: list[Payment]) -> WalletRef | None:
+    """Return the wallet that an order concerns: the one that paid, or else that of its customer."""
+    if order.wallet_id is not None and (payments or order.credited_minor):
+        return WalletRef(wallet_id=order.wallet_id)
+    return None if order.customer is None else WalletRef(external_id=order.customer)
+
+
+def _renew(draft: Draft, order: Order, payments: list[Payment], actor: Actor) -> int:
+    """Charge a renewal that the store says the wallet pays, and return what the wallet lacked."""
+    basis = order.basis
+    if basis is None or basis.currency != draft.wallet.currency or not renewals.is_due(order, draft.settings):
+        return 0
+    amount_minor = basis.total_minor - (basis.paid_otherwise_minor or 0)
+    try:
+        done = renewals.charge(draft, order, payments, amount_minor, actor=actor)
+    except (InsufficientFunds, WalletFrozen, RenewalNotCharged):
+        return amount_minor
+    if done.payment is not None:
+        payments.append(done.payment)
+    return done.short_minor
+
+
+def _greet(draft: Draft, customer: StoreCustomer | None) -> None:
+    """Take over what a customer's order tells of them, if it is this wallet's customer."""
+    known = draft.customer
+    if customer is None or customer.external_id != known.external_id:
+        return
+    name, email = known.name or customer.name or "", known.email or customer.email or ""
+    if (name, email) != (known.name, known.email):
+        draft.set_customer(replace(known, name=name, email=email, updated_at=draft.now))
+
+
+def _found(desk: Desk, source: str, external_id: str) -> Order:
+    return desk.found(Order, order_id(source, external_id)) or Order.opened(source, external_id, desk.now)
+
+
+def _row(desk: Desk, row_id: UUID) -> Order:
+    # Not the draft's own `row`, which finds what is in its wallet only: an order may be a guest's.
+    order = desk.found(Order, row_id)
+    if order is None:
+        raise NotFound("order", field=("order",))
+    return order
+
+
+async def _recorded(outcome: Outcome) -> Recorded:
+    if isinstance(outcome.answer, Order):
+        return Recorded(order_of(outcome.answer), replayed=False)
+    return Recorded(await OrderModel.get(id=outcome.result["Order"]), replayed=True)

@@ -1,0 +1,1 @@
+"""What a store says to Coffer: each door checks who speaks, and translates it into the same few events."""
