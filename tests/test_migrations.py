@@ -367,6 +367,7 @@ async def test_migrating_twice_does_nothing_more(empty_database_url: str) -> Non
         await require_migrated()
 
 
+@pytest.mark.slow
 async def test_two_processes_migrate_at_once(empty_database_url: str) -> None:
     code = (
         "import asyncio, sys; from app.db import migrate; from tests.databases import settings_for;"

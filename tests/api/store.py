@@ -5,7 +5,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -292,9 +292,10 @@ class Store:
     client: httpx.AsyncClient
     app: Any
     dialect: str
-    path: str
+    file: sqlite3.Connection | None
     currency: str = "USD"
     requests: int = field(default=0)
+    _seen: tuple[int, str] = (-1, "")
 
     async def execute(
         self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller = ADMINISTRATOR
@@ -343,12 +344,13 @@ class Store:
                 for table in TABLES
             )
             return repr(await connection.execute_query_dict(" UNION ALL ".join(sums)))
-        # Read beside the application, since each of its statements would go to another thread and back.
-        found = hashlib.sha256()
-        with closing(sqlite3.connect(self.path)) as file:
-            for table in TABLES:
-                found.update(repr(file.execute(f"SELECT * FROM {table}").fetchall()).encode())
-        return found.hexdigest()
+        # Read beside the application, since each of its statements would go to another thread and back; all pages
+        # as they are, and only if somebody has committed since: the rows of a whole module take their time.
+        assert self.file is not None
+        (version,) = self.file.execute("PRAGMA data_version").fetchone()
+        if version != self._seen[0]:
+            self._seen = (version, hashlib.sha256(self.file.serialize()).hexdigest())
+        return self._seen[1]
 
     def money(self, amount: str) -> JsonObject:
         """An amount in the store's currency."""
@@ -521,8 +523,10 @@ class Store:
 @asynccontextmanager
 async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIterator[Store]:
     """Serve a store on this database while the block runs."""
-    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere.
+    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere. So is the
+    # wait for a connection, which grows with what else the machine does.
     unlimited = {
+        "database_acquire_timeout_s": 30,
         "query_cost_max": 1_000_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
@@ -547,7 +551,11 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         await life
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://store", timeout=30) as client:
-        path = database_url.removeprefix("sqlite:///")
-        yield Store(client, app, dialect, path, currency=settings.currency)
+        with ExitStack() as files:
+            file = None
+            if dialect == "sqlite":
+                path = database_url.removeprefix("sqlite:///")
+                file = files.enter_context(closing(sqlite3.connect(path)))
+            yield Store(client, app, dialect, file, currency=settings.currency)
     over.set()
     await life

@@ -250,6 +250,7 @@ async def test_nobody_and_the_expired_get_nothing(
     assert await api.digest() == before
 
 
+@pytest.mark.slow
 async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> None:
     """The same walk, by somebody who may, meets the victim in every query: so it would notice a leak."""
     for name in root_fields("Query"):
