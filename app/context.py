@@ -2,17 +2,25 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from aiodataloader import DataLoader
 from strawberry.types import Info
 
 from app.auth import AuthenticationError, Failure
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
-from app.services import audit, transaction as transactions, withdrawal as withdrawals
+from app.services import (
+    audit,
+    order as orders,
+    payment as payments,
+    renewal as renewals,
+    transaction as transactions,
+    withdrawal as withdrawals,
+)
 from app.services.access import Directory
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
@@ -47,8 +55,25 @@ class Context:
     history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
     withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
     withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
+    order_pages: orders.Pages = field(default_factory=orders.pages)
+    order_counts: orders.Counts = field(default_factory=orders.counts)
+    order_histories: transactions.Parts = field(default_factory=transactions.of_orders)
+    order_history_counts: transactions.PartCounts = field(default_factory=transactions.order_counts)
+    payment_pages: payments.Pages = field(default_factory=payments.pages)
+    payment_counts: payments.Counts = field(default_factory=payments.counts)
+    payment_histories: transactions.Parts = field(default_factory=transactions.of_holds)
+    payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
+    renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
+    renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
+
+    def forget(self) -> None:
+        """Have the loaders read anew: something was written, and the operation may hold several mutations."""
+        held = [getattr(self, part.name) for part in fields(self)]
+        for loader in (*held, *vars(self.loaders).values()):
+            if isinstance(loader, DataLoader):
+                loader.clear_all()
 
 
 AppInfo = Info[Context, Any]

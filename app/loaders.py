@@ -17,6 +17,10 @@ from app.models.audit import AuditEntry
 from app.models.customer import Customer
 from app.models.hold import Hold
 from app.models.lot import Lot
+from app.models.order import Order
+from app.models.payment import Payment
+from app.models.refund import Refund
+from app.models.renewal import Renewal
 from app.models.role import Role
 from app.models.signal import Signal
 from app.models.transaction import Allocation, Transaction
@@ -78,6 +82,29 @@ class Corrections(DataLoader[UUID, list[Transaction]]):
         )
 
 
+class CustomerByStoreId(DataLoader[str, Customer | None]):
+    """Customers by the store's own id."""
+
+    async def batch_load_fn(self, keys: list[str]) -> list[Customer | None]:
+        """Load the customers."""
+        rows = {row.external_id: row for row in await Customer.filter(external_id__in=keys)}
+        return [rows.get(key) for key in keys]
+
+
+class OfOrder(DataLoader[UUID, list[M]]):
+    """The payments or refunds of an order, oldest first; how many there may be is limited where they are made."""
+
+    def __init__(self, model: type[M]) -> None:
+        super().__init__()
+        self._model = model
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[M]]:
+        """Load the rows of the orders."""
+        return _grouped(
+            await self._model.filter(order_id__in=keys).order_by("created_at", "id"), keys, "order_id"
+        )
+
+
 class Loaders:
     """The loaders of one operation."""
 
@@ -87,10 +114,17 @@ class Loaders:
         self.transactions: ById[Transaction] = ById(Transaction)
         self.holds: ById[Hold] = ById(Hold)
         self.withdrawals: ById[Withdrawal] = ById(Withdrawal)
+        self.orders: ById[Order] = ById(Order)
+        self.payments: ById[Payment] = ById(Payment)
+        self.refunds: ById[Refund] = ById(Refund)
+        self.renewals: ById[Renewal] = ById(Renewal)
         self.roles: ById[Role] = ById(Role)
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
         self.fraud_signals: ById[Signal] = ById(Signal)
+        self.payments_of_order: OfOrder[Payment] = OfOrder(Payment)
+        self.refunds_of_order: OfOrder[Refund] = OfOrder(Refund)
+        self.customers_by_store_id = CustomerByStoreId()
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()
         self.allocations = Allocations()

@@ -8,6 +8,7 @@ The whole tree::
     │   ├── AmountTooLarge
     │   ├── AmountTooPrecise
     │   ├── CurrencyMismatch
+    │   │   └── OrderInOtherCurrency
     │   ├── ExpiryInPast
     │   ├── ExpiryOnDebit
     │   ├── FieldInvalid
@@ -177,6 +178,18 @@ class CurrencyMismatch(InvalidInput):
         )
 
 
+class OrderInOtherCurrency(CurrencyMismatch):
+    """The order itself is in another currency than the wallet."""
+
+    def __init__(self, *, order: str, wallet: str) -> None:
+        InvalidInput.__init__(
+            self,
+            f"This order is in {order} and the wallet in {wallet}, so the one can't pay for the other. "
+            "Use another payment method.",
+            field=("order",),
+        )
+
+
 class ExpiryInPast(InvalidInput):
     code = ErrorCode.EXPIRY_IN_PAST
 
@@ -273,9 +286,11 @@ class PaymentNotOpen(InvalidState):
 class OrderNotPayable(InvalidState):
     code = ErrorCode.ORDER_NOT_PAYABLE
 
-    def __init__(self, name: str, status: str) -> None:
+    def __init__(self, name: str, status: str, *, field: tuple[str, ...] = ("order",)) -> None:
         super().__init__(
-            f"Order {name} was {status.lower()}, so it can't be paid. Place a new order.", field=("order",)
+            f"Order {name} was {status.lower()}, so its payment can't be changed. "
+            "Ask the store, or place a new order.",
+            field=field,
         )
 
 
@@ -338,8 +353,8 @@ class ApiKeyNotActive(InvalidState):
 class LimitReached(InvalidState):
     code = ErrorCode.LIMIT_REACHED
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(message, field=field)
 
 
 class NotAllowed(DomainError):

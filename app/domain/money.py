@@ -102,12 +102,14 @@ def parse_amount(text: str, currency: Currency, *, field: tuple[str, ...] = ("am
     return amount_minor
 
 
-def rounded_minor(amount: Decimal, currency: Currency) -> int:
+def rounded_minor(amount: Decimal, currency: Currency, *, field: tuple[str, ...] = ("amount",)) -> int:
     """Turn what a store says into minor units, rounding half away from zero.
 
     Stores calculate with more decimals than their currency has (a tax of 0.1875). An amount that a person or a
     program asks us to move is never rounded: see `parse_amount`. Raises `FieldInvalid` for what is no number.
     """
     if not amount.is_finite() or abs(amount) > _STORE_AMOUNT_MAX:
-        raise FieldInvalid(f"{str(amount)[:48]} is no amount that a store can have.", field=("amount",))
+        raise FieldInvalid(
+            f"{str(amount)[:48]} is no amount that a store can have. Check the order.", field=field
+        )
     return int(amount.scaleb(currency.exponent).quantize(Decimal(1), ROUND_HALF_UP))

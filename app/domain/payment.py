@@ -14,6 +14,7 @@ from app.domain.bucket import Bucket
 from app.domain.errors import (
     FieldInvalid,
     InsufficientFunds,
+    LimitReached,
     OrderNotPayable,
     PaymentExceeded,
     PaymentNotOpen,
@@ -22,6 +23,9 @@ from app.domain.errors import (
 from app.domain.hold import Hold, HoldPurpose, HoldStatus
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
+
+PAYMENTS_MAX = 100
+"""How often one order can be authorized: all of its payments are read whenever one of them changes."""
 
 
 class PaymentStatus(StrEnum):
@@ -56,7 +60,7 @@ class CaptureMethod(StrEnum):
     AUTOMATIC = "AUTOMATIC"
     """The order's status, as the store's settings say, or `capturePayment`, whichever comes first."""
     MANUAL = "MANUAL"
-    """`capturePayment` alone."""
+    """Nothing but `capturePayment`."""
 
 
 class PaymentEnd(StrEnum):
@@ -148,6 +152,10 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
         raise WalletFrozen
     if order.is_deleted or order.status in {OrderStatus.CANCELLED, OrderStatus.REFUNDED}:
         raise OrderNotPayable(order.name, "deleted" if order.is_deleted else order.status)
+    if len(payments) >= PAYMENTS_MAX:
+        raise LimitReached(
+            f"This order was authorized {PAYMENTS_MAX} times already. Place a new order.", field=("order",)
+        )
     kept = [_superseded(draft, payment, order.status) for payment in payments]
     total_minor = order.snapshot.total_minor if order.snapshot else asked.order_total_minor
     paid_minor = sum(payment.net_minor for payment in kept)

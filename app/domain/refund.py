@@ -189,20 +189,23 @@ def _plan_line(
             "The order has no such line. Reload it and choose one of its lines.", field=(*field, "lineId")
         )
     before = [part for refund in alive for part in refund.lines if part[0] == line.id]
+    units = sum((Decimal(part[1]) for part in before), Decimal(0))
     whole, done = line.total_minor + line.tax_minor, sum(part[2] + part[3] for part in before)
     quantity = Decimal(0)
     if asked.amount_minor is not None:
         amount = asked.amount_minor
     elif asked.quantity is not None and line.quantity > 0:
         quantity = asked.quantity
+        if not 0 < quantity <= line.quantity - units:
+            raise RefundExceeded(
+                f"{max(Decimal(0), line.quantity - units):f}",
+                what=f"the line {line.name or line.id}",
+                field=(*field, "quantity"),
+            )
         # Of all units by now, less what was given: so the last unit takes what rounding left.
-        units = sum((Decimal(part[1]) for part in before), quantity)
-        amount = int((whole * units / line.quantity).quantize(Decimal(1), ROUND_HALF_UP)) - done
+        amount = int((whole * (units + quantity) / line.quantity).quantize(Decimal(1), ROUND_HALF_UP)) - done
     else:
-        amount, quantity = (
-            whole - done,
-            line.quantity - sum((Decimal(part[1]) for part in before), Decimal(0)),
-        )
+        amount, quantity = whole - done, line.quantity - units
     if not 0 <= amount <= whole - done:
         left = currency.display(max(0, whole - done))
         raise RefundExceeded(left, what=f"the line {line.name or line.id}", field=field)

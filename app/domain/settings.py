@@ -89,7 +89,6 @@ class StoreSettings:
                 "Say how far below zero a wallet may go when you enable negative balances.",
                 field=("negativeBalanceLimit",),
             )
-
         if not 1 <= self.payment_hold_minutes <= HOLD_LIFETIME_MAX_MINUTES:
             raise FieldInvalid(
                 f"Choose from 1 to {HOLD_LIFETIME_MAX_MINUTES} minutes (30 days).",
@@ -100,7 +99,11 @@ class StoreSettings:
         if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
             raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
         if len(self.order_statuses) > ORDER_STATUSES_MAX:
-            raise FieldInvalid(f"Explain at most {ORDER_STATUSES_MAX} statuses.", field=("orderStatuses",))
+            raise FieldInvalid(f"Give at most {ORDER_STATUSES_MAX} statuses.", field=("orderStatuses",))
+        if len({word for word, _ in self.order_statuses}) < len(self.order_statuses):
+            raise FieldInvalid(
+                "A status stands here twice. Give each one meaning.", field=("orderStatuses", "storeStatus")
+            )
 
     @property
     def grace(self) -> timedelta:

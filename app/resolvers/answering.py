@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from app.context import RequestError
+from app.context import AppInfo, Context, RequestError
 from app.domain.errors import DomainError, FieldInvalid
 from app.domain.note import check_text
 from app.schema.types.error import user_error
@@ -28,7 +28,9 @@ def answering(payload: Callable[..., A]) -> Callable[[Callable[P, Awaitable[A]]]
         @wraps(resolver)
         async def answer(*args: P.args, **kwargs: P.kwargs) -> A:
             try:
-                return await resolver(*args, **kwargs)
+                answered = await resolver(*args, **kwargs)
+                _context(args, kwargs).forget()
+                return answered
             except DomainError as error:
                 return payload(user_errors=[user_error(error)])
             except Overloaded:
@@ -43,6 +45,11 @@ def answering(payload: Callable[..., A]) -> Callable[[Callable[P, Awaitable[A]]]
         return answer
 
     return decorate
+
+
+def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context:
+    info: AppInfo = kwargs["info"] if "info" in kwargs else args[0]
+    return info.context
 
 
 def _again(why: str) -> str:

@@ -2,20 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
 from app.context import AppInfo
-from app.domain.access import Capability, Principal
+from app.domain.access import Capability
 from app.domain.errors import FieldInvalid
 from app.domain.page import PAGE_MAX
+from app.loaders import ById, Loaders
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node, decode_any_id
+from app.schema.types.order import Order
+from app.schema.types.ownership import seen_wallet, sees
+from app.schema.types.payment import Payment
+from app.schema.types.refund import Refund
+from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
@@ -42,47 +48,28 @@ async def nodes(info: AppInfo, ids: Ids) -> list[Node | None]:
     return list(await asyncio.gather(*(node(info, one) for one in ids)))
 
 
-async def _owner(info: AppInfo, wallet_id: UUID) -> str | None:
-    wallet = await info.context.loaders.wallets.load(wallet_id)
-    customer = None if wallet is None else await info.context.loaders.customers.load(wallet.customer_id)
-    return None if customer is None else customer.external_id
-
-
-def _sees(principal: Principal, capability: Capability, owner: str | None) -> bool:
-    return owner is not None and (principal.may(capability) or principal.owns(owner))
-
-
 async def _wallet(info: AppInfo, row_id: UUID) -> Wallet | None:
-    owner = await _owner(info, row_id)
-    if not _sees(info.context.principal, Capability.WALLETS_READ, owner):
-        return None
-    row = await info.context.loaders.wallets.load(row_id)
+    row = await seen_wallet(info, row_id)
     return None if row is None else Wallet(model=row)
 
 
 async def _customer(info: AppInfo, row_id: UUID) -> Customer | None:
-    row = await info.context.loaders.customers.load(row_id)
-    if row is None or not _sees(info.context.principal, Capability.CUSTOMERS_READ, row.external_id):
+    row, principal = await info.context.loaders.customers.load(row_id), info.context.principal
+    if row is None or not (principal.may(Capability.CUSTOMERS_READ) or principal.owns(row.external_id)):
         return None
     return Customer(model=row)
 
 
-async def _transaction(info: AppInfo, row_id: UUID) -> Transaction | None:
-    row = await info.context.loaders.transactions.load(row_id)
-    if row is None or not _sees(
-        info.context.principal, Capability.WALLETS_READ, await _owner(info, row.wallet_id)
-    ):
-        return None
-    return Transaction(model=row)
+def _of_wallet(
+    loader: Callable[[Loaders], ById[Any]], capability: Capability, wrap: Callable[[Any], Node]
+) -> Callable[[AppInfo, UUID], Awaitable[Node | None]]:
+    """Return what finds objects that belong to a wallet: with the capability all, without it one's own."""
 
+    async def find(info: AppInfo, row_id: UUID) -> Node | None:
+        row = await loader(info.context.loaders).load(row_id)
+        return wrap(row) if row is not None and await sees(info, capability, row.wallet_id) else None
 
-async def _withdrawal(info: AppInfo, row_id: UUID) -> Withdrawal | None:
-    row = await info.context.loaders.withdrawals.load(row_id)
-    if row is None or not _sees(
-        info.context.principal, Capability.WALLETS_READ, await _owner(info, row.wallet_id)
-    ):
-        return None
-    return Withdrawal(model=row)
+    return find
 
 
 async def _role(info: AppInfo, row_id: UUID) -> Role | None:
@@ -118,8 +105,22 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "AuditEntry": _audit_entry,
     "Customer": _customer,
     "FraudSignal": _fraud_signal,
+    "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),
+    "Payment": _of_wallet(
+        lambda loaders: loaders.payments, Capability.ORDERS_READ, lambda row: Payment(model=row)
+    ),
+    "Refund": _of_wallet(
+        lambda loaders: loaders.refunds, Capability.ORDERS_READ, lambda row: Refund(model=row)
+    ),
+    "Renewal": _of_wallet(
+        lambda loaders: loaders.renewals, Capability.ORDERS_READ, lambda row: Renewal(model=row)
+    ),
     "Role": _role,
-    "Transaction": _transaction,
+    "Transaction": _of_wallet(
+        lambda loaders: loaders.transactions, Capability.WALLETS_READ, lambda row: Transaction(model=row)
+    ),
     "Wallet": _wallet,
-    "Withdrawal": _withdrawal,
+    "Withdrawal": _of_wallet(
+        lambda loaders: loaders.withdrawals, Capability.WALLETS_READ, lambda row: Withdrawal(model=row)
+    ),
 }

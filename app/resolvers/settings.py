@@ -1,13 +1,16 @@
 """The store's own settings."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from app.context import AppInfo
 from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import check_reason
+from app.domain.order import OrderStatus, check_id
+from app.domain.settings import ORDER_STATUSES_MAX, PAYMENT_METHODS_MAX
 from app.resolvers.answering import answering, optional_key
-from app.schema.types.inputs import INPUT, UpdateSettingsInput
+from app.schema.types.inputs import INPUT, OrderStatusMeaningInput, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
 from app.schema.types.payloads import UpdateSettingsPayload
 from app.schema.types.settings import Settings, settings_type
@@ -46,8 +49,33 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
             given.negative_balance_limit, currency, "negativeBalanceLimit"
         ),
         "high_balance_minor": _minor(given.high_balance, currency, "highBalance"),
+        "payment_hold_minutes": given.payment_hold_minutes,
+        "capture_on": given.capture_on,
+        "refund_destination": given.refund_destination,
+        "refund_bucket": given.refund_bucket,
+        "refund_grace_days": given.refund_grace_days,
+        "renewal_policy": given.renewal_policy,
+        "wallet_payment_methods": _words(given.wallet_payment_methods),
+        "order_statuses": _meanings(given.order_statuses),
     }
     return {name: value for name, value in changes.items() if value is not None}
+
+
+def _words(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    # Too many are refused where they are counted; texts beyond that are not looked at.
+    field = "walletPaymentMethods"
+    return tuple(check_id(word, field=field) for word in given[: PAYMENT_METHODS_MAX + 1])
+
+
+def _meanings(
+    given: Sequence[OrderStatusMeaningInput] | None,
+) -> tuple[tuple[str, OrderStatus], ...] | None:
+    if given is None:
+        return None
+    read = given[: ORDER_STATUSES_MAX + 1]
+    return tuple((check_id(one.store_status, field="orderStatuses.storeStatus"), one.means) for one in read)
 
 
 def _minor(given: MoneyInput | None, currency: str, field: str) -> int | None:

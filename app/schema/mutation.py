@@ -7,6 +7,10 @@ from app.resolvers import (
     adjustment as adjustment_resolvers,
     api_key as api_key_resolvers,
     customer as customer_resolvers,
+    order as order_resolvers,
+    payment as payment_resolvers,
+    refund as refund_resolvers,
+    renewal as renewal_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
     wallet as wallet_resolvers,
@@ -58,6 +62,55 @@ class Mutation:
         withdrawal_resolvers.mark_withdrawal_paid,
         Needs(Capability.WITHDRAWALS_REVIEW),
         "Write down that a withdrawal was paid out.",
+    )
+    authorize_payment: payloads.AuthorizePaymentPayload = root(
+        payment_resolvers.authorize_payment,
+        SignedIn(),
+        "Hold value of a wallet for an order; what an earlier authorization of the order holds is given back, so that a "
+        "double click holds nothing twice. For others than oneself it needs PAYMENTS_WRITE.",
+    )
+    pay_order: payloads.PayOrderPayload = root(
+        payment_resolvers.pay_order,
+        SignedIn(),
+        "Pay an order with a wallet at once, wholly or in part. For others than oneself it needs PAYMENTS_WRITE.",
+    )
+    capture_payment: payloads.CapturePaymentPayload = root(
+        payment_resolvers.capture_payment,
+        Needs(Capability.PAYMENTS_WRITE),
+        "Take what a payment holds, wholly or in parts.",
+    )
+    void_payment: payloads.VoidPaymentPayload = root(
+        payment_resolvers.void_payment,
+        SignedIn(),
+        "Give back what a payment still holds. For others than oneself it needs PAYMENTS_WRITE.",
+    )
+    record_order: payloads.RecordOrderPayload = root(
+        order_resolvers.record_order,
+        Needs(Capability.ORDERS_WRITE),
+        "Tell what the store knows of an order, as often as one likes; the ledger follows.",
+    )
+    claim_order: payloads.ClaimOrderPayload = root(
+        order_resolvers.claim_order,
+        Needs(Capability.ORDERS_WRITE),
+        "Give a guest's order to a customer, whose wallet then follows it.",
+    )
+    refund_order: payloads.RefundOrderPayload = root(
+        refund_resolvers.refund_order,
+        Needs(Capability.REFUNDS_WRITE),
+        "Refund an order, wholly or in part, by the store's policy; nobody refunds to their own wallet.",
+    )
+    charge_renewal: payloads.ChargeRenewalPayload = root(
+        renewal_resolvers.charge_renewal,
+        Needs(Capability.PAYMENTS_WRITE),
+        "Take the money for a subscription's renewal from a wallet, by the store's policy; a retry takes only the rest.",
+    )
+    announce_renewal: payloads.AnnounceRenewalPayload = root(
+        renewal_resolvers.announce_renewal,
+        Needs(Capability.ORDERS_WRITE),
+        "Tell what the next renewal of a subscription will cost.",
+    )
+    cancel_renewal: payloads.CancelRenewalPayload = root(
+        renewal_resolvers.cancel_renewal, Needs(Capability.ORDERS_WRITE), "Take an announced renewal back."
     )
     create_role: payloads.CreateRolePayload = root(
         role_resolvers.create_role,

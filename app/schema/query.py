@@ -9,6 +9,9 @@ from app.resolvers import (
     customer as customer_resolvers,
     fraud as fraud_resolvers,
     node as node_resolvers,
+    order as order_resolvers,
+    payment as payment_resolvers,
+    renewal as renewal_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
     transaction as transaction_resolvers,
@@ -24,6 +27,9 @@ from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node
+from app.schema.types.order import Order
+from app.schema.types.payment import Payment
+from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
@@ -65,6 +71,25 @@ class Query:
         withdrawal_resolvers.list_withdrawals,
         Needs(Capability.WALLETS_READ),
         "The withdrawals of the whole store, newest first.",
+    )
+    order: Order | None = root(order_resolvers.order, SignedIn(), "One order.")
+    orders: Connection[Order] = root(
+        order_resolvers.list_orders,
+        Needs(Capability.ORDERS_READ),
+        "The orders of the whole store, newest first: searched, filtered, in pages.",
+    )
+    payment: Payment | None = root(
+        payment_resolvers.payment, SignedIn(), "One payment, by its id or reference."
+    )
+    payments: Connection[Payment] = root(
+        payment_resolvers.list_payments,
+        Needs(Capability.ORDERS_READ),
+        "What all wallets give towards orders, newest first.",
+    )
+    renewals: Connection[Renewal] = root(
+        renewal_resolvers.list_renewals,
+        Needs(Capability.ORDERS_READ),
+        "The renewals of subscriptions that are to come, the next one first.",
     )
     fraud_signals: Connection[FraudSignal] = root(
         fraud_resolvers.list_fraud_signals,

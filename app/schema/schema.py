@@ -9,6 +9,10 @@ from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
 from app.schema.types.fraud import FraudSignal
+from app.schema.types.order import Order
+from app.schema.types.payment import Payment
+from app.schema.types.refund import Refund
+from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.scalars import CONFIG
 from app.schema.types.transaction import Transaction
@@ -19,7 +23,20 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, AuditEntry, Customer, FraudSignal, Role, Transaction, Wallet, Withdrawal],
+    types=[
+        ApiKey,
+        AuditEntry,
+        Customer,
+        FraudSignal,
+        Order,
+        Payment,
+        Refund,
+        Renewal,
+        Role,
+        Transaction,
+        Wallet,
+        Withdrawal,
+    ],
     config=CONFIG,
 )
 """What the endpoint serves, and what `schema.graphql` shows."""

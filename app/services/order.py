@@ -9,7 +9,7 @@ from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from app.domain import renewal as renewals
-from app.domain.access import Actor
+from app.domain.access import Actor, Capability, Principal
 from app.domain.errors import InsufficientFunds, NotFound, OrderOfAnother, RenewalNotCharged, WalletFrozen
 from app.domain.ledger import Desk, Draft
 from app.domain.note import check_text
@@ -20,6 +20,7 @@ from app.domain.order import (
     StoreRefund,
     check_id,
     check_snapshot,
+    check_source,
     order_id,
 )
 from app.domain.page import Page, PageRequest
@@ -81,13 +82,14 @@ SORTS = {
 def orders(narrowed: OrderFilter, wallet_id: UUID | None = None) -> QuerySet[OrderModel]:
     """Return the query of a list of orders, of one wallet or of the whole store."""
     query = OrderModel.all() if wallet_id is None else OrderModel.filter(wallet_id=wallet_id)
+    source, subscription = narrowed.source, narrowed.subscription
     for name, value in (
         ("status__in", narrowed.statuses),
         ("problem__in", narrowed.problems),
-        ("source", narrowed.source),
-        ("subscription", narrowed.subscription),
+        ("source", source and check_source(source, field="filter.source")),
+        ("subscription", subscription and check_id(subscription, field="filter.subscription")),
         ("created_at__gte", narrowed.created_from),
-        ("created_at__lt", narrowed.created_to),
+        ("created_at__lte", narrowed.created_to),
     ):
         if value is not None:
             query = query.filter(**{name: value})
@@ -105,6 +107,14 @@ def _search(text: str) -> Q:
     if relation is not None:
         return Q(**{f"{relation}__reference": text.upper()})
     return Q(external_id=text) | Q(number=text)
+
+
+async def find(principal: Principal, row_id: UUID) -> OrderModel | None:
+    """Return an order, or `None` when there is none of that id or its wallet is not the caller's."""
+    order = await OrderModel.get_or_none(id=row_id).select_related("wallet__customer")
+    if order is None or principal.may(Capability.ORDERS_READ):
+        return order
+    return order if order.wallet is not None and principal.owns(order.wallet.customer.external_id) else None
 
 
 async def page_of(query: QuerySet[OrderModel], page: PageRequest) -> Page[OrderModel]:

@@ -15,6 +15,7 @@ from app.domain.errors import (
     CurrencyMismatch,
     FieldInvalid,
     NotFound,
+    OrderInOtherCurrency,
     OrderNotPayable,
     OrderOfAnother,
     PaymentNotOpen,
@@ -25,6 +26,7 @@ from app.domain.order import Order, OrderStatus, check_id, check_source, order_i
 from app.domain.page import Page, PageRequest
 from app.domain.payment import Authorization, CaptureMethod, Payment, PaymentEnd, PaymentStatus
 from app.domain.reconciliation import reconcile
+from app.domain.reference import read_reference
 from app.domain.refund import Refund
 from app.domain.settings import HOLD_LIFETIME_MAX_MINUTES
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
@@ -83,6 +85,21 @@ def payments(statuses: Statuses, wallet_id: UUID | None = None) -> QuerySet[Paym
     return query if statuses is None else query.filter(status__in=statuses)
 
 
+async def find(
+    principal: Principal, *, payment_id: UUID | None = None, reference: str | None = None
+) -> PaymentModel | None:
+    """Return a payment, or `None` when there is none of that name or it is not the caller's."""
+    query = PaymentModel.all().select_related("wallet__customer")
+    if payment_id is not None:
+        payment = await query.get_or_none(id=payment_id)
+    else:
+        spoken = read_reference(reference)
+        payment = None if spoken is None else await query.get_or_none(reference=spoken)
+    if payment is None or principal.may(Capability.ORDERS_READ):
+        return payment
+    return payment if principal.owns(payment.wallet.customer.external_id) else None
+
+
 async def page_of(query: QuerySet[PaymentModel], page: PageRequest) -> Page[PaymentModel]:
     """Read one page of a list of payments."""
     return await fetch_page(query, SORT, page)
@@ -130,7 +147,8 @@ async def _begin(
     def decide(draft: Draft) -> Payment:
         _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
         if draft.wallet.currency != request.currency:
-            raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency)
+            where = ("amount", "currency") if request.amount is not None else ("order", "total", "currency")
+            raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency, field=where)
         order = draft.found(Order, row_id) or Order.opened(source, external_id, draft.now)
         _require_payable(principal, draft, order)
         default = timedelta(minutes=draft.settings.payment_hold_minutes)
@@ -164,7 +182,9 @@ def _asked(principal: Principal, request: PaymentRequest) -> Authorization:
         amount_minor=None
         if request.amount is None
         else parse_amount(request.amount, currency, field=("amount", "amount")),
-        order_total_minor=None if total is None else parse_amount(total, currency, field=("order", "total")),
+        order_total_minor=None
+        if total is None
+        else parse_amount(total, currency, field=("order", "total", "amount")),
         buckets=tuple(sorted(request.buckets)) if request.buckets else tuple(Bucket),
         lifetime=None if minutes is None else timedelta(minutes=minutes),
         # That a payment waits for a request to capture it is for those to say who may send that request.
@@ -185,15 +205,15 @@ def _require_payable(principal: Principal, draft: Draft, order: Order) -> None:
         raise OrderOfAnother
     told = order.snapshot
     if told is not None and told.currency != draft.wallet.currency:
-        raise CurrencyMismatch(given=draft.wallet.currency, wallet=told.currency)
-    _require_early(principal, order)
+        raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
+    _require_early(principal, order, field="order")
 
 
-def _require_early(principal: Principal, order: Order) -> None:
+def _require_early(principal: Principal, order: Order, *, field: str) -> None:
     """Once the store works on an order, its customer changes nothing about how it was paid."""
     early = {OrderStatus.PENDING, OrderStatus.ON_HOLD, OrderStatus.FAILED, OrderStatus.UNKNOWN}
     if order.status not in early and not principal.may(Capability.PAYMENTS_WRITE):
-        raise OrderNotPayable(order.name, order.status)
+        raise OrderNotPayable(order.name, order.status, field=(field,))
 
 
 def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None:
@@ -276,7 +296,7 @@ async def void(writer: Writer, principal: Principal, payment_id: UUID, *, idempo
         _require_mine(principal, draft, _no_payment())
         payment = draft.row(Payment, payment_id)
         payment.require_open()
-        _require_early(principal, _order(draft, payment))
+        _require_early(principal, _order(draft, payment), field="paymentId")
         if payment.captured_minor and not principal.may(Capability.PAYMENTS_WRITE):
             raise PaymentNotOpen(payment.status)
         return rules.release(draft, payment, PaymentEnd.REQUEST)

@@ -12,7 +12,9 @@ from app.domain.bucket import Bucket
 from app.domain.errors import (
     CurrencyMismatch,
     FieldInvalid,
+    LimitReached,
     NotFound,
+    OrderInOtherCurrency,
     OrderNotRefundable,
     OwnWallet,
     RefundExceeded,
@@ -21,7 +23,7 @@ from app.domain.errors import (
 from app.domain.ledger import Draft
 from app.domain.money import Currency, parse_amount
 from app.domain.note import check_note
-from app.domain.order import Order, OrderStatus, check_id
+from app.domain.order import REFUNDS_MAX, Order, OrderStatus, check_id
 from app.domain.payment import Payment
 from app.domain.reconciliation import reconcile
 from app.domain.refund import LineToRefund, Refund, RefundDestination, RefundPlan
@@ -50,13 +52,14 @@ class RefundRequest:
     """What is to be refunded, as it came in.
 
     An amount, or lines and shipping, or (with neither) all that is left. `destination` and `bucket` are the
-    store's settings where they aren't said. `store_refund_id` is the store's own id of the same refund, so that
-    it is not counted again when the store tells of it.
+    store's settings where they aren't said. `currencies` are those of all amounts, each with its field's path.
+    `store_refund_id` is the store's own id of the same refund, so that it is not counted again when the store tells
+    of it.
     """
 
     order_id: UUID
     amount: str | None
-    currency: str | None
+    currencies: tuple[tuple[tuple[str, ...], str], ...]
     lines: tuple[LineRequest, ...]
     shipping: str | None
     with_shipping: bool
@@ -83,7 +86,7 @@ async def refund(writer: Writer, principal: Principal, request: RefundRequest) -
     """
     found = await OrderModel.get_or_none(id=request.order_id)
     if found is None:
-        raise NotFound("order", field=("orderId",))
+        raise NotFound("order", field=("order",))
     if found.wallet_id is None:
         raise OrderNotRefundable(
             "This is a guest's order, so there is no wallet to refund it to. Give it to a customer first."
@@ -93,9 +96,9 @@ async def refund(writer: Writer, principal: Principal, request: RefundRequest) -
     def decide(draft: Draft) -> Refund:
         order = draft.found(Order, request.order_id)
         if order is None or order.wallet_id != draft.wallet.id:
-            raise NotFound("order", field=("orderId",))
+            raise NotFound("order", field=("order",))
         if principal.owns(draft.customer.external_id):
-            raise OwnWallet(field=("orderId",))
+            raise OwnWallet(field=("order",))
         return _refund(draft, order, asked, principal)
 
     claim = IdempotencyClaim.of(principal.actor, request.idempotency_key, "refundOrder", _content(asked))
@@ -107,7 +110,8 @@ async def refund(writer: Writer, principal: Principal, request: RefundRequest) -
 def _checked(principal: Principal, request: RefundRequest) -> RefundRequest:
     redirected = request.destination is not None or request.bucket is not None
     if redirected and not principal.may(Capability.REFUNDS_REDIRECT):
-        raise RightsExceeded([Capability.REFUNDS_REDIRECT], field=("destination",))
+        name = "bucket" if request.destination is None else "destination"
+        raise RightsExceeded([Capability.REFUNDS_REDIRECT], field=(name,))
     if len(request.lines) > LINES_MAX:
         raise FieldInvalid(f"Refund at most {LINES_MAX} lines at once.", field=("lines",))
     if len({line.line_id for line in request.lines}) < len(request.lines):
@@ -130,6 +134,11 @@ def _refund(draft: Draft, order: Order, asked: RefundRequest, principal: Princip
             if refund.external_id == asked.store_refund_id:
                 # The store's own word of it came first.
                 return refund
+    if len(known) >= REFUNDS_MAX:
+        raise LimitReached(
+            f"An order has at most {REFUNDS_MAX} refunds. Adjust the wallet's balance instead.",
+            field=("order",),
+        )
     plan = _plan(draft, order, payments, known, asked)
     settings = draft.settings
     refund = Refund(
@@ -167,8 +176,9 @@ def _plan(
 ) -> RefundPlan:
     """Work out how much is refunded, and refuse what is more than was paid."""
     currency = draft.currency
-    if asked.currency not in {None, currency.code}:
-        raise CurrencyMismatch(given=str(asked.currency), wallet=currency.code)
+    for path, code in asked.currencies:
+        if code != currency.code:
+            raise CurrencyMismatch(given=code, wallet=currency.code, field=path)
     left_minor = rules.left_minor(_paid_minor(draft, order, payments), known)
     if asked.lines or asked.with_shipping or asked.shipping:
         plan = _plan_lines(order, known, asked, currency)
@@ -193,9 +203,9 @@ def _plan_lines(
             line.quantity,
             None
             if line.amount is None
-            else parse_amount(line.amount, currency, field=("lines", "amount", "amount")),
+            else parse_amount(line.amount, currency, field=("lines", str(place), "amount", "amount")),
         )
-        for line in asked.lines
+        for place, line in enumerate(asked.lines)
     ]
     shipping = asked.shipping and parse_amount(asked.shipping, currency, field=("shipping", "amount"))
     return rules.plan_lines(
@@ -216,7 +226,7 @@ def _paid_minor(draft: Draft, order: Order, payments: Sequence[Payment]) -> int:
         if captured_minor:
             return captured_minor
     elif told.currency != draft.wallet.currency:
-        raise CurrencyMismatch(given=draft.wallet.currency, wallet=told.currency, field=("orderId",))
+        raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
     elif told.status in _PAID:
         return told.total_minor
     status = order.status.lower().replace("_", " ")
@@ -228,7 +238,8 @@ def _paid_minor(draft: Draft, order: Order, payments: Sequence[Payment]) -> int:
 def _content(asked: RefundRequest) -> dict[str, Any]:
     return {
         "order": str(asked.order_id),
-        "amount": [asked.amount, asked.currency],
+        "amount": asked.amount,
+        "currencies": [code for _, code in asked.currencies],
         "lines": [[line.line_id, str(line.quantity), line.amount] for line in asked.lines],
         "shipping": [asked.shipping, asked.with_shipping],
         "destination": asked.destination,

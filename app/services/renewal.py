@@ -8,17 +8,25 @@ from tortoise.queryset import QuerySet
 
 from app.domain import renewal as rules
 from app.domain.access import Actor
-from app.domain.errors import CurrencyMismatch, FieldInvalid, NotFound, OrderNotPayable, OrderOfAnother
+from app.domain.errors import (
+    CurrencyMismatch,
+    FieldInvalid,
+    NotFound,
+    OrderInOtherCurrency,
+    OrderNotPayable,
+    OrderOfAnother,
+)
 from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_text
 from app.domain.order import Order, OrderStatus, check_id, check_source, order_id
+from app.domain.page import Page, PageRequest
 from app.domain.payment import Payment
 from app.domain.reconciliation import reconcile
 from app.domain.refund import Refund
 from app.domain.renewal import Renewal, RenewalStatus, renewal_id
 from app.models.order import Order as OrderModel
-from app.models.paging import PageLoader, Sort, time_value
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 from app.models.renewal import Renewal as RenewalModel
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
@@ -76,18 +84,34 @@ class Announced:
     replayed: bool
 
 
-def upcoming(_all: None, wallet_id: UUID | None = None) -> QuerySet[RenewalModel]:
+DueBefore = datetime | None
+
+
+def upcoming(due_before: DueBefore, wallet_id: UUID | None = None) -> QuerySet[RenewalModel]:
     """Return the query of the renewals that are still to come, of one wallet or of the whole store."""
     query = RenewalModel.filter(status=str(RenewalStatus.UPCOMING))
+    if due_before is not None:
+        query = query.filter(due_at__lt=due_before)
     return query if wallet_id is None else query.filter(wallet_id=wallet_id)
 
 
-Pages = PageLoader[None, RenewalModel]
+async def page_of(query: QuerySet[RenewalModel], page: PageRequest) -> Page[RenewalModel]:
+    """Read one page of a list of renewals, the next one first."""
+    return await fetch_page(query, SORT, page)
+
+
+Pages = PageLoader[DueBefore, RenewalModel]
+Counts = CountLoader[DueBefore]
 
 
 def pages() -> Pages:
     """Return a loader of pages of wallets' upcoming renewals, the next one first."""
     return PageLoader(upcoming, SORT, partition="wallet_id")
+
+
+def counts() -> Counts:
+    """Return a loader of how many renewals wallets have to pay."""
+    return CountLoader(upcoming, partition="wallet_id")
 
 
 async def charge(writer: Writer, actor: Actor, request: ChargeRequest) -> Charged:
@@ -138,6 +162,9 @@ def _require_chargeable(draft: Draft, order: Order) -> None:
         draft.customer.external_id,
     }:
         raise OrderOfAnother
+    told = order.snapshot
+    if told is not None and told.currency != draft.wallet.currency:
+        raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
     if order.is_deleted or order.status in {OrderStatus.CANCELLED, OrderStatus.REFUNDED}:
         raise OrderNotPayable(order.name, "deleted" if order.is_deleted else order.status)
 

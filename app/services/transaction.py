@@ -1,6 +1,5 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +12,7 @@ from app.domain.adjustment import Direction
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
+from app.domain.reference import read_reference
 from app.models.paging import (
     CountLoader,
     PageLoader,
@@ -25,9 +25,6 @@ from app.models.transaction import Allocation, Transaction
 
 SEARCH_MAX = 100
 ACTOR_ID_MAX = 128
-
-_REFERENCE = re.compile(r"[A-Z0-9-]{1,32}")
-"""What a reference number can look like; nothing else is asked of the database."""
 
 BY_SEQUENCE = Sort("SEQUENCE", "sequence", lambda row: row.sequence, integer_value)
 """The order of one wallet's history."""
@@ -122,6 +119,38 @@ def history_counts() -> HistoryCounts:
     return CountLoader(transactions, partition="wallet_id")
 
 
+Parts = PageLoader[None, Transaction]
+PartCounts = CountLoader[None]
+
+
+def of_orders() -> Parts:
+    """Return a loader of pages of what orders did to wallets, oldest first."""
+    return PageLoader(_of_order, BY_TIME, partition="order_id")
+
+
+def order_counts() -> PartCounts:
+    """Return a loader of how much orders did to wallets."""
+    return CountLoader(_of_order, partition="order_id")
+
+
+def of_holds() -> Parts:
+    """Return a loader of pages of what was spent of holds, and given back, oldest first."""
+    return PageLoader(_of_hold, BY_TIME, partition="hold_id")
+
+
+def hold_counts() -> PartCounts:
+    """Return a loader of how often something was spent of holds, or given back."""
+    return CountLoader(_of_hold, partition="hold_id")
+
+
+def _of_order(_all: None, order_id: UUID | None) -> QuerySet[Transaction]:
+    return Transaction.all() if order_id is None else Transaction.filter(order_id=order_id)
+
+
+def _of_hold(_all: None, hold_id: UUID | None) -> QuerySet[Transaction]:
+    return Transaction.all() if hold_id is None else Transaction.filter(hold_id=hold_id)
+
+
 async def matches(row: Transaction, wanted: TransactionFilter) -> bool:
     """Tell whether a transaction that was just posted is one that the filter wants."""
     if wanted == TransactionFilter():
@@ -144,8 +173,8 @@ async def find(
     if transaction_id is not None:
         transaction = await query.get_or_none(id=transaction_id)
     else:
-        spoken = (reference or "").strip().upper()
-        transaction = await query.get_or_none(reference=spoken) if _REFERENCE.fullmatch(spoken) else None
+        spoken = read_reference(reference)
+        transaction = None if spoken is None else await query.get_or_none(reference=spoken)
     if transaction is None:
         return None
     if principal.may(Capability.WALLETS_READ) or principal.owns(transaction.wallet.customer.external_id):

@@ -10,11 +10,14 @@ from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
+    SERVICE,
+    SUPPORT,
     WHY,
     Caller,
     JsonObject,
     Store,
     fresh,
+    named,
 )
 
 NOBODY = UUID("0199aaaa-0000-7000-8000-000000000000")
@@ -309,6 +312,236 @@ async def a_withdrawal_to_refuse(store: Store) -> Scene:
     return scene
 
 
+async def a_checkout(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "order": {"source": "shop", "externalId": fresh("order"), "total": store.money("80.00")},
+        "amount": store.money("30.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_payment(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    payment = await store.authorize(customer, store.order(customer, "80.00"), "60.00")
+    return Scene({"paymentId": payment["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_payment_to_capture(store: Store) -> Scene:
+    scene = await a_payment(store)
+    scene.input["amount"] = store.money("40.00")
+    return scene
+
+
+LINES = (
+    {"lineId": "1", "name": "Desk lamp", "quantity": "3", "total": "50.00", "tax": "10.00"},
+    {"lineId": "2", "name": "Linen, by the metre", "quantity": "1.5", "total": "10.00"},
+)
+
+
+async def an_order(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    told = store.order(customer, "80.00", status="PAID", shipping="10.00", tax="10.00", lines=list(LINES))
+    refunds = [{"storeRefundId": "r1", "amount": "5.00"}]
+    return Scene({**told, "refunds": refunds, "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_guests_order(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    told = store.order(None, "80.00", status="PAID", guestEmail="ada@shop.example")
+    await store.record(told)
+    input_ = {
+        "order": {"storeOrder": named(told)},
+        "storeCustomerId": customer["storeCustomerId"],
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_paid_order(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    told = store.order(customer, "80.00", shipping="10.00", tax="10.00", lines=list(LINES))
+    await store.pay(customer, told, "50.00")
+    await store.record(told, status="PAID")
+    input_ = {
+        "order": {"storeOrder": named(told)},
+        "amount": store.money("20.00"),
+        "note": NOTE,
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_renewal(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "order": {"source": "shop", "externalId": fresh("order")},
+        "subscription": fresh("sub"),
+        "amount": store.money("30.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def an_announcement(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "shop",
+        "subscription": fresh("sub"),
+        "amount": store.money("30.00"),
+        "dueAt": "2031-05-01T00:00:00Z",
+        "description": "Coffee of the month",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def an_announced_renewal(store: Store) -> Scene:
+    scene = await an_announcement(store)
+    await store.done("announceRenewal", scene.input)
+    kept = {name: scene.input[name] for name in ("source", "subscription")}
+    return Scene({**kept, "idempotencyKey": fresh("key")}, scene.customer)
+
+
+def sends_within(name: str, **changes: Any) -> Change:
+    """Other values in a part of the input."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        scene.input[name] = {**scene.input[name], **changes}
+
+    return change
+
+
+def sends_line(**changes: Any) -> Change:
+    """One line and nothing else, where otherwise an amount is sent."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        scene.input.pop("amount", None)
+        scene.input["lines"] = [{**scene.input.get("lines", LINES)[0], **changes}]
+
+    return change
+
+
+def told_of(**changes: Any) -> Change:
+    """The store told of the order before."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        told = store.order(scene.customer, "80.00", **changes)
+        await store.record(told | {name: scene.input["order"][name] for name in ("source", "externalId")})
+
+    return change
+
+
+async def pays_a_strangers_order(store: Store, scene: Scene) -> None:
+    """The store said whose order it is."""
+    told = store.order(await store.customer(), "80.00")
+    await store.record(told | {name: scene.input["order"][name] for name in ("source", "externalId")})
+
+
+async def paid_otherwise(store: Store, scene: Scene) -> None:
+    """Another wallet paid it."""
+    told = {**scene.input["order"], "total": "80.00"}
+    await store.pay(await store.funded("100.00"), told, "10.00")
+
+
+async def paid_already(store: Store, scene: Scene) -> None:
+    """All of it was paid."""
+    await store.pay(scene.customer, {**scene.input["order"], "total": "80.00"}, "80.00")
+    scene.input["amount"] = store.money("0.01")
+
+
+async def works_on_it(store: Store, scene: Scene) -> None:
+    """The store works on the order, and the customer asks."""
+    await told_of(status="PAID")(store, scene)
+    scene.caller = Caller(scene.customer["storeCustomerId"])
+
+
+async def pays_all_there_is(_store: Store, scene: Scene) -> None:
+    """As much as there is, and nobody says up to what."""
+    scene.input["amount"] = None
+    del scene.input["order"]["total"]
+
+
+async def pays_with_nothing(store: Store, scene: Scene) -> None:
+    """As much as there is, and there is nothing."""
+    await store.adjust(scene.customer, "-100.00")
+    scene.input["amount"] = None
+
+
+async def by_a_program(_store: Store, scene: Scene) -> None:
+    """A program has no wallet, and names none."""
+    scene.caller = SERVICE
+    del scene.input["wallet"]
+
+
+def ended_payment(mutation: str) -> Change:
+    """Somebody ended the payment before."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        await store.done(mutation, {"paymentId": scene.input["paymentId"], "idempotencyKey": fresh("key")})
+
+    return change
+
+
+async def captured_in_part(store: Store, scene: Scene) -> None:
+    """A part was taken, and now the customer wants the rest back."""
+    await store.capture({"id": scene.input["paymentId"]}, "10.00", final=False)
+    scene.caller = Caller(scene.customer["storeCustomerId"])
+
+
+async def held_for_a_paid_order(store: Store, scene: Scene) -> None:
+    """The store works on the order, waits with the capture, and the customer wants the money back."""
+    told = store.order(scene.customer, "80.00")
+    manual = {"captureMethod": "MANUAL", "caller": ADMINISTRATOR}
+    scene.input["paymentId"] = (await store.authorize(scene.customer, told, "40.00", **manual))["id"]
+    await store.record(told, status="PAID")
+    scene.caller = Caller(scene.customer["storeCustomerId"])
+
+
+async def claimed_before(store: Store, scene: Scene) -> None:
+    """Another customer was given the order."""
+    other = {"storeCustomerId": (await store.customer())["storeCustomerId"], "idempotencyKey": fresh("key")}
+    await store.done("claimOrder", {**scene.input, **other})
+
+
+def refunds_another(**changes: Any) -> Change:
+    """The same for another order."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        owner = None if changes.get("guest") else scene.customer
+        more = {name: value for name, value in changes.items() if name != "guest"}
+        told = store.order(owner, "80.00", **more)
+        await store.record(told)
+        scene.input["order"] = {"storeOrder": named(told)}
+
+    return change
+
+
+async def refunds_lines_of_an_untold_order(store: Store, scene: Scene) -> None:
+    """Only the wallet knows of the order."""
+    told = store.order(scene.customer, "80.00")
+    await store.pay(scene.customer, told, "20.00")
+    scene.input["order"] = {"storeOrder": named(told)}
+    await sends_line()(store, scene)
+    scene.input["lines"] = [{"lineId": "1"}]
+
+
+async def redirects(store: Store, scene: Scene) -> None:
+    """Somebody refunds elsewhere than the store's policy says, and may not."""
+    scene.caller = SUPPORT
+    scene.input["destination"] = "WALLET"
+
+
+async def redirects_bucket(store: Store, scene: Scene) -> None:
+    """Somebody refunds as another kind of value than the store's policy says, and may not."""
+    scene.caller = SUPPORT
+    scene.input["bucket"] = "PROMO"
+
+
 async def new_settings(store: Store) -> Scene:
     input_ = {
         "inactiveAfterMonths": 9,
@@ -402,6 +635,88 @@ async def maps_from_a_name(_store: Store, scene: Scene) -> None:
     scene.input["mapsFrom"] = ["buyer", "customer"]
 
 
+ORDER_NAMES = (
+    refused("no source", "FIELD_INVALID", "order.source", sends_within("order", source="Web shop")),
+    refused("empty source", "FIELD_INVALID", "order.source", sends_within("order", source="")),
+    refused("no external id", "FIELD_INVALID", "order.externalId", sends_within("order", externalId=" ")),
+    refused(
+        "long external id", "FIELD_INVALID", "order.externalId", sends_within("order", externalId="o" * 129)
+    ),
+    refused("NUL", "TEXT_NOT_ALLOWED", "order.externalId", sends_within("order", externalId="o\u0000")),
+)
+ORDERS = (
+    refused("no order id", "FIELD_INVALID", "order.id", sends(order={"id": "garbage"})),
+    refused("a wallet's id", "FIELD_INVALID", "order.id", sends(order={"id": encode_id("Wallet", NOBODY)})),
+    refused("unknown order", "NOT_FOUND", "order", sends(order={"id": encode_id("Order", NOBODY)})),
+    refused(
+        "unknown to us",
+        "NOT_FOUND",
+        "order",
+        sends(order={"storeOrder": {"source": "shop", "externalId": "nobody has this"}}),
+    ),
+    refused(
+        "no source",
+        "FIELD_INVALID",
+        "order.storeOrder.source",
+        sends(order={"storeOrder": {"source": "Web shop", "externalId": "1"}}),
+    ),
+    refused(
+        "no external id",
+        "FIELD_INVALID",
+        "order.storeOrder.externalId",
+        sends(order={"storeOrder": {"source": "shop", "externalId": ""}}),
+    ),
+)
+CHECKOUTS = (
+    *ORDER_NAMES,
+    refused(
+        "total of nothing",
+        "AMOUNT_NOT_POSITIVE",
+        "order.total.amount",
+        sends_within("order", total={"amount": "0", "currency": "USD"}),
+    ),
+    refused(
+        "too precise a total",
+        "AMOUNT_TOO_PRECISE",
+        "order.total.amount",
+        sends_within("order", total={"amount": "1.001", "currency": "USD"}),
+    ),
+    refused(
+        "total in another currency",
+        "CURRENCY_MISMATCH",
+        "order.total.currency",
+        sends_within("order", total={"amount": "80.00", "currency": "EUR"}),
+    ),
+    refused("more than it costs", "PAYMENT_EXCEEDED", "amount", sends_amount("80.01")),
+    refused("told otherwise", "PAYMENT_EXCEEDED", "amount", told_of(total="29.99")),
+    refused("paid already", "PAYMENT_EXCEEDED", "amount", paid_already),
+    refused("of another bucket", "INSUFFICIENT_FUNDS", "amount", sends(buckets=["PROMO", "GIFT_CARD"])),
+    refused("nothing there", "INSUFFICIENT_FUNDS", "amount", pays_with_nothing),
+    refused("of a newcomer", "INSUFFICIENT_FUNDS", "amount", has_no_wallet),
+    refused("up to what", "FIELD_INVALID", "order.total", pays_all_there_is),
+    refused("no buckets", "FIELD_INVALID", "buckets", sends(buckets=[])),
+    refused("by a program", "FIELD_INVALID", "wallet", by_a_program),
+    refused("frozen", "WALLET_FROZEN", "wallet", frozen),
+    refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+    refused("cancelled", "ORDER_NOT_PAYABLE", "order", told_of(status="CANCELLED")),
+    refused("refunded", "ORDER_NOT_PAYABLE", "order", told_of(status="REFUNDED")),
+    refused("work on it", "ORDER_NOT_PAYABLE", "order", works_on_it),
+    refused("a stranger's order", "ORDER_OF_ANOTHER", "order", pays_a_strangers_order),
+    refused("paid by a stranger", "ORDER_OF_ANOTHER", "order", paid_otherwise),
+    refused("order in another currency", "CURRENCY_MISMATCH", "order", told_of(currency="EUR")),
+)
+PAYMENTS = (
+    refused("no id", "FIELD_INVALID", "paymentId", sends(paymentId="garbage")),
+    refused("another type's id", "FIELD_INVALID", "paymentId", sends(paymentId=encode_id("Wallet", NOBODY))),
+    refused("unknown", "NOT_FOUND", "paymentId", sends(paymentId=encode_id("Payment", NOBODY))),
+    refused("voided", "PAYMENT_NOT_OPEN", "paymentId", ended_payment("voidPayment")),
+    refused("captured", "PAYMENT_NOT_OPEN", "paymentId", ended_payment("capturePayment")),
+)
+SUBSCRIPTIONS = (
+    refused("empty subscription", "FIELD_INVALID", "subscription", sends(subscription="")),
+    refused("long subscription", "FIELD_INVALID", "subscription", sends(subscription="s" * 129)),
+    refused("subscription with NUL", "TEXT_NOT_ALLOWED", "subscription", sends(subscription="s\u0000")),
+)
 REASONS = (
     refused("short note", "NOTE_TOO_SHORT", "note", sends(note="because")),
     refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
@@ -567,6 +882,274 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "authorizePayment",
+        a_checkout,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"buckets": ["CASH"]},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            *CHECKOUTS,
+            refused("no time", "FIELD_INVALID", "lifetimeMinutes", sends(lifetimeMinutes=0)),
+            refused("endless", "FIELD_INVALID", "lifetimeMinutes", sends(lifetimeMinutes=43_201)),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "payOrder",
+        a_checkout,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"buckets": ["CASH"]},
+        (*AMOUNTS, *KEYS, *WALLETS, *CHECKOUTS),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "capturePayment",
+        a_payment_to_capture,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"final": False},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *PAYMENTS,
+            refused("more than is held", "PAYMENT_EXCEEDED", "amount", sends_amount("60.01")),
+        ),
+    ),
+    Mutation(
+        "voidPayment",
+        a_payment,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            *PAYMENTS,
+            refused("a stranger's", "NOT_FOUND", "paymentId", of_a_stranger),
+            refused("captured in part", "PAYMENT_NOT_OPEN", "paymentId", captured_in_part),
+            refused("work on it", "ORDER_NOT_PAYABLE", "paymentId", held_for_a_paid_order),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "recordOrder",
+        an_order,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"total": "90.00"},
+        (
+            *KEYS,
+            refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
+            refused("no external id", "FIELD_INVALID", "externalId", sends(externalId="")),
+            refused("long external id", "FIELD_INVALID", "externalId", sends(externalId="o" * 129)),
+            refused("negative total", "FIELD_INVALID", "total", sends(total="-0.01")),
+            refused("a cent too many", "FIELD_INVALID", "total", sends(total="10000000000000.01")),
+            refused("40 digits", "FIELD_INVALID", "total", sends(total="9" * 40)),
+            refused("negative tax", "FIELD_INVALID", "tax", sends(tax="-1")),
+            refused("negative rest", "FIELD_INVALID", "paidOtherwise", sends(paidOtherwise="-1")),
+            refused("status with a bell", "TEXT_NOT_ALLOWED", "storeStatus", sends(storeStatus="paid\u0007")),
+            refused(
+                "no customer",
+                "FIELD_INVALID",
+                "customer.storeCustomerId",
+                sends(customer={"storeCustomerId": ""}),
+            ),
+            refused("no line", "FIELD_INVALID", "lines.lineId", sends_line(lineId="")),
+            refused("negative line", "FIELD_INVALID", "lines.total", sends_line(total="-1")),
+            refused(
+                "many categories", "FIELD_INVALID", "lines.categories", sends_line(categories=["c"] * 51)
+            ),
+            refused("many lines", "FIELD_INVALID", "lines", sends(lines=[LINES[0]] * 501)),
+            refused("many coupons", "FIELD_INVALID", "coupons", sends(coupons=[{"code": "TEN"}] * 101)),
+            refused(
+                "negative coupon",
+                "FIELD_INVALID",
+                "coupons.discount",
+                sends(coupons=[{"code": "TEN", "discount": "-1"}]),
+            ),
+            refused(
+                "one refund twice",
+                "FIELD_INVALID",
+                "refunds.storeRefundId",
+                sends(refunds=[{"storeRefundId": "1", "amount": "1.00"}] * 2),
+            ),
+            refused(
+                "no refund",
+                "FIELD_INVALID",
+                "refunds.storeRefundId",
+                sends(refunds=[{"storeRefundId": "", "amount": "1"}]),
+            ),
+            refused(
+                "negative refund",
+                "FIELD_INVALID",
+                "refunds.amount",
+                sends(refunds=[{"storeRefundId": "1", "amount": "-1"}]),
+            ),
+            refused(
+                "no subscription",
+                "FIELD_INVALID",
+                "subscription.reference",
+                sends(subscription={"reference": ""}),
+            ),
+        ),
+    ),
+    Mutation(
+        "claimOrder",
+        a_guests_order,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"storeCustomerId": "somebody else"},
+        (
+            *KEYS,
+            *ORDERS,
+            *CUSTOMERS[:3],
+            refused("claimed before", "ORDER_OF_ANOTHER", "order", claimed_before),
+        ),
+    ),
+    Mutation(
+        "refundOrder",
+        a_paid_order,
+        frozenset({"support", "shop_manager", "administrator", "service"}),
+        {"note": "Parcel of order 1043 arrived broken"},
+        (
+            *AMOUNTS,
+            *NOTES,
+            *KEYS,
+            *ORDERS,
+            refused("one's own", "OWN_WALLET", "order", by_oneself),
+            refused("more than was paid", "REFUND_EXCEEDED", "amount", sends_amount("80.01")),
+            refused("not paid", "ORDER_NOT_REFUNDABLE", "order", refunds_another()),
+            refused("cancelled", "ORDER_NOT_REFUNDABLE", "order", refunds_another(status="CANCELLED")),
+            refused("a guest's", "ORDER_NOT_REFUNDABLE", "order", refunds_another(guest=True, status="PAID")),
+            refused(
+                "order in another currency",
+                "CURRENCY_MISMATCH",
+                "order",
+                refunds_another(status="PAID", currency="EUR"),
+            ),
+            refused("elsewhere", "RIGHTS_EXCEEDED", "destination", redirects),
+            refused("as bonus", "RIGHTS_EXCEEDED", "bucket", redirects_bucket),
+            refused("amount and lines", "FIELD_INVALID", "amount", sends(lines=[{"lineId": "1"}])),
+            refused("amount and shipping", "FIELD_INVALID", "amount", sends(withShipping=True)),
+            refused(
+                "a line twice", "FIELD_INVALID", "lines", sends(amount=None, lines=[{"lineId": "1"}] * 2)
+            ),
+            refused(
+                "many lines",
+                "FIELD_INVALID",
+                "lines",
+                sends(amount=None, lines=[{"lineId": str(n)} for n in range(101)]),
+            ),
+            refused(
+                "unknown line", "FIELD_INVALID", "lines.0.lineId", sends(amount=None, lines=[{"lineId": "9"}])
+            ),
+            refused(
+                "too many",
+                "REFUND_EXCEEDED",
+                "lines.0.quantity",
+                sends(amount=None, lines=[{"lineId": "1", "quantity": "3.01"}]),
+            ),
+            refused(
+                "none",
+                "REFUND_EXCEEDED",
+                "lines.0.quantity",
+                sends(amount=None, lines=[{"lineId": "1", "quantity": "0"}]),
+            ),
+            refused(
+                "fewer than none",
+                "REFUND_EXCEEDED",
+                "lines.0.quantity",
+                sends(amount=None, lines=[{"lineId": "1", "quantity": "-1"}]),
+            ),
+            refused(
+                "far too many",
+                "REFUND_EXCEEDED",
+                "lines.0.quantity",
+                sends(amount=None, lines=[{"lineId": "1", "quantity": "9" * 40}]),
+            ),
+            refused(
+                "more than the line",
+                "REFUND_EXCEEDED",
+                "lines.0",
+                sends(amount=None, lines=[{"lineId": "1", "amount": {"amount": "60.01", "currency": "USD"}}]),
+            ),
+            refused(
+                "line in another currency",
+                "CURRENCY_MISMATCH",
+                "lines.0.amount.currency",
+                sends(amount=None, lines=[{"lineId": "1", "amount": {"amount": "1.00", "currency": "EUR"}}]),
+            ),
+            refused(
+                "line of nothing",
+                "AMOUNT_NOT_POSITIVE",
+                "lines.0.amount.amount",
+                sends(amount=None, lines=[{"lineId": "1", "amount": {"amount": "0", "currency": "USD"}}]),
+            ),
+            refused(
+                "more shipping",
+                "REFUND_EXCEEDED",
+                "shipping.amount",
+                sends(amount=None, shipping={"amount": "10.01", "currency": "USD"}),
+            ),
+            refused("lines nobody told of", "FIELD_INVALID", "lines", refunds_lines_of_an_untold_order),
+            refused("empty store id", "FIELD_INVALID", "storeRefundId", sends(storeRefundId="")),
+            refused("long store id", "FIELD_INVALID", "storeRefundId", sends(storeRefundId="r" * 129)),
+        ),
+    ),
+    Mutation(
+        "chargeRenewal",
+        a_renewal,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"subscription": "another one"},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            *ORDER_NAMES,
+            *SUBSCRIPTIONS,
+            refused("more than there is", "INSUFFICIENT_FUNDS", "amount", sends_amount("100.01")),
+            refused(
+                "of a newcomer",
+                "INSUFFICIENT_FUNDS",
+                "amount",
+                sends(wallet={"storeCustomerId": "nobody has this"}),
+            ),
+            refused("frozen", "WALLET_FROZEN", "wallet", frozen),
+            refused("cancelled", "ORDER_NOT_PAYABLE", "order", told_of(status="CANCELLED")),
+            refused("a stranger's order", "ORDER_OF_ANOTHER", "order", pays_a_strangers_order),
+            refused("order in another currency", "CURRENCY_MISMATCH", "order", told_of(currency="EUR")),
+        ),
+    ),
+    Mutation(
+        "announceRenewal",
+        an_announcement,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"description": "Tea of the month"},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            *SUBSCRIPTIONS,
+            refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
+            refused("long description", "FIELD_INVALID", "description", sends(description="d" * 201)),
+            refused(
+                "description with a bell", "TEXT_NOT_ALLOWED", "description", sends(description="Tea\u0007")
+            ),
+        ),
+    ),
+    Mutation(
+        "cancelRenewal",
+        an_announced_renewal,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            *SUBSCRIPTIONS,
+            refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
+            refused("unknown", "NOT_FOUND", "subscription", sends(subscription="nobody has this")),
+        ),
+    ),
+    Mutation(
         "updateSettings",
         new_settings,
         frozenset({"administrator"}),
@@ -598,6 +1181,37 @@ MUTATIONS = (
                 "CURRENCY_MISMATCH",
                 "negativeBalanceLimit.currency",
                 sends_amount("1.00", "EUR", name="negativeBalanceLimit"),
+            ),
+            refused("no time", "FIELD_INVALID", "paymentHoldMinutes", sends(paymentHoldMinutes=0)),
+            refused("endless", "FIELD_INVALID", "paymentHoldMinutes", sends(paymentHoldMinutes=43_201)),
+            refused("no grace", "FIELD_INVALID", "refundGraceDays", sends(refundGraceDays=-1)),
+            refused("endless grace", "FIELD_INVALID", "refundGraceDays", sends(refundGraceDays=366)),
+            refused(
+                "empty method", "FIELD_INVALID", "walletPaymentMethods", sends(walletPaymentMethods=[""])
+            ),
+            refused(
+                "many methods",
+                "FIELD_INVALID",
+                "walletPaymentMethods",
+                sends(walletPaymentMethods=["w"] * 21),
+            ),
+            refused(
+                "empty status",
+                "FIELD_INVALID",
+                "orderStatuses.storeStatus",
+                sends(orderStatuses=[{"storeStatus": " ", "means": "PAID"}]),
+            ),
+            refused(
+                "a status twice",
+                "FIELD_INVALID",
+                "orderStatuses.storeStatus",
+                sends(orderStatuses=[{"storeStatus": "packed", "means": "PAID"}] * 2),
+            ),
+            refused(
+                "many statuses",
+                "FIELD_INVALID",
+                "orderStatuses",
+                sends(orderStatuses=[{"storeStatus": str(n), "means": "PAID"} for n in range(51)]),
             ),
             refused(
                 "no limit",

@@ -151,7 +151,10 @@ def assert_path(type_: Any, path: tuple[str, ...], arguments: Mapping[str, Any] 
     if len(path) > 1:
         inner = get_named_type(fields[path[0]].type)
         assert is_input_object_type(inner), path
-        assert_path(inner, path[1:])
+        # A number between is the place in a list.
+        rest = path[2:] if path[1].isdigit() and is_list(fields[path[0]].type) else path[1:]
+        if rest:
+            assert_path(inner, rest)
 
 
 def root_fields(kind: str) -> dict[str, Any]:
@@ -174,6 +177,7 @@ def is_list(type_: Any) -> bool:
 # --- the store ----------------------------------------------------------------------------------------------
 
 _numbers = count(1)
+_moments = count(1)
 
 
 def fresh(prefix: str = "c") -> str:
@@ -196,12 +200,37 @@ WITHDRAWAL = (
 )
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
-    f"highBalance {MONEY} version updatedAt updatedBy note }}"
+    f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
+    "walletPaymentMethods orderStatuses { storeStatus means } version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
     "{ id name prefix status role { id name } capabilities expiresAt revokedAt lastUsedAt createdBy { kind id } "
     "createdAt replaces { id } }"
+)
+PAYMENT = (
+    f"{{ id reference origin captureMethod status authorized {MONEY} captured {MONEY} returned {MONEY} held {MONEY} "
+    "buckets expiresAt endedBy createdBy { kind id } createdAt updatedAt "
+    f"transactions {{ nodes {{ id kind direction amount {MONEY} note actor {{ kind id }} }} }} "
+    "order { id externalId } wallet { id } }"
+)
+REFUND = (
+    f"{{ id reference storeRefundId destination bucket amount {MONEY} shipping {MONEY} tax {MONEY} toWallet {MONEY} "
+    f"credited {MONEY} toOthers {MONEY} note lines {{ lineId quantity amount {MONEY} tax {MONEY} }} refundedAt "
+    "createdBy { kind id } createdAt withdrawnAt order { id externalId } wallet { id } }"
+)
+ORDER = (
+    "{ id source externalId number status storeStatus isDeleted customer { id storeCustomerId } guestEmail "
+    f"total {MONEY} tax {MONEY} shipping {MONEY} discount {MONEY} paidOtherwise {MONEY} paymentMethod "
+    f"lines {{ lineId name sku productId variationId categories quantity subtotal {MONEY} total {MONEY} tax {MONEY} }} "
+    f"coupons {{ code discount {MONEY} }} subscription {{ reference isRenewal }} placedAt modifiedAt createdAt updatedAt "
+    f"wallet {{ id }} problem shortfall {MONEY} paymentState refundState leftToPay {MONEY} walletAuthorized {MONEY} "
+    f"walletPaid {MONEY} walletReturned {MONEY} walletCredited {MONEY} refunded {MONEY} payments {PAYMENT} "
+    f"refunds {REFUND} transactions {{ totalCount nodes {{ id kind direction amount {MONEY} note actor {{ kind id }} }} }} }}"
+)
+RENEWAL = (
+    f"{{ id source subscription description amount {MONEY} dueAt status short {MONEY} createdBy {{ kind id }} "
+    "createdAt updatedAt wallet { id } }"
 )
 ERRORS = "userErrors { code message field }"
 
@@ -215,6 +244,16 @@ PAYLOADS = {
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "markWithdrawalPaid": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    "authorizePayment": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
+    "payOrder": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
+    "capturePayment": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
+    "voidPayment": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
+    "recordOrder": f"order {ORDER} replayed {ERRORS}",
+    "claimOrder": f"order {ORDER} replayed {ERRORS}",
+    "refundOrder": f"wallet {WALLET} refund {REFUND} replayed {ERRORS}",
+    "chargeRenewal": f"wallet {WALLET} order {ORDER} taken {MONEY} shortfall {MONEY} replayed {ERRORS}",
+    "announceRenewal": f"renewal {RENEWAL} replayed {ERRORS}",
+    "cancelRenewal": f"renewal {RENEWAL} replayed {ERRORS}",
     "updateSettings": f"settings {SETTINGS} {ERRORS}",
     "createRole": f"role {ROLE} replayed {ERRORS}",
     "updateRole": f"role {ROLE} replayed {ERRORS}",
@@ -222,6 +261,16 @@ PAYLOADS = {
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
 }
+
+
+def named(told: Mapping[str, Any]) -> JsonObject:
+    """What the store calls an order of which it told."""
+    return {"source": told["source"], "externalId": told["externalId"]}
+
+
+def later() -> str:
+    """A time that is later than all that were asked for before."""
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(_moments))).isoformat()
 
 
 def document(mutation: str) -> str:
@@ -360,6 +409,86 @@ class Store:
             input_["capabilities"] = capabilities
         payload = await self.done("createApiKey", {**input_, **more})
         return {**payload["apiKey"], "secret": payload["secret"]}
+
+    # --- orders ---
+
+    def order(self, customer: JsonObject | None = None, total: str = "100.00", **more: Any) -> JsonObject:
+        """What the store tells of a new order: of a customer, or of a guest."""
+        told: JsonObject = {
+            "source": "shop",
+            "externalId": fresh("order"),
+            "modifiedAt": later(),
+            "status": "PENDING",
+            "currency": self.currency,
+            "total": total,
+        }
+        if customer is not None:
+            told["customer"] = {"storeCustomerId": customer["storeCustomerId"]}
+        return {**told, **more}
+
+    async def record(self, told: Mapping[str, Any], **more: Any) -> JsonObject:
+        """Tell of an order, as of a moment after all that was told before; what came of it."""
+        order: JsonObject = (await self.done("recordOrder", {**told, "modifiedAt": later(), **more}))["order"]
+        return order
+
+    async def authorize(
+        self, customer: JsonObject, told: JsonObject, amount: str | None = None, **more: Any
+    ) -> JsonObject:
+        """Hold value of the customer's for an order, asked by the customer unless there is another `caller`."""
+        return await self._pays("authorizePayment", customer, told, amount, **more)
+
+    async def pay(
+        self, customer: JsonObject, told: JsonObject, amount: str | None = None, **more: Any
+    ) -> JsonObject:
+        """Pay an order at once."""
+        return await self._pays("payOrder", customer, told, amount, **more)
+
+    async def _pays(
+        self, mutation: str, customer: JsonObject, told: JsonObject, amount: str | None, **more: Any
+    ) -> JsonObject:
+        caller = more.pop("caller", None) or Caller(customer["storeCustomerId"])
+        input_: JsonObject = {
+            "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+            "order": named(told) | {"total": self.money(told["total"])},
+            "amount": None if amount is None else self.money(amount),
+            "idempotencyKey": fresh("key"),
+        }
+        payment: JsonObject = (await self.done(mutation, {**input_, **more}, caller))["payment"]
+        return payment
+
+    async def capture(self, payment: JsonObject, amount: str | None = None, **more: Any) -> JsonObject:
+        """Capture a payment, all of it or a part."""
+        input_ = {
+            "paymentId": payment["id"],
+            "amount": None if amount is None else self.money(amount),
+            "idempotencyKey": fresh("key"),
+        }
+        captured: JsonObject = (await self.done("capturePayment", {**input_, **more}))["payment"]
+        return captured
+
+    async def void(self, payment: JsonObject, caller: Caller = ADMINISTRATOR) -> JsonObject:
+        """Give back what a payment holds."""
+        input_ = {"paymentId": payment["id"], "idempotencyKey": fresh("key")}
+        voided: JsonObject = (await self.done("voidPayment", input_, caller))["payment"]
+        return voided
+
+    async def refund(self, told: JsonObject, amount: str | None = None, **more: Any) -> JsonObject:
+        """Refund an order, all that is left of it or an amount."""
+        input_ = {
+            "order": {"storeOrder": named(told)},
+            "amount": None if amount is None else self.money(amount),
+            "note": NOTE,
+            "idempotencyKey": fresh("key"),
+        }
+        caller = more.pop("caller", ADMINISTRATOR)
+        refund: JsonObject = (await self.done("refundOrder", {**input_, **more}, caller))["refund"]
+        return refund
+
+    async def found(self, told: JsonObject, caller: Caller = ADMINISTRATOR) -> JsonObject:
+        """An order as it is now."""
+        query = f"query ($order: StoreOrderInput!) {{ order(by: {{storeOrder: $order}}) {ORDER} }}"
+        order: JsonObject = (await self.execute(query, {"order": named(told)}, caller)).data["order"]
+        return order
 
     async def set_settings(self, **changes: Any) -> None:
         """Change the store's settings."""

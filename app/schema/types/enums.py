@@ -16,6 +16,12 @@ from app.domain.bucket import Bucket
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
+from app.domain.order import OrderProblem, OrderStatus
+from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.refund import RefundDestination
+from app.domain.renewal import RenewalStatus
+from app.domain.settings import CaptureOn, RenewalPolicy
+from app.domain.standing import OrderPaymentState, OrderRefundState
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
 
@@ -26,10 +32,22 @@ __all__ = [
     "AuditAction",
     "Bucket",
     "Capability",
+    "CaptureMethod",
+    "CaptureOn",
     "CounterAccount",
     "Direction",
     "ErrorCode",
+    "OrderPaymentState",
+    "OrderProblem",
+    "OrderRefundState",
+    "OrderStatus",
+    "PaymentEnd",
+    "PaymentOrigin",
+    "PaymentStatus",
     "PrincipalKind",
+    "RefundDestination",
+    "RenewalPolicy",
+    "RenewalStatus",
     "SignalKind",
     "TransactionKind",
     "UpdateKind",
@@ -74,6 +92,18 @@ publish(CounterAccount, "The ledger account on the other side of a transaction."
 publish(Direction, "Which way money goes, seen from the wallet.")
 publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
 publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(OrderStatus, "How an order stands, in words that every store's own statuses are translated to.")
+publish(OrderProblem, "What keeps the ledger from following an order; staff look into it.")
+publish(OrderPaymentState, "What the wallet did for an order, and whether anything is left to pay.")
+publish(OrderRefundState, "How much of an order was refunded, to the wallet and otherwise.")
+publish(PaymentStatus, "How a payment stands.")
+publish(PaymentOrigin, "What began a payment.")
+publish(CaptureMethod, "What captures a payment.")
+publish(PaymentEnd, "What ended what a payment held.")
+publish(RefundDestination, "Where a refund goes.")
+publish(RenewalStatus, "How an announced renewal stands.")
+publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
+publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import strawberry
 
 from app.domain.access import Principal
 from app.domain.errors import FieldInvalid
 from app.domain.money import currency_of, parse_signed
+from app.domain.order import check_id, check_source, order_id
 from app.schema.types.enums import Capability
 from app.schema.types.money import AmountRange
 from app.schema.types.node import decode_id
 from app.schema.types.transaction import TransactionFilter
 from app.services.customer import check_external_id
 from app.services.ledger.command import WalletRef
+from app.services.order import OrderFilter as Orders
 from app.services.transaction import TransactionFilter as Transactions
 from app.services.wallet import WalletFilter as Wallets
 
 if TYPE_CHECKING:
+    from app.schema.types.order import OrderFilter, OrderSelector
     from app.schema.types.wallet import WalletFilter, WalletSelector
 
 LIST_MAX = 50
@@ -95,3 +99,31 @@ def wallet_ref(selector: "WalletSelector", *, field: str = "wallet") -> WalletRe
     return WalletRef(
         external_id=check_external_id(str(selector.store_customer_id), field=f"{field}.storeCustomerId")
     )
+
+
+def order_filter(given: "OrderFilter | None", search: str | None) -> Orders:
+    """Return the filter of orders."""
+    if given is None:
+        return Orders(search=search)
+    created = given.created
+    return Orders(
+        statuses=texts(given.statuses, "filter.statuses"),
+        problems=texts(given.problems, "filter.problems"),
+        source=given.source,
+        subscription=given.subscription,
+        has_problem=given.has_problem,
+        created_from=created.from_ if created else None,
+        created_to=created.to if created else None,
+        search=search,
+    )
+
+
+def order_row_id(selector: "OrderSelector", *, field: str = "order") -> UUID:
+    """Return the row's id of the order that is named, or raise `FieldInvalid` for an id that is none."""
+    if selector.id is not strawberry.UNSET and selector.id is not None:
+        return decode_id(selector.id, "Order", field=(field, "id"))
+    named = selector.store_order
+    if not named:
+        raise FieldInvalid("Name the order by its id or by what the store calls it.", field=(field,))
+    source = check_source(named.source, field=f"{field}.storeOrder.source")
+    return order_id(source, check_id(named.external_id, field=f"{field}.storeOrder.externalId"))

@@ -3,9 +3,20 @@
 import strawberry
 
 from app.domain.api_key import OVERLAP_DEFAULT_H
-from app.schema.types.enums import AdjustmentReason, Bucket, Capability, Direction
+from app.schema.types.enums import (
+    AdjustmentReason,
+    Bucket,
+    Capability,
+    CaptureMethod,
+    CaptureOn,
+    Direction,
+    OrderStatus,
+    RefundDestination,
+    RenewalPolicy,
+)
 from app.schema.types.money import MoneyInput
-from app.schema.types.scalars import DateTime
+from app.schema.types.order import OrderSelector, StoreOrderInput
+from app.schema.types.scalars import DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
 
 KEY = (
@@ -86,6 +97,182 @@ class MarkWithdrawalPaidInput:
     )
     note: str | None = strawberry.field(default=None, description="Anything worth keeping about the payout.")
     idempotency_key: str = strawberry.field(description=KEY)
+
+
+WHOSE = "Whose wallet; left out, the caller's own."
+
+
+@strawberry.input(description="The order to pay. The store need not have told of it yet.")
+class OrderToPayInput:
+    """Source, the store's id and what it costs."""
+
+    source: str = strawberry.field(
+        description="The store's software or channel: small letters, digits, - and _, such as woocommerce."
+    )
+    external_id: str = strawberry.field(description="The store's own id of the order.")
+    total: MoneyInput | None = strawberry.field(
+        default=None,
+        description="What it costs, so that the wallet never pays more. Not needed once the store has told of the order.",
+    )
+
+
+@strawberry.input(description="Value that is held for an order.")
+class AuthorizePaymentInput:
+    """Input of authorizePayment."""
+
+    wallet: WalletSelector | None = strawberry.field(default=None, description=WHOSE)
+    order: OrderToPayInput = strawberry.field(description="The order to pay.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much; left out, as much as there is, up to what is left to pay."
+    )
+    buckets: list[Bucket] | None = strawberry.field(
+        default=None, description="The only kinds of value that it may draw on; left out, all."
+    )
+    lifetime_minutes: int | None = strawberry.field(
+        default=None, description="How long it is held, at most 43200; left out, as the settings say."
+    )
+    capture_method: CaptureMethod = strawberry.field(
+        default=CaptureMethod.AUTOMATIC,
+        description="What captures it. MANUAL counts for callers with PAYMENTS_WRITE only.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="An order that is paid at once: authorized and captured in one step.")
+class PayOrderInput:
+    """Input of payOrder."""
+
+    wallet: WalletSelector | None = strawberry.field(default=None, description=WHOSE)
+    order: OrderToPayInput = strawberry.field(description="The order to pay.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much; left out, as much as there is, up to what is left to pay."
+    )
+    buckets: list[Bucket] | None = strawberry.field(
+        default=None, description="The only kinds of value that it may draw on; left out, all."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payment of which all, or a part, is taken.")
+class CapturePaymentInput:
+    """Input of capturePayment."""
+
+    payment_id: strawberry.ID = strawberry.field(description="The id of the payment.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much; left out, all that is held."
+    )
+    final: bool = strawberry.field(
+        default=True,
+        description="Whether this is the last capture, so that the rest is given back; false keeps it held.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payment of which what is still held is given back.")
+class VoidPaymentInput:
+    """Input of voidPayment."""
+
+    payment_id: strawberry.ID = strawberry.field(description="The id of the payment.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A guest's order that turns out to be a customer's.")
+class ClaimOrderInput:
+    """Input of claimOrder."""
+
+    order: OrderSelector = strawberry.field(description="Which order.")
+    store_customer_id: str = strawberry.field(
+        description="The store's own id of the customer; one who is not known gets a wallet."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A line of the order that is refunded, all of it or a part.")
+class RefundLineInput:
+    """The line, and how much of it."""
+
+    line_id: str = strawberry.field(description="The store's own id of the line.")
+    quantity: Decimal | None = strawberry.field(
+        default=None, description="How many of it; left out, all that is left (unless an amount is given)."
+    )
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much of it, with tax, where that is no number of pieces."
+    )
+
+
+@strawberry.input(
+    description="A refund of an order: an amount, or lines and shipping, or (with neither) all that is left."
+)
+class RefundOrderInput:
+    """Input of refundOrder."""
+
+    order: OrderSelector = strawberry.field(description="Which order.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much, tax included; not together with lines or shipping."
+    )
+    lines: list[RefundLineInput] | None = strawberry.field(
+        default=None, description="Which lines; their amounts and taxes are worked out."
+    )
+    shipping: MoneyInput | None = strawberry.field(default=None, description="How much of the shipping.")
+    with_shipping: bool = strawberry.field(
+        default=False, description="Whether all that is left of the shipping is refunded."
+    )
+    destination: RefundDestination | None = strawberry.field(
+        default=None,
+        description="Where it goes; left out, as the settings say. Needs the capability REFUNDS_REDIRECT.",
+    )
+    bucket: Bucket | None = strawberry.field(
+        default=None,
+        description="The kind of value that it becomes where it goes to the wallet beyond what the wallet paid; left out, "
+        "as the settings say. Needs the capability REFUNDS_REDIRECT.",
+    )
+    note: str = strawberry.field(description=SEEN_NOTE)
+    store_refund_id: str | None = strawberry.field(
+        default=None,
+        description="The store's own id of this refund, so that it is not counted again when the store tells of it.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A renewal of a subscription that is charged now.")
+class ChargeRenewalInput:
+    """Input of chargeRenewal."""
+
+    wallet: WalletSelector = strawberry.field(description="Whose wallet pays.")
+    order: StoreOrderInput = strawberry.field(description="The order that renews the subscription.")
+    subscription: str = strawberry.field(description="The store's own id of the subscription.")
+    amount: MoneyInput = strawberry.field(
+        description="What the renewal costs. What was taken for this order before counts, so a retry takes only the rest."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(
+    description="What the next renewal of a subscription will cost; a later announcement replaces an earlier one."
+)
+class AnnounceRenewalInput:
+    """Input of announceRenewal."""
+
+    wallet: WalletSelector = strawberry.field(description="Whose wallet will pay.")
+    source: str = strawberry.field(
+        description="The store's software or channel: small letters, digits, - and _, such as woocommerce."
+    )
+    subscription: str = strawberry.field(description="The store's own id of the subscription.")
+    amount: MoneyInput = strawberry.field(description="What it will cost.")
+    due_at: DateTime = strawberry.field(description="When it will be charged.")
+    description: str | None = strawberry.field(
+        default=None, description="What is renewed, in words for the customer; at most 200 characters."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="An announced renewal that will not be charged.")
+class CancelRenewalInput:
+    """Input of cancelRenewal."""
+
+    source: str = strawberry.field(description="The store's software or channel.")
+    subscription: str = strawberry.field(description="The store's own id of the subscription.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
 @strawberry.input(description="A wallet that staff stop.")
@@ -211,6 +398,14 @@ class RevokeApiKeyInput:
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
+@strawberry.input(description="One of the store's own order statuses, and what it means.")
+class OrderStatusMeaningInput:
+    """The store's word and ours."""
+
+    store_status: str = strawberry.field(description="The store's own word, as it stands in its orders.")
+    means: OrderStatus = strawberry.field(description="What it means.")
+
+
 @strawberry.input(description="Changes of the store's settings; what is left out stays.")
 class UpdateSettingsInput:
     """Input of updateSettings."""
@@ -226,6 +421,33 @@ class UpdateSettingsInput:
     )
     high_balance: MoneyInput | None = strawberry.field(
         default=None, description="Balances from here on are listed for regular review."
+    )
+    payment_hold_minutes: int | None = strawberry.field(
+        default=None, description="How long a payment is held whose request does not say; at most 43200."
+    )
+    capture_on: CaptureOn | None = strawberry.field(
+        default=None, description="Which status of an order captures what the wallet holds for it."
+    )
+    refund_destination: RefundDestination | None = strawberry.field(
+        default=None, description="Where a refund goes that does not say."
+    )
+    refund_bucket: Bucket | None = strawberry.field(
+        default=None,
+        description="The kind of value that a refund becomes that goes to the wallet beyond what the wallet paid.",
+    )
+    refund_grace_days: int | None = strawberry.field(
+        default=None, description="How long value can still be spent that comes back after its expiry."
+    )
+    renewal_policy: RenewalPolicy | None = strawberry.field(
+        default=None, description="What a renewal takes from a wallet that has too little."
+    )
+    wallet_payment_methods: list[str] | None = strawberry.field(
+        default=None,
+        description="All of the store's words for paying with the wallet: renewals that say one of them are charged.",
+    )
+    order_statuses: list[OrderStatusMeaningInput] | None = strawberry.field(
+        default=None,
+        description="All of the store's own statuses that Coffer would not know, and what each means.",
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

@@ -31,6 +31,11 @@ class MoneyInput:
     currency: CurrencyCode = strawberry.field(description="The currency, which must be that of the wallet.")
 
 
+def amount_of(given: MoneyInput | None) -> str | None:
+    """Return the amount that was sent, if one was."""
+    return None if given is None else given.amount
+
+
 @strawberry.input(description="Bounds of an amount in the store's currency, both inclusive.")
 class AmountRange:
     """From and to; either may be left out."""

@@ -5,6 +5,11 @@ import strawberry
 from app.schema.types.api_key import ApiKey
 from app.schema.types.customer import Customer
 from app.schema.types.error import UserError
+from app.schema.types.money import Money
+from app.schema.types.order import Order
+from app.schema.types.payment import Payment
+from app.schema.types.refund import Refund
+from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
 from app.schema.types.transaction import Transaction
@@ -61,6 +66,106 @@ class RejectWithdrawalPayload(WithdrawalPayload):
 @strawberry.type(description="The answer of markWithdrawalPaid.")
 class MarkWithdrawalPaidPayload(WithdrawalPayload):
     """Answer of markWithdrawalPaid."""
+
+
+@strawberry.type(description="The answer of the mutations of payments.")
+class PaymentPayload:
+    """Wallet and payment, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet after this step.")
+    payment: Payment | None = strawberry.field(default=None, description="The payment after this step.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of authorizePayment.")
+class AuthorizePaymentPayload(PaymentPayload):
+    """Answer of authorizePayment."""
+
+
+@strawberry.type(description="The answer of payOrder.")
+class PayOrderPayload(PaymentPayload):
+    """Answer of payOrder."""
+
+
+@strawberry.type(description="The answer of capturePayment.")
+class CapturePaymentPayload(PaymentPayload):
+    """Answer of capturePayment."""
+
+
+@strawberry.type(description="The answer of voidPayment.")
+class VoidPaymentPayload(PaymentPayload):
+    """Answer of voidPayment."""
+
+
+@strawberry.type(description="The answer of recordOrder.")
+class RecordOrderPayload:
+    """The order, or the refusals."""
+
+    order: Order | None = strawberry.field(default=None, description="The order as it is now.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of claimOrder.")
+class ClaimOrderPayload:
+    """The order, or the refusals."""
+
+    order: Order | None = strawberry.field(default=None, description="The order, the customer's now.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of refundOrder.")
+class RefundOrderPayload:
+    """Wallet and refund, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(
+        default=None, description="The wallet after the refund; null for those who may not see it."
+    )
+    refund: Refund | None = strawberry.field(
+        default=None, description="The refund: what went to the wallet, and what the store has to send."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of chargeRenewal.")
+class ChargeRenewalPayload:
+    """Wallet, order and what was taken, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet after the charge.")
+    order: Order | None = strawberry.field(default=None, description="The renewal's order.")
+    taken: Money | None = strawberry.field(
+        default=None,
+        description="What the wallet has given for this order, by this charge and by earlier ones.",
+    )
+    shortfall: Money | None = strawberry.field(
+        default=None,
+        description="What the wallet did not have, for another payment method; zero when all is paid.",
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of announceRenewal.")
+class AnnounceRenewalPayload:
+    """The renewal, or the refusals."""
+
+    renewal: Renewal | None = strawberry.field(
+        default=None, description="The renewal as it is announced now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of cancelRenewal.")
+class CancelRenewalPayload:
+    """The renewal, or the refusals."""
+
+    renewal: Renewal | None = strawberry.field(default=None, description="The renewal, called off.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type(description="The answer of freezeWallet.")

@@ -1,6 +1,7 @@
 """The scalars of the schema: money as decimal strings, numbers that outgrow 32 bits, currencies."""
 
 from datetime import UTC, datetime
+from decimal import Decimal as Number
 from typing import Any, NewType
 
 import strawberry
@@ -74,6 +75,11 @@ def parse_time(value: Any) -> datetime:
         raise GraphQLError(
             f"{_shown(value)!r} is no time with an offset. Send one such as 2027-01-31T12:00:00Z."
         ) from None
+
+
+def plain_decimal(value: object) -> Decimal:
+    """Return a number as GraphQL shows decimals: with no exponent, whoever wrote it."""
+    return Decimal(f"{Number(str(value)):f}")
 
 
 def write_time(value: datetime) -> str:

@@ -2,9 +2,18 @@
 
 import strawberry
 
+from app.schema.types.enums import Bucket, CaptureOn, OrderStatus, RefundDestination, RenewalPolicy
 from app.schema.types.money import Money, money
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.services.settings import SettingsInForce
+
+
+@strawberry.type(description="One of the store's own order statuses, and what it means.")
+class OrderStatusMeaning:
+    """The store's word and ours."""
+
+    store_status: str = strawberry.field(description="The store's own word, as it stands in its orders.")
+    means: OrderStatus = strawberry.field(description="What it means.")
 
 
 @strawberry.type(description="What the store itself decides. Each change is a new version.")
@@ -21,6 +30,30 @@ class Settings:
         description="Months without a transaction after which a wallet counts as inactive."
     )
     high_balance: Money = strawberry.field(description="Balances from here on are listed for regular review.")
+    payment_hold_minutes: int = strawberry.field(
+        description="How long a payment is held whose request does not say."
+    )
+    capture_on: CaptureOn = strawberry.field(
+        description="Which status of an order captures what the wallet holds for it."
+    )
+    refund_destination: RefundDestination = strawberry.field(
+        description="Where a refund goes that does not say."
+    )
+    refund_bucket: Bucket = strawberry.field(
+        description="The kind of value that a refund becomes that goes to the wallet beyond what the wallet paid."
+    )
+    refund_grace_days: int = strawberry.field(
+        description="How long value can still be spent that comes back after its expiry."
+    )
+    renewal_policy: RenewalPolicy = strawberry.field(
+        description="What a renewal takes from a wallet that has too little."
+    )
+    wallet_payment_methods: list[str] = strawberry.field(
+        description="The store's words for paying with the wallet: renewals that say one of them are charged."
+    )
+    order_statuses: list[OrderStatusMeaning] = strawberry.field(
+        description="The store's own statuses that Coffer would not know, and what each means."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -37,6 +70,16 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         negative_balance_limit=money(settings.negative_balance_limit_minor, currency),
         inactive_after_months=settings.inactive_after_months,
         high_balance=money(settings.high_balance_minor, currency),
+        payment_hold_minutes=settings.payment_hold_minutes,
+        capture_on=settings.capture_on,
+        refund_destination=settings.refund_destination,
+        refund_bucket=settings.refund_bucket,
+        refund_grace_days=settings.refund_grace_days,
+        renewal_policy=settings.renewal_policy,
+        wallet_payment_methods=list(settings.wallet_payment_methods),
+        order_statuses=[
+            OrderStatusMeaning(store_status=word, means=means) for word, means in settings.order_statuses
+        ],
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

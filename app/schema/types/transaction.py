@@ -10,6 +10,7 @@ from app.schema.types.enums import (
     ActorKind,
     AdjustmentReason,
     Bucket,
+    Capability,
     CounterAccount,
     Direction,
     PrincipalKind,
@@ -17,10 +18,12 @@ from app.schema.types.enums import (
 )
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.ownership import sees
 from app.schema.types.scalars import BigInt, DateTime
 from app.schema.types.time import TimeRange
 
 if TYPE_CHECKING:
+    from app.schema.types.order import Order
     from app.schema.types.wallet import Wallet
 
 
@@ -169,6 +172,20 @@ class Transaction(Node):
     async def corrected_by(self, info: AppInfo) -> "list[Transaction]":
         """Load the corrections."""
         return [Transaction(model=row) for row in await info.context.loaders.corrections.load(self.model.id)]
+
+    @strawberry.field(
+        description="The order that it belongs to; null when there is none, and for those who may not see orders."
+    )
+    async def order(
+        self, info: AppInfo
+    ) -> Annotated["Order", strawberry.lazy("app.schema.types.order")] | None:
+        """Load the order."""
+        from app.schema.types.order import Order  # noqa: PLC0415 — orders and transactions name each other
+
+        if self.model.order_id is None or not await sees(info, Capability.ORDERS_READ, self.model.wallet_id):
+            return None
+        row = await info.context.loaders.orders.load(self.model.order_id)
+        return None if row is None else Order(model=row)
 
 
 @strawberry.input(description="What a list of transactions is narrowed to; all that is given must hold.")

@@ -16,11 +16,15 @@ from app.models.wallet import Wallet as WalletModel
 from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
-from app.schema.types.enums import Bucket, WalletStatus, WithdrawalStatus, publish
-from app.schema.types.filters import texts, transaction_filter
+from app.schema.types.enums import Bucket, PaymentStatus, WalletStatus, WithdrawalStatus, publish
+from app.schema.types.filters import order_filter, texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.order import Order, OrderFilter
+from app.schema.types.ownership import sees
+from app.schema.types.payment import Payment
 from app.schema.types.refusal import telling
+from app.schema.types.renewal import Renewal
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
@@ -221,6 +225,94 @@ class Wallet(Node):
             page,
             lambda row: Withdrawal(model=row),
             lambda: context.withdrawal_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(
+        description="The orders that it paid or would be paid back for, newest first. "
+        "Null for those who may see the wallet and not its orders.",
+        extensions=[telling()],
+    )
+    async def orders(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[  # noqa: A002 — the argument's name in the API
+            OrderFilter | None, strawberry.argument(description="What the list is narrowed to.")
+        ] = None,
+    ) -> Connection[Order] | None:
+        """Load a page of the orders."""
+        context = info.context
+        if not await sees(info, Capability.ORDERS_READ, self.model.id):
+            return None
+        wanted = order_filter(filter, None)
+        page = await context.order_pages.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: Order(model=row),
+            lambda: context.order_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(
+        description="What it gives towards orders, newest first. Null for those who may see the wallet and not its orders.",
+        extensions=[telling()],
+    )
+    async def payments(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        statuses: Annotated[
+            list[PaymentStatus] | None, strawberry.argument(description="Only in one of these states.")
+        ] = None,
+    ) -> Connection[Payment] | None:
+        """Load a page of the payments."""
+        context = info.context
+        if not await sees(info, Capability.ORDERS_READ, self.model.id):
+            return None
+        wanted = texts(statuses, "statuses")
+        page = await context.payment_pages.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: Payment(model=row),
+            lambda: context.payment_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(
+        description="The renewals of subscriptions that it will pay, the next one first. "
+        "Null for those who may see the wallet and not its orders.",
+        extensions=[telling()],
+    )
+    async def upcoming_renewals(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        due_before: Annotated[
+            DateTime | None, strawberry.argument(description="Only those that are due before this time.")
+        ] = None,
+    ) -> Connection[Renewal] | None:
+        """Load a page of the renewals."""
+        context = info.context
+        if not await sees(info, Capability.ORDERS_READ, self.model.id):
+            return None
+        page = await context.renewal_pages.load(
+            (self.model.id, due_before, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: Renewal(model=row),
+            lambda: context.renewal_counts.load((self.model.id, due_before)),
         )
 
 
