@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -325,7 +326,8 @@ class Batch:
                 self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
-        self._claim(command.claim, command.name, result)
+        if desk.rows or not (command.claim and command.claim.is_own):
+            self._claim(command.claim, command.name, result)
         return Outcome(result, answer=answer)
 
     def _state_of(self, command: Command) -> WalletState:
@@ -409,6 +411,9 @@ class Batch:
         yield TableWrite("update", tables.CUSTOMERS, rows_of(tables.CUSTOMERS, writes.customers.values()))
         yield TableWrite("insert", tables.WALLETS, rows_of(tables.WALLETS, writes.new_wallets.values()))
         yield TableWrite("update", tables.WALLETS, rows_of(tables.WALLETS, writes.wallets.values()))
+        # Transactions name orders, and SQLite looks at once whether what a row names is there.
+        beside = self._rows_by_kind()
+        yield from self._writes_of(Order, beside.pop(Order, ()))
         yield TableWrite("upsert", tables.HOLDS, rows_of(tables.HOLDS, writes.holds.values()))
         yield TableWrite("insert", tables.LOTS, rows_of(tables.LOTS, new_lots))
         yield TableWrite("update", tables.LOTS, rows_of(tables.LOTS, old_lots))
@@ -416,7 +421,12 @@ class Batch:
         yield TableWrite("upsert", tables.RESERVATIONS, reservations)
         yield TableWrite("insert", tables.TRANSACTIONS, rows_of(tables.TRANSACTIONS, writes.transactions))
         yield TableWrite("insert", tables.ALLOCATIONS, list(self._allocation_rows()))
-        yield from self._writes_beside()
+        changes = beside.pop(SettingsChange, [])
+        yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
+        for kind in tables.BESIDE:
+            yield from self._writes_of(kind, beside.pop(kind, ()))
+        if beside:
+            raise TypeError(f"no table for {', '.join(kind.__name__ for kind in beside)}")
 
     def _lots(self) -> tuple[list[Lot], list[Lot]]:
         """Return the lots that this batch opened, whose sequence is above their wallet's before it, and the others."""
@@ -425,22 +435,19 @@ class Batch:
         old = [lot for lot in self.writes.lots.values() if lot.sequence <= before[lot.wallet_id]]
         return new, old
 
-    def _writes_beside(self) -> Iterator[TableWrite]:
+    def _rows_by_kind(self) -> dict[type[Any], list[Any]]:
         by_kind: dict[type[Any], list[Any]] = {}
         for row in self.writes.rows.values():
             by_kind.setdefault(type(row), []).append(row)
-        changes = by_kind.pop(SettingsChange, [])
-        yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
-        for kind, table in tables.BESIDE.items():
-            rows = by_kind.pop(kind, ())
-            # What was read is changed; all else is new, and where another process was quicker the insert fails.
-            new = [row for row in rows if row.id not in self._stored]
-            yield TableWrite("insert", table, _rows_of(table, new))
-            yield TableWrite(
-                "update", table, _rows_of(table, [row for row in rows if row.id in self._stored])
-            )
-        if by_kind:
-            raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
+        return by_kind
+
+    def _writes_of(self, kind: type[Any], rows: Iterable[Any]) -> Iterator[TableWrite]:
+        """What was read is changed; all else is new, and where another process was quicker the insert fails."""
+        table = tables.BESIDE[kind]
+        # Sorted as the locks are: two that insert the same rows wait for each other, and don't end in a deadlock.
+        new = sorted((row for row in rows if row.id not in self._stored), key=attrgetter("id"))
+        yield TableWrite("insert", table, _rows_of(table, new))
+        yield TableWrite("update", table, _rows_of(table, [row for row in rows if row.id in self._stored]))
 
     def _settings_rows(self, changes: list[SettingsChange]) -> Iterable[tuple[Any, ...]]:
         for version, change in enumerate(changes, self._settings_version + 1):
