@@ -258,7 +258,10 @@ def _as_a_guest(row_id: UUID, change: Callable[[Desk], Order]) -> Callable[[Desk
         order = change(desk)
         if (ref := _place(order, desk.of_order(Payment, row_id))) is not None:
             raise _Elsewhere(ref)
-        desk.add(order)
+        # Its customer may have been taken off it since: it is as if it had been a guest's from the beginning.
+        order = replace(order, wallet_id=None, problem=None, shortfall_minor=0)
+        if order != desk.found(Order, row_id):
+            desk.add(order)
         return order
 
     return decide
