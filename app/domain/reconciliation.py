@@ -144,7 +144,9 @@ def _noted(
     noted = replace(order, problem=problem, shortfall_minor=short, credited_minor=credited)
     if noted != order:
         noted = replace(noted, updated_at=draft.now)
-    draft.add(noted)
+    # A snapshot that is known already is told again and again: then nothing is written.
+    if noted != draft.found(Order, order.id):
+        draft.add(noted)
     return noted
 
 

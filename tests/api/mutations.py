@@ -545,6 +545,16 @@ async def new_settings(store: Store) -> Scene:
     return Scene(input_)
 
 
+async def a_replay(store: Store) -> Scene:
+    input_ = {"deliveryIds": [await store.delivery() for _ in range(2)], "idempotencyKey": fresh("key")}
+    return Scene(input_)
+
+
+async def a_replay_by_filter_too(_store: Store, scene: Scene) -> None:
+    """Both ways at once."""
+    scene.input["filter"] = {"statuses": ["DEAD"]}
+
+
 KEEPER = ("ROLES_READ", "ROLES_WRITE", "API_KEYS_READ", "API_KEYS_WRITE", "WALLETS_READ")
 """The rights of somebody who looks after rights, and has few others."""
 
@@ -1303,5 +1313,42 @@ MUTATIONS = (
         frozenset({"administrator"}),
         {"note": "The laptop with the key was stolen"},
         (*REASONS, *KEYS, *API_KEYS),
+    ),
+    Mutation(
+        "replayWebhookDeliveries",
+        a_replay,
+        frozenset({"shop_manager", "administrator"}),
+        {},
+        (
+            *KEYS,
+            refused("no id", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=["garbage"])),
+            refused(
+                "another type's id",
+                "FIELD_INVALID",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("Role", NOBODY)]),
+            ),
+            refused("no ids", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=[])),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("WebhookDelivery", NOBODY)] * 101),
+            ),
+            refused(
+                "unknown",
+                "NOT_FOUND",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("WebhookDelivery", NOBODY)]),
+            ),
+            refused("neither", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=None)),
+            refused("both", "FIELD_INVALID", "deliveryIds", a_replay_by_filter_too),
+            refused(
+                "many states",
+                "FIELD_INVALID",
+                "filter.statuses",
+                sends(deliveryIds=None, filter={"statuses": ["DEAD"] * 51}),
+            ),
+        ),
     ),
 )

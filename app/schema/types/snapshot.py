@@ -202,7 +202,7 @@ def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:
     )
 
 
-_FIELDS = {
+_FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("customer", "id"): ("customer", "storeCustomerId"),
     ("lines", "id"): ("lines", "lineId"),
     ("refunds", "id"): ("refunds", "storeRefundId"),
