@@ -684,6 +684,33 @@ async def test_a_snapshot_charges_a_renewal_as_the_store_decided(
     assert await balance_of("ada") == (left, 0)
 
 
+async def test_a_renewal_that_was_refunded_is_not_charged_again(writer: Writer) -> None:
+    await fill(writer, "ada")
+    part = Subscription("sub-7", renewal=True)
+    for minute, status in enumerate((PENDING, PAID)):
+        told = snapshot(minute, status, 3_000, order="2001", subscription=part, payment_method="wallet")
+        await tell(writer, told)
+    told = replace(snapshot(2, PAID, 3_000, 1_000, order="2001"), subscription=part, payment_method="wallet")
+    await tell(writer, told)
+    assert await balance_of("ada") == (10_500, 0)
+    before = await fingerprint()
+    await tell(writer, told)
+    assert await fingerprint() == before
+    await renewals.charge(writer, STORE.actor, renewal("2001", "30.00", key="k"))
+    assert await balance_of("ada") == (10_500, 0)
+    assert len((await read_tables())["transactions"]) == 5
+
+
+async def test_a_renewal_that_costs_more_lacks_only_the_difference(writer: Writer) -> None:
+    await writer.submit(credit("ada", 3_500))
+    part = Subscription("sub-7", renewal=True)
+    for minute, total in enumerate((3_000, 4_000)):
+        told = snapshot(minute, PAID, total, order="2001", subscription=part, payment_method="wallet")
+        recorded = await tell(writer, told)
+    assert recorded.order.shortfall_minor == 1_000
+    assert await balance_of("ada") == (500, 0)
+
+
 async def test_a_renewal_that_was_short_takes_only_the_rest_later(writer: Writer) -> None:
     await writer.submit(change_settings(StoreSettings(renewal_policy=RenewalPolicy.AS_FAR_AS_IT_GOES)))
     await writer.submit(credit("ada", 1_000))
