@@ -181,6 +181,15 @@ async def test_a_deleted_order_gives_back_what_is_held_and_a_restored_one_holds_
     assert await lots_of("ada") == [("GIFT_CARD", 500, 0), ("CASH", 9_000, 0)]
 
 
+async def test_a_restored_order_of_unknown_status_holds_again(writer: Writer) -> None:
+    await fill(writer, "ada")
+    await authorize(writer, "ada", 3_000)
+    await orders.mark_deleted(writer, STORE.actor, SOURCE, "1042", at(1))
+    assert await balance_of("ada") == (12_500, 0)
+    await tell(writer, snapshot(2, UNKNOWN, 3_000))
+    assert await balance_of("ada") == (12_500, 3_000)
+
+
 async def test_an_order_may_be_deleted_before_it_is_known(writer: Writer) -> None:
     await orders.mark_deleted(writer, STORE.actor, SOURCE, "1042", at(1))
     recorded = await tell(writer, snapshot(0, PENDING, 3_000))
