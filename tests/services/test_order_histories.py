@@ -74,7 +74,8 @@ def histories(chance: Random) -> list[History]:
 
 
 def _tell(history: History, chance: Random) -> None:
-    minute, refunds = 0, []
+    minute = 0
+    refunds: list[int] = []
     guest_until = chance.choice([0, 0, 2])
     renews = not history.authorized and chance.random() < 0.5
     method: dict[str, Any] = {"payment_method": "wallet", "subscription": Subscription("sub", renewal=True)}
@@ -118,7 +119,7 @@ class Stage:
             await fill(self.writer, who)
         for history in found:
             if history.authorized:
-                more = {"order": history.order, "capture": history.capture}
+                more: dict[str, Any] = {"order": history.order, "capture": history.capture}
                 payment = await authorize(self.writer, history.customer, history.authorized, **more)
                 if history.captured:
                     await capture(self.writer, payment.id, history.captured)
@@ -152,8 +153,8 @@ class Stage:
 
 def money_of(tables: Tables, twin: str) -> dict[str, Any]:
     """All that counts of one twin, by names that both of them have."""
-    wallets, found = _wallets(tables, twin), {}
-    for name, wallet in wallets.items():
+    found: dict[str, Any] = {}
+    for name, wallet in _wallets(tables, twin).items():
         found[f"wallet {name}"] = (wallet["posted_minor"], wallet["held_minor"])
         if name != SHARED:
             inside: Counter[tuple[str, str]] = Counter()
