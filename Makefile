@@ -3,6 +3,8 @@
 
 PORT   ?= 8000
 PYTHON ?= python3
+# How many processes the tests are spread over; auto is one more than there are cores. 0: none but pytest itself.
+WORKERS ?= auto
 # The first of these that is 3.11 or newer makes the virtual environment.
 CANDIDATES = $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
 
@@ -15,10 +17,18 @@ CLIENTS  := $(NODE_DIRS:%=%/node_modules/.installed)
 PIP       = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE   = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
             --custom-compile-command 'make lock' pyproject.toml
+# Worksteal hands out neighbours together, so that what a module's tests share is mostly made once.
+PYTEST    = $(PY) -m pytest -n $(WORKERS) --dist worksteal
+STATIC   := format lint types contracts schema-check
+# What follows is made at the same time; each one's output is shown in one piece when it is done.
+TOGETHER  = @$(MAKE) --no-print-directory --jobs $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# Programs are compiled once, not at every start: bytecode is a cache as good as mypy's.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check format lint types contracts schema-check tests-fast test bench lock schema released-schema fix clients clean
+.PHONY: help demo check $(STATIC) tests-fast test bench lock schema released-schema fix clients clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -30,7 +40,8 @@ demo: $(RUNTIME) ## a server with made-up customers on PORT (8000)
 
 # --- the fast loop ------------------------------------------------------------------------------------------
 
-check: format lint types contracts schema-check tests-fast ## what to run before each commit
+check: $(DEV) ## what to run before each commit
+	$(TOGETHER) $(STATIC) tests-fast
 
 format: $(DEV)
 	$(PY) -m ruff format --check --quiet .
@@ -49,15 +60,16 @@ schema-check: $(DEV)
 	@diff -u schema.graphql $(VENV)/schema.graphql || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
 
 tests-fast: $(DEV)
-	$(PY) -m pytest --quiet --no-postgres --no-node --no-browser -m 'not slow'
+	$(PYTEST) --quiet --no-postgres --no-node --no-browser --hypothesis-profile=quick -m 'not slow'
 
 fix: $(DEV) ## format, and repair what ruff can repair
 	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 # --- everything ---------------------------------------------------------------------------------------------
 
-test: format lint types contracts schema-check clients ## all tests: both databases, Node clients, browser
-	$(PY) -m pytest
+test: $(DEV) clients ## all tests: both databases, Node clients, browser
+	$(TOGETHER) $(STATIC)
+	$(PYTEST)
 
 bench: $(DEV) ## measure; the figures of the README
 	$(PY) -m bench

@@ -1,4 +1,4 @@
-"""The command line: python -m app serve · demo · migrate · seed · token · keys · verify · schema · settings.
+"""The command line: python -m app serve · demo · migrate · seed · token · keys · sync · verify · schema · settings.
 
 What a command is asked for goes to stdout, everything said beside it to stderr. Exit codes: 0 done, 1 `verify` found
 faults, 2 it can't be done as things are (one sentence says why and what to do).
@@ -13,8 +13,8 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from getpass import getuser
@@ -578,6 +578,13 @@ def _at_keys(work: Callable[[_KeyDesk], Awaitable[str | None]]) -> str:
 
 
 async def _at_open_keys(settings: Settings, work: Callable[[_KeyDesk], Awaitable[str | None]]) -> str | None:
+    async with _open_ledger(settings) as writer:
+        return await work(_KeyDesk(writer, Actor(ActorKind.SYSTEM, f"cli:{getuser()}"[:128])))
+
+
+@asynccontextmanager
+async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
+    """Open the database with a writer of this process, beside whatever server runs."""
     from app.db import open_database, require_migrated
     from app.services.ledger.mint import RandomMint
     from app.services.ledger.writer import Writer
@@ -587,7 +594,7 @@ async def _at_open_keys(settings: Settings, work: Callable[[_KeyDesk], Awaitable
         writer = Writer(currency=settings.currency, mint=RandomMint(), clock=lambda: datetime.now(UTC))
         writer.start()
         try:
-            return await work(_KeyDesk(writer, Actor(ActorKind.SYSTEM, f"cli:{getuser()}"[:128])))
+            yield writer
         finally:
             await writer.stop()
 
@@ -693,6 +700,64 @@ def _progress() -> Progress:
         console=_aside,
         transient=True,
         disable=not _aside.is_terminal,
+    )
+
+
+# --- sync ---------------------------------------------------------------------------------------------------
+
+sync_cli = typer.Typer(help="Ask the store for what its webhooks lost.", no_args_is_help=True)
+cli.add_typer(sync_cli, name="sync")
+
+
+@sync_cli.command("woocommerce")
+@_in_one_sentence
+def sync_woocommerce(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Read all orders modified from this time (UTC) on, instead of from where the last run ended.",
+        ),
+    ] = None,
+) -> None:
+    """Read products, customers and orders that changed since the last run; may be interrupted and repeated."""
+    settings = load_settings()
+    if settings.woocommerce_url is None:
+        raise CannotDo(
+            "No store is named. Set COFFER_WOOCOMMERCE_URL, COFFER_WOOCOMMERCE_KEY and COFFER_WOOCOMMERCE_SECRET; "
+            "docs/doors.md says where they come from."
+        )
+    asyncio.run(_sync_open(settings, since and since.replace(tzinfo=UTC)))
+
+
+async def _sync_open(settings: Settings, since: datetime | None) -> None:
+    from app.services import order as orders
+    from app.webhooks.handlers import Handlers
+    from app.webhooks.polling import poller_of
+    from app.webhooks.rest import SyncError
+    from app.webhooks.sync import Progress as Read
+
+    async with _open_ledger(settings) as writer:
+        handlers = Handlers(writer, orders).by_event()
+        poller = poller_of(settings, writer, handlers, lambda: datetime.now(UTC))
+        if poller is None:
+            raise CannotDo("No store is named.")
+        with _progress() as bar:
+            task = bar.add_task("Reading the store", total=None)
+
+            def on_progress(at: Read) -> None:
+                until = f" until {at.modified_at:%Y-%m-%d %H:%M}" if at.modified_at else ""
+                done = at.orders + at.customers + at.products
+                bar.update(task, completed=done, description=f"Reading the store{until}")
+
+            try:
+                done = await poller.run(since=since, progress=on_progress)
+            except SyncError as error:
+                raise CannotDo(str(error)) from None
+    if done is None:
+        raise CannotDo("Another process is reading the store now. Try again when it is done.")
+    typer.echo(
+        f"{done.orders} orders, {done.customers} customers, {done.products} products; {done.refused} refused."
     )
 
 

@@ -22,6 +22,7 @@ from app.services import (
     withdrawal as withdrawals,
 )
 from app.services.access import Directory
+from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
 from app.settings import Settings
@@ -37,6 +38,8 @@ class Runtime:
     clock: Callable[[], datetime]
     balance_reads: BalanceReads
     access: Directory
+    inbox: Inbox = field(default_factory=Inbox)
+    """What came in from the store a moment ago."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 

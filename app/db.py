@@ -34,7 +34,9 @@ MIGRATIONS_MODULE: Final = "app.migrations"
 MODEL_MODULES: Final = (
     "app.models.api_key",
     "app.models.audit",
+    "app.models.catalog",
     "app.models.customer",
+    "app.models.delivery",
     "app.models.hold",
     "app.models.idempotency",
     "app.models.lot",
@@ -45,6 +47,7 @@ MODEL_MODULES: Final = (
     "app.models.role",
     "app.models.settings",
     "app.models.signal",
+    "app.models.sync",
     "app.models.transaction",
     "app.models.wallet",
     "app.models.withdrawal",

@@ -1,5 +1,5 @@
 """What the clock does, inside the server: it posts value that reached its expiry, gives back what payments held too
-long, and keeps the signals for fraud.
+long, keeps the signals for fraud, and deletes messages of the store whose time is over.
 
 Several processes may do it at once: each decides under the wallet's lock, so a thing is done once.
 """
@@ -7,18 +7,25 @@ Several processes may do it at once: each decides under the wallet's lock, so a 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from time import monotonic
 
 import structlog
 
 from app.context import Runtime
-from app.services import expiry, payment as payments
+from app.services import delivery, expiry, payment as payments
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
 
 log = structlog.get_logger("coffer.jobs")
 
 AT_ONCE = 100
 """Expired lots or payments that one step works on: small against a batch, so that requests hardly notice."""
+
+FAILED_KEPT = timedelta(days=90)
+"""How long messages of the store that came to nothing are kept; longer where all are kept longer."""
+
+PRUNING_INTERVAL_S = 3600.0
+"""How often messages of the store whose time is over are deleted."""
 
 SIGNALS_INTERVAL_S = 5.0
 """How often signals that were noted are written."""
@@ -50,6 +57,7 @@ class Jobs:
         self._tasks = [
             asyncio.create_task(_repeat(self._expire, interval_s), name="jobs"),
             asyncio.create_task(_repeat(self._keep_signals, SIGNALS_INTERVAL_S), name="signals"),
+            asyncio.create_task(_repeat(self._prune, PRUNING_INTERVAL_S), name="pruning"),
         ]
         try:
             yield self
@@ -65,6 +73,10 @@ class Jobs:
             # A long row of steps is work, not lag.
             self._done_at = monotonic()
         self._done_at = monotonic()
+
+    async def _prune(self) -> None:
+        while await prune_deliveries(self._runtime) > 0:
+            pass
 
     async def _keep_signals(self) -> None:
         await self._runtime.balance_reads.keep(self._runtime.writer)
@@ -95,3 +107,9 @@ async def expire_due(runtime: Runtime) -> int:
         if isinstance(result, BaseException):
             raise result
     return len(done)
+
+
+async def prune_deliveries(runtime: Runtime) -> int:
+    """Delete some messages of the store whose time is over, and tell how many they were."""
+    kept = timedelta(days=runtime.settings.deliveries_kept_days)
+    return await delivery.prune(runtime.clock(), kept=kept, kept_failed=max(kept, FAILED_KEPT))

@@ -15,6 +15,7 @@ from tortoise.models import Model
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.customer import Customer
+from app.models.delivery import Delivery, DeliveryBody
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
@@ -82,6 +83,15 @@ class Corrections(DataLoader[UUID, list[Transaction]]):
         )
 
 
+class DeliveryBodies(DataLoader[UUID, DeliveryBody | None]):
+    """The body of a delivery, by the delivery's id."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[DeliveryBody | None]:
+        """Load the bodies of the deliveries."""
+        rows = {row.delivery_id: row for row in await DeliveryBody.filter(delivery_id__in=keys)}
+        return [rows.get(key) for key in keys]
+
+
 class CustomerByStoreId(DataLoader[str, Customer | None]):
     """Customers by the store's own id."""
 
@@ -122,6 +132,8 @@ class Loaders:
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
         self.fraud_signals: ById[Signal] = ById(Signal)
+        self.deliveries: ById[Delivery] = ById(Delivery)
+        self.delivery_bodies = DeliveryBodies()
         self.payments_of_order: OfOrder[Payment] = OfOrder(Payment)
         self.refunds_of_order: OfOrder[Refund] = OfOrder(Refund)
         self.customers_by_store_id = CustomerByStoreId()

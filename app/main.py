@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
@@ -26,7 +26,7 @@ from app.execution.endpoint import GraphQLEndpoint
 from app.execution.gate import COST_HEADER
 from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
-from app.execution.throttle import Budget
+from app.execution.throttle import Allowance, Budget
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
 from app.jobs import Jobs
@@ -38,12 +38,18 @@ from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
 from app.schema.schema import schema
+from app.services import order as orders
 from app.services.access import Directory
 from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
+from app.webhooks.doors import DIALECTS, TRANSLATORS
+from app.webhooks.handlers import Handlers
+from app.webhooks.polling import Poller, poller_of
+from app.webhooks.processing import Handler, Processor
+from app.webhooks.receiving import Receiving
 
 log = structlog.get_logger("coffer")
 
@@ -66,20 +72,35 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     runtime, listener = _runtime(settings, metrics)
     endpoint = _endpoint(settings, runtime, Observer(metrics, tracing), demo_tokens)
     jobs = Jobs(runtime)
+    handlers = Handlers(runtime.writer, orders).by_event()
+    processor = _processor(settings, runtime, handlers)
+    poller = poller_of(settings, runtime.writer, handlers, now)
     operations = Operations(
         endpoint,
-        Readiness(runtime, listener, jobs),
+        Readiness(runtime, listener, jobs, processor),
         metrics,
         metrics_token=settings.metrics_token,
         drain_delay_s=settings.drain_delay_s,
     )
-    metrics.watch(gauges_of(runtime, endpoint, listener, jobs))
+    metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor))
 
     app = Starlette(
-        routes=[*_pages(settings), *endpoint.routes("/graphql"), *operations.routes()],
+        routes=[
+            *_pages(settings),
+            *endpoint.routes("/graphql"),
+            *_doors(settings, runtime, metrics),
+            *operations.routes(),
+        ],
         middleware=_middleware(settings),
         lifespan=_lifespan(
-            settings, runtime, listener=listener, jobs=jobs, operations=operations, tracing=tracing
+            settings,
+            runtime,
+            listener=listener,
+            jobs=jobs,
+            processor=processor,
+            poller=poller,
+            operations=operations,
+            tracing=tracing,
         ),
     )
     app.state.runtime = runtime
@@ -94,6 +115,8 @@ def _lifespan(
     *,
     listener: PostgresListener | SqliteWatcher,
     jobs: Jobs,
+    processor: Processor,
+    poller: Poller | None,
     operations: Operations,
     tracing: Tracing | None,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
@@ -104,7 +127,8 @@ def _lifespan(
             runtime.writer.start()
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
-                async with jobs.running():
+                polling = nullcontext() if poller is None else poller.running()
+                async with jobs.running(), processor.running(), polling:
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -117,6 +141,36 @@ def _lifespan(
 def _pages(settings: Settings) -> list[BaseRoute]:
     shown = _graphiql_enabled(settings)
     return [*graphiql_routes(enabled=shown), *([Route("/", _to_graphiql)] if shown else [])]
+
+
+UNAUTHENTIC = Budget(60, 1.0)
+"""How many messages that are not authentic an address may send to the doors at once, and each second after that."""
+
+
+def _doors(settings: Settings, runtime: Runtime, metrics: Metrics) -> list[Route]:
+    receiving = Receiving(
+        settings,
+        writer=runtime.writer,
+        inbox=runtime.inbox,
+        clock=now,
+        dialects=DIALECTS,
+        allowance=Allowance(UNAUTHENTIC),
+        address_of=_address,
+        count=metrics.observe_webhook,
+    )
+    return receiving.routes()
+
+
+def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any], Handler]) -> Processor:
+    return Processor(
+        writer=runtime.writer,
+        inbox=runtime.inbox,
+        clock=now,
+        translators=TRANSLATORS,
+        handlers=handlers,
+        at_once=settings.deliveries_at_once,
+        interval_s=settings.deliveries_interval_s,
+    )
 
 
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:

@@ -1,6 +1,8 @@
 """Settings: what the environment says, read once and handed down."""
 
+import base64
 import json
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +18,21 @@ ENVIRONMENT_PREFIX = "COFFER_"
 JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
-_SECRET = frozenset({"jwt_secret", "auth_issuers", "metrics_token", "woocommerce_key", "woocommerce_secret"})
+WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
+
+
+_SECRET = frozenset(
+    {
+        "jwt_secret",
+        "auth_issuers",
+        "metrics_token",
+        "woocommerce_webhook_secret",
+        "shopify_webhook_secret",
+        "standard_webhook_secrets",
+        "woocommerce_key",
+        "woocommerce_secret",
+    }
+)
 """Settings whose value is never repeated."""
 
 
@@ -228,6 +244,42 @@ class Settings(BaseSettings):
         description="How often the clock looks for what is due, such as value that expires.",
     )
 
+    woocommerce_webhook_secret: SecretStr | None = Field(
+        None,
+        description="The secret of the store's webhooks in WooCommerce; several, while one replaces another, separated by "
+        "commas. Unset: /webhooks/woocommerce is closed.",
+    )
+    shopify_webhook_secret: SecretStr | None = Field(
+        None,
+        description="What Shopify signs the store's webhooks with; several separated by commas. Unset: /webhooks/shopify is "
+        "closed.",
+    )
+    standard_webhook_secrets: SecretStr | None = Field(
+        None,
+        description="The secrets (whsec_…) of programs that send messages in Coffer's own form, separated by commas. Unset: "
+        "/webhooks/standard is closed.",
+    )
+    webhook_body_size_max_bytes: int = Field(
+        2_097_152, ge=1024, le=104_857_600, description="The largest webhook that is read."
+    )
+    deliveries_at_once: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Webhooks that each process works on at a time; with 0 it keeps them for another process.",
+    )
+    deliveries_interval_s: float = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        description="How often to look for webhooks that are due again, or that another process left behind.",
+    )
+    deliveries_kept_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="For how many days webhooks are kept once they are worked off; those that failed stay for 90 at least.",
+    )
     woocommerce_url: str | None = Field(
         None,
         description="The address of a WooCommerce store that is asked for what its webhooks lost, such as "
@@ -238,6 +290,12 @@ class Settings(BaseSettings):
     )
     woocommerce_secret: SecretStr | None = Field(
         None, description="The consumer secret that belongs to the key."
+    )
+    woocommerce_sync_interval_s: float = Field(
+        300,
+        ge=0,
+        le=86_400,
+        description="How often that store is asked what changed; 0 leaves it to `python -m app sync woocommerce`.",
     )
 
     balance_reads_per_minute_max: int = Field(
@@ -332,6 +390,28 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("woocommerce_webhook_secret", "shopify_webhook_secret")
+    @classmethod
+    def _long_webhook_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        sizes = [len(secret.encode()) for secret in _spelled(value)]
+        if any(size < WEBHOOK_SECRET_SIZE_MIN_BYTES for size in sizes):
+            raise ValueError(
+                f"the secret has {min(sizes)} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; "
+                "make one with: openssl rand -hex 32"
+            )
+        return value if sizes else None
+
+    @field_validator("standard_webhook_secrets")
+    @classmethod
+    def _long_standard_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        sizes = [_decoded_size_bytes(secret) for secret in _listed(value)]
+        if any(size < WEBHOOK_SECRET_SIZE_MIN_BYTES for size in sizes):
+            raise ValueError(
+                f"the secret stands for {min(sizes)} bytes and needs {WEBHOOK_SECRET_SIZE_MIN_BYTES}; write it in base64 "
+                "behind whsec_, such as the output of: echo whsec_$(openssl rand -base64 32)"
+            )
+        return value if sizes else None
+
     @field_validator("auth_issuers")
     @classmethod
     def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
@@ -389,6 +469,13 @@ class Settings(BaseSettings):
         )
         return found
 
+    def webhook_secrets(self, door: str) -> tuple[str, ...]:
+        """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""
+        if door == "standard":
+            return _listed(self.standard_webhook_secrets)
+        by_door = {"woocommerce": self.woocommerce_webhook_secret, "shopify": self.shopify_webhook_secret}
+        return _spelled(by_door[door])
+
     @property
     def in_development(self) -> bool:
         """Whether this is a developer's machine, where tools are open and secrets may be made up."""
@@ -406,6 +493,35 @@ def load_settings(**overrides: Any) -> Settings:
 def environment_variable(field: str) -> str:
     """The name of the environment variable that sets this field."""
     return ENVIRONMENT_PREFIX + field.upper()
+
+
+def _listed(secrets: SecretStr | None) -> tuple[str, ...]:
+    text = secrets.get_secret_value() if secrets else ""
+    return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def _spelled(secrets: SecretStr | None) -> tuple[str, ...]:
+    """Secrets that may hold any character: WooCommerce makes up some with commas in them.
+
+    So a comma parts two secrets only where both are long enough to be one, and the line as a whole counts too.
+    """
+    found: list[str] = []
+    for line in (secrets.get_secret_value() if secrets else "").splitlines():
+        whole = line.strip().strip(",").strip()
+        parts = [part.strip() for part in whole.split(",")]
+        if len(parts) > 1 and all(len(part.encode()) >= WEBHOOK_SECRET_SIZE_MIN_BYTES for part in parts):
+            found += parts
+        if whole:
+            found.append(whole)
+    return tuple(found)
+
+
+def _decoded_size_bytes(secret: str) -> int:
+    encoded = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        return len(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
+    except ValueError:
+        return 0
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -8,13 +8,14 @@ quietly stopped checking is worse than none.
 """
 
 import asyncio
+import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -28,8 +29,10 @@ from app.settings import Settings
 from tests.auditor import audit, read_tables
 from tests.databases import settings_for
 from tests.ledger import Clock, running_writer
+from tests.memory import quick_folder
 from tests.postgres import PostgresServer, PostgresUnavailableError
 from tests.server import ServerProcess
+from tests.turns import Turns, workers
 
 PARTS = ("postgres", "node", "browser")
 MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
@@ -56,6 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if marker := MARKER_OF_FIXTURE.get(fixture):
                 item.add_marker(marker)
     left_out = {part for part in PARTS if config.getoption(f"--no-{part}")}
+    # Last, so that the others wait for them once and not again and again.
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     dropped = [item for item in items if any(mark.name in left_out for mark in item.iter_markers())]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -70,9 +75,56 @@ def require(part: str, reason: str) -> NoReturn:
     pytest.skip(message)
 
 
+# --- several processes (pytest -n) ------------------------------------------------------------------------
+
+TURNS = pytest.StashKey[Turns]()
+TURNS_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means here."""
+    return workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where all of them agree upon who may begin."""
+    stash = node.config.stash
+    if TURNS_FOLDER not in stash:
+        stash[TURNS_FOLDER] = Turns.new_folder()
+    node.workerinput["turns"] = str(stash[TURNS_FOLDER])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if folder := quick_folder():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))  # pytest's name for where tmp_path is
+    if worker := getattr(config, "workerinput", None):
+        config.stash[TURNS] = Turns(Path(worker["turns"]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if turns := config.stash.get(TURNS, None):
+        turns.close()
+    if folder := config.stash.get(TURNS_FOLDER, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        return (yield)
+    with turns.turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+# --- servers and programs ---------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One PostgreSQL server for all tests; each makes its own databases and drops them."""
+    """One PostgreSQL server for all tests of this process; each makes its own databases and drops them."""
     server = PostgresServer()
     try:
         server.start()
@@ -105,7 +157,9 @@ def chromium() -> str:
 # --- the app: databases, callers, statement counter, servers ------------------------------------------------
 # (Fixtures that know Coffer go below this line.)
 
-# How long Hypothesis searches: pytest --hypothesis-profile=long. A database's pace is no reason to fail.
+# How long Hypothesis searches: pytest --hypothesis-profile=long; `make check` takes the quick one. A database's pace is
+# no reason to fail.
+hypothesis.settings.register_profile("quick", max_examples=10, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fast")
@@ -119,26 +173,43 @@ structlog.configure(
 )
 
 
+def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
+    """A file that one of the test processes makes for all of them, to be copied."""
+    own = factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    path = folder / name
+    with (folder / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            draft = folder / f"{name}.draft"
+            make(draft)
+            draft.rename(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with all tables and no rows, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "coffer.sqlite3"
-    asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
-    return path
+
+    def make(path: Path) -> None:
+        asyncio.run(migrate(settings_for(f"sqlite:///{path}")))
+
+    return made_once("migrated.sqlite3", make, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the demo's customers, to be copied. It takes seconds: mark what asks for it as slow."""
-    path = tmp_path_factory.mktemp("seeded") / "coffer.sqlite3"
-    shutil.copyfile(migrated_sqlite, path)
 
-    async def fill() -> None:
+    async def fill(path: Path) -> None:
         async with open_database(settings_for(f"sqlite:///{path}")):
             await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512)
 
-    asyncio.run(fill())
-    return path
+    def make(path: Path) -> None:
+        shutil.copyfile(migrated_sqlite, path)
+        asyncio.run(fill(path))
+
+    return made_once("seeded.sqlite3", make, tmp_path_factory)
 
 
 @pytest.fixture

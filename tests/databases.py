@@ -238,6 +238,44 @@ ROWS: dict[str, dict[str, Any]] = {
         "window_s": 60,
         "created_at": NOW,
     },
+    "deliveries": {
+        "id": row_id(37),
+        "door": "woocommerce",
+        "topic": "order.updated",
+        "external_id": "81d2",
+        "content_hash": b"\x05",
+        "size_bytes": 2,
+        "status": "FAILED",
+        "attempts": 1,
+        "repeats": 0,
+        "next_attempt_at": NOW,
+        "error": "The ledger could not be reached.",
+        "summary": None,
+        "order_id": None,
+        "received_at": NOW,
+        "repeated_at": None,
+        "done_at": None,
+    },
+    "delivery_bodies": {"id": row_id(38), "delivery_id": row_id(37), "body": b"{}"},
+    "catalog_items": {
+        "id": row_id(39),
+        "source": "woocommerce",
+        "kind": "PRODUCT",
+        "external_id": "77",
+        "name": "Cup",
+        "code": "CUP-1",
+        "categories": "[]",
+        "modified_at": NOW,
+        "deleted_at": None,
+    },
+    "sync_cursors": {
+        "id": row_id(40),
+        "name": "woocommerce.orders",
+        "position": "{}",
+        "leased_until": None,
+        "holder": None,
+        "updated_at": NOW,
+    },
     "roles": {
         "id": row_id(15),
         "name": "buyer",
@@ -291,6 +329,10 @@ FRESH: dict[str, dict[str, Any]] = {
     "settings_versions": {"version": 2},
     "audit_entries": {"id": row_id(109)},
     "signals": {"id": row_id(112)},
+    "deliveries": {"id": row_id(137)},
+    "delivery_bodies": {"id": row_id(138), "delivery_id": row_id(44)},
+    "catalog_items": {"id": row_id(139)},
+    "sync_cursors": {"id": row_id(140)},
     "roles": {"id": row_id(115), "name": "seller"},
     "api_keys": {"id": row_id(116), "prefix": "8k3m92qdxa4p"},
     "idempotency_keys": {"id": row_id(110), "key": "k-2"},
@@ -305,12 +347,13 @@ async def insert(connection: BaseDBAsyncClient, table: str, values: Mapping[str,
 
 
 async def insert_all(connection: BaseDBAsyncClient) -> None:
-    """One row in every table; and a spare customer, lot and hold for second rows to refer to."""
+    """One row in every table; and a spare customer, lot, hold and delivery for second rows to refer to."""
     for table, values in ROWS.items():
         await insert(connection, table, values)
     await insert(connection, "customers", ROWS["customers"] | {"id": row_id(11), "external_id": "c-11"})
     await insert(connection, "lots", ROWS["lots"] | {"id": row_id(13), "sequence": 13})
     await insert(connection, "holds", ROWS["holds"] | {"id": row_id(14)})
+    await insert(connection, "deliveries", ROWS["deliveries"] | {"id": row_id(44)})
 
 
 def _literal(connection: BaseDBAsyncClient, value: object) -> str:

@@ -170,6 +170,7 @@ def test_seeding_is_refused_in_production(call: Run) -> None:
     refused(call("seed", environment="production", jwt_secret=SECRET), "no place in production")
 
 
+@pytest.mark.slow
 async def test_verify(run: Run, database: object, database_url: str) -> None:
     to = writer()
     to.start()
@@ -297,6 +298,7 @@ def test_serve(tmp_path: Path, request: pytest.FixtureRequest, run: Run, workers
 # --- what documents are made of -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("app.schema.schema") is None, reason="the schema is not there yet")
 def test_schema(run: Run) -> None:
     done = run("schema")

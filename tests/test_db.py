@@ -194,6 +194,7 @@ async def test_a_statement_of_the_reader_ends_in_time(database_url: str) -> None
 # --- Processes side by side ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_processes_lose_nothing(
     settings: Settings, counters: Callable[[], Awaitable[tuple[int, int]]]
 ) -> None:

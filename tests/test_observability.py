@@ -157,9 +157,9 @@ def test_masking_takes_no_long_time() -> None:
         "://" * 7_000,
         "://" + "a:" * 10_000,
     ):
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         masked(text)
-        assert time.perf_counter() - started_s < 0.25
+        assert time.process_time() - started_s < 0.25
 
 
 # --- Request ids --------------------------------------------------------------------------------------------

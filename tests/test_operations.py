@@ -401,6 +401,7 @@ async def test_an_operation_is_one_line(
     assert "secret-customer" not in out.getvalue()
 
 
+@pytest.mark.slow
 async def test_a_flood_of_errors_is_a_few_lines(
     served: tuple[Starlette, httpx.AsyncClient], out: io.StringIO
 ) -> None:

@@ -162,6 +162,9 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "overlapHours",
         "count",
         "windowSeconds",
+        "attempts",
+        "repeats",
+        "sizeBytes",
     }
 
 

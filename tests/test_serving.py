@@ -107,6 +107,7 @@ def adjustment() -> dict[str, Any]:
     return {"query": query, "variables": {"key": secrets.token_hex(8)}}
 
 
+@pytest.mark.slow
 async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
     """While it stops: 503 where readiness is asked for, sockets with 1012, and what was answered is kept."""
     answered = 0
@@ -216,6 +217,8 @@ IDLE, RUDE = (int(number) for number in os.environ.get("COFFER_TEST_FLOOD", "300
 HONEST = 25
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_flood(
     database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]

@@ -55,6 +55,10 @@ class Capability(StrEnum):
     """Create, rotate and revoke API keys, with no more rights than one's own."""
     AUDIT_READ = "AUDIT_READ"
     """Read who froze, decided, set or allowed what, when and why."""
+    WEBHOOKS_READ = "WEBHOOKS_READ"
+    """See what came in from the store and what became of it."""
+    WEBHOOKS_REPLAY = "WEBHOOKS_REPLAY"
+    """Have messages of the store worked on again."""
 
 
 class PrincipalKind(StrEnum):

@@ -28,6 +28,8 @@ class AuditAction(StrEnum):
     """A service's key was replaced by a new one."""
     REVOKE_API_KEY = "REVOKE_API_KEY"
     """A service's key was ended before its time."""
+    REPLAY_WEBHOOKS = "REPLAY_WEBHOOKS"
+    """Messages of the store were worked on again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,7 @@ class PaymentNotOpen(InvalidState):
     def __init__(self, status: str) -> None:
         super().__init__(
             f"This payment is {status.lower().replace('_', ' ')}, so nothing is held for it any more. "
-            "Authorize the order again if it is still to be paid.",
+            "Reload it to see what ended it, and authorize the order again if it is still to be paid.",
             field=("paymentId",),
         )
 

@@ -110,6 +110,6 @@ def rounded_minor(amount: Decimal, currency: Currency, *, field: tuple[str, ...]
     """
     if not amount.is_finite() or abs(amount) > _STORE_AMOUNT_MAX:
         raise FieldInvalid(
-            f"{str(amount)[:48]} is no amount that a store can have. Check the order.", field=field
+            f"This is no amount that a store can have: {str(amount)[:48]}. Check the order.", field=field
         )
     return int(amount.scaleb(currency.exponent).quantize(Decimal(1), ROUND_HALF_UP))

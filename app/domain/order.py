@@ -265,7 +265,7 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
     for name, amount_minor in _amounts(snapshot):
         if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
             raise FieldInvalid(
-                f"{currency.display(amount_minor)} is negative or too large. Give a positive amount.",
+                f"This amount is negative or too large: {currency.display(amount_minor)}. Give a positive one.",
                 field=tuple(name.split(".")),
             )
     if snapshot.modified_at.tzinfo is None:
@@ -361,8 +361,8 @@ def _amounts(snapshot: OrderSnapshot) -> Iterable[tuple[str, int]]:
     for coupon in snapshot.coupons:
         yield "coupons.discount", coupon.discount_minor
     for line in snapshot.lines:
-        yield "lines.subtotal", line.subtotal_minor
         yield "lines.total", line.total_minor
+        yield "lines.subtotal", line.subtotal_minor
         yield "lines.tax", line.tax_minor
     for refund in snapshot.refunds:
         yield "refunds.amount", refund.amount_minor

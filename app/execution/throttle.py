@@ -56,3 +56,21 @@ class Buckets:
         if len(self._levels) > self._keys_max:
             self._levels.popitem(last=False)
         return Balance(int(level), missing / budget.restore_per_s if missing > 0 else 0.0)
+
+
+class Allowance:
+    """Buckets of one size that are looked at before anything is taken: for what is only known afterwards to count."""
+
+    def __init__(self, budget: Budget, *, clock: Callable[[], float] = monotonic) -> None:
+        self._buckets = Buckets(clock=clock)
+        self._budget = budget
+
+    def wait_s(self, key: Hashable) -> int:
+        """Return for how many whole seconds the bucket is empty; 0 while there is something in it."""
+        if self._buckets.take(key, 0, self._budget).available >= 1:
+            return 0
+        return max(1, math.ceil(1 / self._budget.restore_per_s))
+
+    def spend(self, key: Hashable) -> None:
+        """Take one, if there is one."""
+        self._buckets.take(key, 1, self._budget)

@@ -186,7 +186,7 @@ COLUMNS = [
         "returned_minor",
         fields.BigIntField(default=0),
         '"returned_minor" BIGINT NOT NULL DEFAULT 0 '
-        'CONSTRAINT "reservations_within_captured" CHECK (returned_minor BETWEEN 0 AND captured_minor)',
+        'CONSTRAINT "reservations_within_captured" CHECK (returned_minor = 0 OR returned_minor BETWEEN 0 AND captured_minor)',
     ),
     AddColumn("Lot", "lots", "grace_until", fields.DatetimeField(null=True), '"grace_until" {timestamp}'),
 ]

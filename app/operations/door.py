@@ -17,6 +17,7 @@ from app.execution.endpoint import GraphQLEndpoint
 from app.jobs import Jobs
 from app.operations.metrics import Metrics
 from app.operations.readiness import Listener, Readiness
+from app.webhooks.processing import Processor
 
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines: their lines are for debugging only."""
@@ -101,7 +102,7 @@ def is_loopback(host: str) -> bool:
 
 
 def gauges_of(
-    runtime: Runtime, endpoint: GraphQLEndpoint, listener: Listener, jobs: Jobs
+    runtime: Runtime, endpoint: GraphQLEndpoint, listener: Listener, jobs: Jobs, processor: Processor
 ) -> Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]:
     """Return what reads the state of this moment."""
 
@@ -125,9 +126,23 @@ def gauges_of(
         yield "coffer_live_topics", "Wallets that somebody listens to.", {}, runtime.hub.topic_count
         yield "coffer_listener_lag_seconds", "How long other processes were not heard.", {}, listener.lag_s
         yield "coffer_jobs_lag_seconds", "How long a round of jobs is overdue.", {}, jobs.lag_s
+        yield from _of_webhooks(processor)
         for name, (taken, most) in connections_in_use().items():
             label = {"connection": "reader" if name == "default" else name}
             yield "coffer_database_connections_in_use", "Connections that are taken.", label, taken
             yield "coffer_database_connections_max", "Connections that there may be.", label, most
 
     return gauges
+
+
+def _of_webhooks(processor: Processor) -> Iterator[tuple[str, str, dict[str, str], float]]:
+    backlog = processor.backlog
+    for status, number in (
+        ("received", backlog.received),
+        ("failed", backlog.failed),
+        ("dead", backlog.dead),
+    ):
+        name, help_ = "coffer_webhook_deliveries", "Messages of the store that wait, failed or are dead."
+        yield name, help_, {"status": status}, number
+    help_ = "For how long the oldest message that waits has waited."
+    yield "coffer_webhook_deliveries_age_seconds", help_, {}, processor.age_s

@@ -63,6 +63,12 @@ class Metrics:
             buckets=DURATIONS_S,
             registry=self.registry,
         )
+        self._webhooks = Counter(
+            "coffer_webhooks",
+            "Messages that reached a door, by door and outcome.",
+            ("door", "outcome"),
+            registry=self.registry,
+        )
         self._liabilities = _Liabilities(liabilities_interval_s)
         self.registry.register(self._liabilities)
         ProcessCollector(registry=self.registry)
@@ -84,6 +90,10 @@ class Metrics:
         """Count a batch of the writer."""
         self._batch_sizes.observe(size)
         self._batch_durations.observe(duration_s)
+
+    def observe_webhook(self, door: str, outcome: str) -> None:
+        """Count a message that reached a door."""
+        self._webhooks.labels(door, outcome).inc()
 
     async def render(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from app.context import Runtime
 from app.db import DatabaseError, pending_migrations, ping
 from app.jobs import Jobs
+from app.webhooks.processing import Processor
 
 CHECK_TIMEOUT_S = 3.0
 """How long the database may take to answer a check."""
@@ -48,10 +49,11 @@ class _Known:
 class Readiness:
     """Asks each part how it is."""
 
-    def __init__(self, runtime: Runtime, listener: Listener, jobs: Jobs) -> None:
+    def __init__(self, runtime: Runtime, listener: Listener, jobs: Jobs, processor: Processor) -> None:
         self._runtime = runtime
         self._listener = listener
         self._jobs = jobs
+        self._processor = processor
         self._known: dict[str, _Known] = {}
         self._asking = asyncio.Lock()
         self.draining = False
@@ -62,6 +64,7 @@ class Readiness:
             "draining": "the server is stopping" if self.draining else None,
             "writer": None if self._runtime.writer.is_running else "the ledger's writer does not run",
             "jobs": self._jobs_problem(),
+            "webhooks": self._webhooks_problem(),
             "listener": self._listener_problem(),
         }
         # One asks, the others wait for the answer: a thousand probes are one statement.
@@ -76,6 +79,13 @@ class Readiness:
             return "the jobs do not run"
         lag_s = self._jobs.lag_s
         return f"no round of jobs was done for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
+
+    def _webhooks_problem(self) -> str | None:
+        # Many that wait are no reason to send requests elsewhere; that nobody looks at them is.
+        if not self._processor.is_alive:
+            return "nobody works on webhooks"
+        lag_s = self._processor.lag_s
+        return f"due webhooks were not looked for for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
 
     def _listener_problem(self) -> str | None:
         lag_s = self._listener.lag_s

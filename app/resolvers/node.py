@@ -15,6 +15,7 @@ from app.loaders import ById, Loaders
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node, decode_any_id
 from app.schema.types.order import Order
@@ -100,6 +101,13 @@ async def _fraud_signal(info: AppInfo, row_id: UUID) -> FraudSignal | None:
     return None if row is None else FraudSignal(model=row)
 
 
+async def _webhook_delivery(info: AppInfo, row_id: UUID) -> WebhookDelivery | None:
+    if not info.context.principal.may(Capability.WEBHOOKS_READ):
+        return None
+    row = await info.context.loaders.deliveries.load(row_id)
+    return None if row is None else WebhookDelivery(model=row)
+
+
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
@@ -120,6 +128,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
         lambda loaders: loaders.transactions, Capability.WALLETS_READ, lambda row: Transaction(model=row)
     ),
     "Wallet": _wallet,
+    "WebhookDelivery": _webhook_delivery,
     "Withdrawal": _of_wallet(
         lambda loaders: loaders.withdrawals, Capability.WALLETS_READ, lambda row: Withdrawal(model=row)
     ),

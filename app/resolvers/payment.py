@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 import strawberry
 
 from app.context import AppInfo
-from app.domain.errors import CurrencyMismatch, FieldInvalid
+from app.domain.errors import FieldInvalid
 from app.domain.page import PageRequest
 from app.domain.payment import CaptureMethod, PaymentStatus
 from app.resolvers.answering import answering, checked_key
@@ -131,17 +131,14 @@ def _request(
     lifetime_minutes: int | None,
     capture: CaptureMethod,
 ) -> PaymentRequest:
-    amount, total = given.amount, given.order.total
-    if amount and total and amount.currency != total.currency:
-        raise CurrencyMismatch(
-            given=total.currency, wallet=amount.currency, field=("order", "total", "currency")
-        )
-    named = amount or total
+    order, amount, total = given.order, given.amount, given.order.total
     return PaymentRequest(
         wallet=_own_wallet(info) if given.wallet is None else wallet_ref(given.wallet),
-        order=OrderToPay(given.order.source, given.order.external_id, amount_of(total)),
+        order=OrderToPay(
+            order.source, order.external_id, amount_of(total), None if total is None else total.currency
+        ),
         amount=amount_of(amount),
-        currency=named.currency if named else info.context.runtime.settings.currency,
+        currency=None if amount is None else amount.currency,
         buckets=None if given.buckets is None else tuple(given.buckets),
         lifetime_minutes=lifetime_minutes,
         capture=capture,

@@ -7,6 +7,7 @@ from app.resolvers import (
     adjustment as adjustment_resolvers,
     api_key as api_key_resolvers,
     customer as customer_resolvers,
+    delivery as delivery_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
     refund as refund_resolvers,
@@ -134,6 +135,11 @@ class Mutation:
     )
     revoke_api_key: payloads.RevokeApiKeyPayload = root(
         api_key_resolvers.revoke_api_key, Needs(Capability.API_KEYS_WRITE), "End a service's key now."
+    )
+    replay_webhook_deliveries: payloads.ReplayWebhookDeliveriesPayload = root(
+        delivery_resolvers.replay_webhook_deliveries,
+        Needs(Capability.WEBHOOKS_REPLAY),
+        "Have messages of the store worked on again; nothing happens twice.",
     )
     update_settings: payloads.UpdateSettingsPayload = root(
         settings_resolvers.update_settings, Needs(Capability.SETTINGS_WRITE), "Change the store's settings."

@@ -7,6 +7,7 @@ from app.resolvers import (
     api_key as api_key_resolvers,
     audit as audit_resolvers,
     customer as customer_resolvers,
+    delivery as delivery_resolvers,
     fraud as fraud_resolvers,
     node as node_resolvers,
     order as order_resolvers,
@@ -25,6 +26,7 @@ from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.node import Node
 from app.schema.types.order import Order
@@ -114,6 +116,11 @@ class Query:
         audit_resolvers.list_audit_entries,
         Needs(Capability.AUDIT_READ),
         "Who did what beside moving money, when and why, newest first.",
+    )
+    webhook_deliveries: Connection[WebhookDelivery] = root(
+        delivery_resolvers.list_webhook_deliveries,
+        Needs(Capability.WEBHOOKS_READ),
+        "What came in from the store and what became of it, newest first: filtered, in pages.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

@@ -8,6 +8,7 @@ from app.schema.subscription import Subscription
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
@@ -35,6 +36,7 @@ schema = strawberry.Schema(
         Role,
         Transaction,
         Wallet,
+        WebhookDelivery,
         Withdrawal,
     ],
     config=CONFIG,

@@ -16,6 +16,7 @@ from app.domain.note import check_text
 from app.domain.order import (
     Order,
     OrderSnapshot,
+    OrderStatus,
     StoreCustomer,
     StoreRefund,
     check_id,
@@ -155,7 +156,9 @@ async def record(
         "recordOrder",
         actor,
         snapshot.id,
-        lambda desk: _found(desk, snapshot.source, snapshot.external_id).seen(snapshot, desk.now),
+        lambda desk: _found(desk, snapshot.source, snapshot.external_id).seen(
+            _explained(snapshot, desk), desk.now
+        ),
         claim=claim,
         customer=snapshot.customer,
     )
@@ -318,6 +321,14 @@ def _greet(draft: Draft, customer: StoreCustomer | None) -> None:
 
 def _found(desk: Desk, source: str, external_id: str) -> Order:
     return desk.found(Order, order_id(source, external_id)) or Order.opened(source, external_id, desk.now)
+
+
+def _explained(snapshot: OrderSnapshot, desk: Desk) -> OrderSnapshot:
+    """Return the snapshot with the status that the store's settings explain its own word by."""
+    meant = dict(desk.settings.order_statuses).get(snapshot.store_status)
+    if meant is None or snapshot.status is not OrderStatus.UNKNOWN:
+        return snapshot
+    return replace(snapshot, status=meant)
 
 
 def _row(desk: Desk, row_id: UUID) -> Order:

@@ -41,21 +41,26 @@ OPEN = (str(PaymentStatus.AUTHORIZED), str(PaymentStatus.PARTIALLY_CAPTURED))
 
 @dataclass(frozen=True, slots=True)
 class OrderToPay:
-    """Names the store's order, which Coffer need not know yet; `total` is what it costs, as a decimal string."""
+    """Names the store's order, which Coffer need not know yet; `total` is what it costs, as a decimal string in
+    `currency`, where that is said.
+    """
 
     source: str
     external_id: str
     total: str | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """What is to be paid, as it came in. No `amount` means as much as there is, up to what the order costs."""
+    """What is to be paid, as it came in. No `amount` (in `currency`) means as much as there is, up to what the order
+    costs.
+    """
 
     wallet: WalletRef
     order: OrderToPay
     amount: str | None
-    currency: str
+    currency: str | None
     buckets: tuple[Bucket, ...] | None
     lifetime_minutes: int | None
     capture: CaptureMethod
@@ -146,9 +151,7 @@ async def _begin(
 
     def decide(draft: Draft) -> Payment:
         _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
-        if draft.wallet.currency != request.currency:
-            where = ("amount", "currency") if request.amount is not None else ("order", "total", "currency")
-            raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency, field=where)
+        _require_currency(request, draft.wallet.currency)
         order = draft.found(Order, row_id) or Order.opened(source, external_id, draft.now)
         _require_payable(principal, draft, order)
         default = timedelta(minutes=draft.settings.payment_hold_minutes)
@@ -168,8 +171,15 @@ async def _begin(
 
 
 def _asked(principal: Principal, request: PaymentRequest) -> Authorization:
-    currency = currency_of(request.currency)
-    total = request.order.total
+    amount_minor = order_total_minor = None
+    if request.amount is not None and request.currency is not None:
+        path = ("amount", "amount")
+        amount_minor = parse_amount(request.amount, currency_of(request.currency), field=path)
+    if request.order.total is not None and request.order.currency is not None:
+        where = ("order", "total", "amount")
+        order_total_minor = parse_amount(
+            request.order.total, currency_of(request.order.currency), field=where
+        )
     minutes = request.lifetime_minutes
     if minutes is not None and not 1 <= minutes <= HOLD_LIFETIME_MAX_MINUTES:
         raise FieldInvalid(
@@ -179,18 +189,23 @@ def _asked(principal: Principal, request: PaymentRequest) -> Authorization:
         raise FieldInvalid("Name a kind of value to pay with, or leave this out.", field=("buckets",))
     may_capture = principal.may(Capability.PAYMENTS_WRITE)
     return Authorization(
-        amount_minor=None
-        if request.amount is None
-        else parse_amount(request.amount, currency, field=("amount", "amount")),
-        order_total_minor=None
-        if total is None
-        else parse_amount(total, currency, field=("order", "total", "amount")),
+        amount_minor=amount_minor,
+        order_total_minor=order_total_minor,
         buckets=tuple(sorted(request.buckets)) if request.buckets else tuple(Bucket),
         lifetime=None if minutes is None else timedelta(minutes=minutes),
         # That a payment waits for a request to capture it is for those to say who may send that request.
         capture=request.capture if may_capture else CaptureMethod.AUTOMATIC,
         actor=principal.actor,
     )
+
+
+def _require_currency(request: PaymentRequest, wallet: str) -> None:
+    if request.currency not in {None, wallet}:
+        raise CurrencyMismatch(given=str(request.currency), wallet=wallet)
+    if request.order.currency not in {None, wallet}:
+        raise CurrencyMismatch(
+            given=str(request.order.currency), wallet=wallet, field=("order", "total", "currency")
+        )
 
 
 def _lifetime(asked: Authorization, default: timedelta) -> timedelta:
@@ -234,7 +249,12 @@ def _settled(draft: Draft, order: Order, payment: Payment, principal: Principal)
 def _content(request: PaymentRequest, asked: Authorization) -> dict[str, Any]:
     return {
         "wallet": repr(request.wallet),
-        "order": [request.order.source, request.order.external_id, asked.order_total_minor],
+        "order": [
+            request.order.source,
+            request.order.external_id,
+            asked.order_total_minor,
+            request.order.currency,
+        ],
         "amount_minor": asked.amount_minor,
         "currency": request.currency,
         "buckets": asked.buckets,

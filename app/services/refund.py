@@ -113,7 +113,7 @@ def _checked(principal: Principal, request: RefundRequest) -> RefundRequest:
         name = "bucket" if request.destination is None else "destination"
         raise RightsExceeded([Capability.REFUNDS_REDIRECT], field=(name,))
     if len(request.lines) > LINES_MAX:
-        raise FieldInvalid(f"Refund at most {LINES_MAX} lines at once.", field=("lines",))
+        raise FieldInvalid(f"Name at most {LINES_MAX} lines at once.", field=("lines",))
     if len({line.line_id for line in request.lines}) < len(request.lines):
         raise FieldInvalid("A line stands here twice. Name each line once.", field=("lines",))
     if request.amount is not None and (request.lines or request.with_shipping or request.shipping):
@@ -196,7 +196,7 @@ def _plan_lines(
     order: Order, known: Sequence[Refund], asked: RefundRequest, currency: Currency
 ) -> RefundPlan:
     if order.snapshot is None:
-        raise FieldInvalid("The order's lines are not known. Refund an amount instead.", field=("lines",))
+        raise FieldInvalid("The order's lines are not known. Give an amount instead.", field=("lines",))
     lines = [
         LineToRefund(
             line.line_id,
@@ -231,7 +231,7 @@ def _paid_minor(draft: Draft, order: Order, payments: Sequence[Payment]) -> int:
         return told.total_minor
     status = order.status.lower().replace("_", " ")
     raise OrderNotRefundable(
-        f"Order {order.name} is {status}, so there is nothing to refund. Cancel it instead, or wait until it is paid."
+        f"Order {order.name} is {status}, so there is nothing to refund. Check it: cancel it instead, or wait until it is paid."
     )
 
 

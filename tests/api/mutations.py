@@ -10,7 +10,6 @@ from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
-    SERVICE,
     SUPPORT,
     WHY,
     Caller,
@@ -430,7 +429,7 @@ def told_of(**changes: Any) -> Change:
     """The store told of the order before."""
 
     async def change(store: Store, scene: Scene) -> None:
-        told = store.order(scene.customer, "80.00", **changes)
+        told = {**store.order(scene.customer, "80.00"), **changes}
         await store.record(told | {name: scene.input["order"][name] for name in ("source", "externalId")})
 
     return change
@@ -470,12 +469,6 @@ async def pays_with_nothing(store: Store, scene: Scene) -> None:
     """As much as there is, and there is nothing."""
     await store.adjust(scene.customer, "-100.00")
     scene.input["amount"] = None
-
-
-async def by_a_program(_store: Store, scene: Scene) -> None:
-    """A program has no wallet, and names none."""
-    scene.caller = SERVICE
-    del scene.input["wallet"]
 
 
 def ended_payment(mutation: str) -> Change:
@@ -550,6 +543,16 @@ async def new_settings(store: Store) -> Scene:
         "idempotencyKey": fresh("key"),
     }
     return Scene(input_)
+
+
+async def a_replay(store: Store) -> Scene:
+    input_ = {"deliveryIds": [await store.delivery() for _ in range(2)], "idempotencyKey": fresh("key")}
+    return Scene(input_)
+
+
+async def a_replay_by_filter_too(_store: Store, scene: Scene) -> None:
+    """Both ways at once."""
+    scene.input["filter"] = {"statuses": ["DEAD"]}
 
 
 KEEPER = ("ROLES_READ", "ROLES_WRITE", "API_KEYS_READ", "API_KEYS_WRITE", "WALLETS_READ")
@@ -695,7 +698,6 @@ CHECKOUTS = (
     refused("of a newcomer", "INSUFFICIENT_FUNDS", "amount", has_no_wallet),
     refused("up to what", "FIELD_INVALID", "order.total", pays_all_there_is),
     refused("no buckets", "FIELD_INVALID", "buckets", sends(buckets=[])),
-    refused("by a program", "FIELD_INVALID", "wallet", by_a_program),
     refused("frozen", "WALLET_FROZEN", "wallet", frozen),
     refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
     refused("cancelled", "ORDER_NOT_PAYABLE", "order", told_of(status="CANCELLED")),
@@ -1311,5 +1313,42 @@ MUTATIONS = (
         frozenset({"administrator"}),
         {"note": "The laptop with the key was stolen"},
         (*REASONS, *KEYS, *API_KEYS),
+    ),
+    Mutation(
+        "replayWebhookDeliveries",
+        a_replay,
+        frozenset({"shop_manager", "administrator"}),
+        {},
+        (
+            *KEYS,
+            refused("no id", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=["garbage"])),
+            refused(
+                "another type's id",
+                "FIELD_INVALID",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("Role", NOBODY)]),
+            ),
+            refused("no ids", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=[])),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("WebhookDelivery", NOBODY)] * 101),
+            ),
+            refused(
+                "unknown",
+                "NOT_FOUND",
+                "deliveryIds",
+                sends(deliveryIds=[encode_id("WebhookDelivery", NOBODY)]),
+            ),
+            refused("neither", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=None)),
+            refused("both", "FIELD_INVALID", "deliveryIds", a_replay_by_filter_too),
+            refused(
+                "many states",
+                "FIELD_INVALID",
+                "filter.statuses",
+                sends(deliveryIds=None, filter={"statuses": ["DEAD"] * 51}),
+            ),
+        ),
     ),
 )

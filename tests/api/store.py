@@ -5,7 +5,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -24,15 +24,20 @@ from graphql import (
 from tortoise.connection import get_connection
 
 from app.auth import issue_token
+from app.domain.access import Actor, ActorKind
+from app.domain.delivery import Door
 from app.execution.documents import core_schema
 from app.main import create_app
 from app.schema.schema import schema
+from app.schema.types.node import encode_id
+from app.services.delivery import keep, settle, take
 from app.settings import Settings
 from tests.databases import ROWS, settings_for
 
 SECRET = "the store's own secret, known to nobody else"
 ANOTHER_SECRET = "some other secret that this store never used"
 TABLES = tuple(ROWS)
+BY_TEST = Actor(ActorKind.SYSTEM, "test")
 NOTE = "Parcel of order 1042 arrived broken"
 WHY = "Agreed with the owner in May"
 
@@ -259,6 +264,7 @@ PAYLOADS = {
     "updateRole": f"role {ROLE} replayed {ERRORS}",
     "createApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
+    "replayWebhookDeliveries": f"deliveries {{ id door topic status attempts error }} replayed {ERRORS}",
     "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
 }
 
@@ -286,9 +292,10 @@ class Store:
     client: httpx.AsyncClient
     app: Any
     dialect: str
-    path: str
+    file: sqlite3.Connection | None
     currency: str = "USD"
     requests: int = field(default=0)
+    _seen: tuple[int, str] = (-1, "")
 
     async def execute(
         self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller = ADMINISTRATOR
@@ -337,12 +344,13 @@ class Store:
                 for table in TABLES
             )
             return repr(await connection.execute_query_dict(" UNION ALL ".join(sums)))
-        # Read beside the application, since each of its statements would go to another thread and back.
-        found = hashlib.sha256()
-        with closing(sqlite3.connect(self.path)) as file:
-            for table in TABLES:
-                found.update(repr(file.execute(f"SELECT * FROM {table}").fetchall()).encode())
-        return found.hexdigest()
+        # Read beside the application, since each of its statements would go to another thread and back; all pages
+        # as they are, and only if somebody has committed since: the rows of a whole module take their time.
+        assert self.file is not None
+        (version,) = self.file.execute("PRAGMA data_version").fetchone()
+        if version != self._seen[0]:
+            self._seen = (version, hashlib.sha256(self.file.serialize()).hexdigest())
+        return self._seen[1]
 
     def money(self, amount: str) -> JsonObject:
         """An amount in the store's currency."""
@@ -409,6 +417,23 @@ class Store:
             input_["capabilities"] = capabilities
         payload = await self.done("createApiKey", {**input_, **more})
         return {**payload["apiKey"], "secret": payload["secret"]}
+
+    async def delivery(
+        self,
+        body: bytes | None = None,
+        *,
+        topic: str = "order.updated",
+        error: str | None = "It was refused.",
+    ) -> str:
+        """The id of a message of the store, given up with this error or, without one, just received."""
+        writer, now = self.app.state.runtime.writer, datetime.now(UTC)
+        content = fresh("message").encode() if body is None else body
+        kept = await keep(writer, Door.WOOCOMMERCE, topic, content, external_id="b7c1", now=now)
+        if error is not None:
+            taken = await take(writer, BY_TEST, kept.delivery.id, timedelta(seconds=60))
+            assert taken is not None
+            await settle(writer, BY_TEST, taken, lambda found, now: found.dead(error, now))
+        return encode_id("WebhookDelivery", kept.delivery.id)
 
     # --- orders ---
 
@@ -498,11 +523,15 @@ class Store:
 @asynccontextmanager
 async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIterator[Store]:
     """Serve a store on this database while the block runs."""
-    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere.
+    # The crawls ask for everything at once; what that costs is limited, and the limits are tested, elsewhere. So is the
+    # wait for a connection, which grows with what else the machine does.
     unlimited = {
+        "database_acquire_timeout_s": 30,
         "query_cost_max": 1_000_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
+        # What is replayed stays as it is, so that it can be compared.
+        "deliveries_at_once": 0,
     }
     settings: Settings = settings_for(database_url, jwt_secret=SECRET, **{**unlimited, **overrides})
     app = create_app(settings)
@@ -522,7 +551,11 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         await life
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://store", timeout=30) as client:
-        path = database_url.removeprefix("sqlite:///")
-        yield Store(client, app, dialect, path, currency=settings.currency)
+        with ExitStack() as files:
+            file = None
+            if dialect == "sqlite":
+                path = database_url.removeprefix("sqlite:///")
+                file = files.enter_context(closing(sqlite3.connect(path)))
+            yield Store(client, app, dialect, file, currency=settings.currency)
     over.set()
     await life

@@ -512,6 +512,7 @@ async def command(api: Store, *arguments: str) -> str:
     return out.decode().strip()
 
 
+@pytest.mark.slow
 async def test_the_command_line_beside_the_server(api: Store) -> None:
     name = fresh("erp")
     text = await command(api, "keys", "create", name, "--role", "service", "--expires", "90d")

@@ -68,6 +68,7 @@ async def victim(api: Store) -> JsonObject:
         why = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Secretive sign-ins from three countries"}
         await api.done(mutation, why)
     await keep_signal(api, customer)
+    delivery = await api.delivery(b'{"billing": {"last_name": "Secretive"}}', error="Secretive refusal.")
     query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
     answer = await api.execute(query, {"n": customer["storeCustomerId"]})
     return {
@@ -77,6 +78,7 @@ async def victim(api: Store) -> JsonObject:
         "Transaction": customer["transaction"]["id"],
         "Withdrawal": withdrawal["id"],
         "Paid": paid["id"],
+        "WebhookDelivery": delivery,
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
         "cursor": answer.data["wallet"]["transactions"]["edges"][0]["cursor"],
@@ -248,6 +250,7 @@ async def test_nobody_and_the_expired_get_nothing(
     assert await api.digest() == before
 
 
+@pytest.mark.slow
 async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> None:
     """The same walk, by somebody who may, meets the victim in every query: so it would notice a leak."""
     for name in root_fields("Query"):

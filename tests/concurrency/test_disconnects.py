@@ -43,6 +43,8 @@ ADMIN = "administrator"
 WHO = "rude"
 """All are one caller: keys belong to callers, and sockets that were not counted out would soon be too many."""
 
+pytestmark = pytest.mark.alone
+
 
 class Manner(StrEnum):
     """How a client leaves a mutation that is under way."""

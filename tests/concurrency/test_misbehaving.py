@@ -43,6 +43,7 @@ async def never_reading(url: str, number: int) -> tuple[Socket, socket.socket]:
     return slow, sock
 
 
+@pytest.mark.alone
 async def test_readers_that_never_read_cost_little_and_keep_nobody_waiting(
     database_url: str, server_on: Callable[..., ServerProcess]
 ) -> None:
@@ -93,6 +94,7 @@ async def test_readers_that_never_read_cost_little_and_keep_nobody_waiting(
     assert server.errors() == []
 
 
+@pytest.mark.alone
 async def test_a_server_that_is_told_to_stop_answers_what_it_took_on(
     database_url: str, server_on: Callable[..., ServerProcess]
 ) -> None:

@@ -35,6 +35,8 @@ TABLE = {
     "API_KEYS_READ":       (True,  False, False, False, False),
     "API_KEYS_WRITE":      (True,  False, False, False, False),
     "AUDIT_READ":          (True,  True,  True,  False, False),
+    "WEBHOOKS_READ":       (True,  True,  False, False, False),
+    "WEBHOOKS_REPLAY":     (True,  True,  False, False, False),
 }
 # fmt: on
 NAMES = ("administrator", "shop_manager", "finance", "support", "service")

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncGenerator
 
+import pytest
 import strawberry
 from graphql.execution.collect_fields import FieldDetails
 
@@ -49,6 +50,7 @@ def fields_in_memory() -> int:
     return sum(isinstance(found, FieldDetails) for found in gc.get_objects())
 
 
+@pytest.mark.slow
 async def test_events_leave_nothing_behind() -> None:
     engine = Engine(strawberry.Schema(Query, subscription=Subscription), limits=Limits(), introspection=True)
     request = GraphQLRequest("subscription { steps { number inner { inner { number } } } }")

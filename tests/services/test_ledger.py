@@ -163,6 +163,7 @@ async def test_the_same_key_in_two_writers_at_once(writer: Writer, other: Writer
     assert await count("idempotency_keys") == 10
 
 
+@pytest.mark.slow
 async def test_the_same_keys_in_two_processes_at_once(writer: Writer, settings: Settings) -> None:
     plan = [{"kind": "credit", "who": f"c{n % 7}", "amount": 3, "key": f"k{n}"} for n in range(120)]
     workers = [await Worker.start(settings.database_url) for _ in range(2)]
@@ -479,6 +480,7 @@ async def test_a_name_changed_while_a_writer_waits_for_the_lock_is_not_lost(
         await connection.close()
 
 
+@pytest.mark.slow
 @only_sqlite
 async def test_a_second_process_writes_to_the_same_file(writer: Writer, settings: Settings) -> None:
     worker = await Worker.start(settings.database_url)

@@ -214,6 +214,7 @@ async def test_refusals(shop: Shop) -> None:
         await anext(shop.hub.wallet_updates(UUID(int=404)))
 
 
+@pytest.mark.slow
 async def test_a_storm_in_one_process(shop: Shop) -> None:
     wallets = await shop.wallets()
     async with Crowd(shop.hub, wallets).watching(DatabaseSource(_dialect(shop))):

@@ -13,6 +13,7 @@ from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.audit import AuditAction
 from app.domain.bucket import Bucket
+from app.domain.delivery import DeliveryStatus, Door
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
@@ -35,7 +36,9 @@ __all__ = [
     "CaptureMethod",
     "CaptureOn",
     "CounterAccount",
+    "DeliveryStatus",
     "Direction",
+    "Door",
     "ErrorCode",
     "OrderPaymentState",
     "OrderProblem",
@@ -109,5 +112,7 @@ publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")
 publish(Capability, "One right of staff or of a service. Customers need none for their own wallet.")
 publish(SignalKind, "What was noticed.", name="FraudSignalKind")
+publish(Door, "Which way a message of the store came in.", name="WebhookDoor")
+publish(DeliveryStatus, "How a message of the store stands.", name="WebhookDeliveryStatus")
 publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
 publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

@@ -9,7 +9,9 @@ from app.schema.types.enums import (
     Capability,
     CaptureMethod,
     CaptureOn,
+    DeliveryStatus,
     Direction,
+    Door,
     OrderStatus,
     RefundDestination,
     RenewalPolicy,
@@ -451,3 +453,26 @@ class UpdateSettingsInput:
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="Which deliveries are replayed; all that is given must hold.")
+class ReplayFilter:
+    """Conditions on deliveries to replay."""
+
+    statuses: list[DeliveryStatus] | None = strawberry.field(
+        default=None, description="In one of these states; left out, those that failed or are dead."
+    )
+    doors: list[Door] | None = strawberry.field(default=None, description="Came in one of these ways.")
+
+
+@strawberry.input(description="Messages of the store that are worked on again: named, or found by a filter.")
+class ReplayWebhookDeliveriesInput:
+    """Input of replayWebhookDeliveries."""
+
+    delivery_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="The ids of the deliveries, at most 100."
+    )
+    filter: ReplayFilter | None = strawberry.field(
+        default=None, description="Instead of ids: the oldest deliveries that match, at most 100."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)

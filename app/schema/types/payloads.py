@@ -4,6 +4,7 @@ import strawberry
 
 from app.schema.types.api_key import ApiKey
 from app.schema.types.customer import Customer
+from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.error import UserError
 from app.schema.types.money import Money
 from app.schema.types.order import Order
@@ -253,5 +254,16 @@ class RevokeApiKeyPayload:
     """The key, or the refusals."""
 
     api_key: ApiKey | None = strawberry.field(default=None, description="The key, ended.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of replayWebhookDeliveries.")
+class ReplayWebhookDeliveriesPayload:
+    """The deliveries, or the refusals."""
+
+    deliveries: list[WebhookDelivery] | None = strawberry.field(
+        default=None, description="The deliveries that are worked on again; none where the filter finds none."
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)

@@ -411,9 +411,9 @@ class Batch:
         yield TableWrite("update", tables.CUSTOMERS, rows_of(tables.CUSTOMERS, writes.customers.values()))
         yield TableWrite("insert", tables.WALLETS, rows_of(tables.WALLETS, writes.new_wallets.values()))
         yield TableWrite("update", tables.WALLETS, rows_of(tables.WALLETS, writes.wallets.values()))
-        # Transactions name orders, and SQLite looks at once whether what a row names is there.
-        beside = self._rows_by_kind()
-        yield from self._writes_of(Order, beside.pop(Order, ()))
+        # SQLite checks a reference with each row, so orders stand before the transactions that name them.
+        beside = self._rows_beside()
+        yield from self._writes_of(Order, beside.pop(Order, []))
         yield TableWrite("upsert", tables.HOLDS, rows_of(tables.HOLDS, writes.holds.values()))
         yield TableWrite("insert", tables.LOTS, rows_of(tables.LOTS, new_lots))
         yield TableWrite("update", tables.LOTS, rows_of(tables.LOTS, old_lots))
@@ -421,12 +421,7 @@ class Batch:
         yield TableWrite("upsert", tables.RESERVATIONS, reservations)
         yield TableWrite("insert", tables.TRANSACTIONS, rows_of(tables.TRANSACTIONS, writes.transactions))
         yield TableWrite("insert", tables.ALLOCATIONS, list(self._allocation_rows()))
-        changes = beside.pop(SettingsChange, [])
-        yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
-        for kind in tables.BESIDE:
-            yield from self._writes_of(kind, beside.pop(kind, ()))
-        if beside:
-            raise TypeError(f"no table for {', '.join(kind.__name__ for kind in beside)}")
+        yield from self._writes_beside(beside)
 
     def _lots(self) -> tuple[list[Lot], list[Lot]]:
         """Return the lots that this batch opened, whose sequence is above their wallet's before it, and the others."""
@@ -435,11 +430,19 @@ class Batch:
         old = [lot for lot in self.writes.lots.values() if lot.sequence <= before[lot.wallet_id]]
         return new, old
 
-    def _rows_by_kind(self) -> dict[type[Any], list[Any]]:
+    def _rows_beside(self) -> dict[type[Any], list[Any]]:
         by_kind: dict[type[Any], list[Any]] = {}
         for row in self.writes.rows.values():
             by_kind.setdefault(type(row), []).append(row)
         return by_kind
+
+    def _writes_beside(self, by_kind: dict[type[Any], list[Any]]) -> Iterator[TableWrite]:
+        changes = by_kind.pop(SettingsChange, [])
+        yield TableWrite("insert", tables.SETTINGS_VERSIONS, list(self._settings_rows(changes)))
+        for kind in tables.BESIDE:
+            yield from self._writes_of(kind, by_kind.pop(kind, []))
+        if by_kind:
+            raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
 
     def _writes_of(self, kind: type[Any], rows: Iterable[Any]) -> Iterator[TableWrite]:
         """What was read is changed; all else is new, and where another process was quicker the insert fails."""

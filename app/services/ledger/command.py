@@ -78,7 +78,7 @@ class DeskCommand:
     """A command that concerns no wallet, such as a change of the settings.
 
     `tables` are the small tables beside the ledger that it is decided against, whole: locked in this order.
-    `rows` name rows as a `Command` does.
+    `rows` name rows as a `Command` does. A `repeatable` one may be decided twice without harm, so no key is kept for it.
     """
 
     name: str
@@ -87,6 +87,7 @@ class DeskCommand:
     claim: IdempotencyClaim | None = None
     tables: tuple[type[Row], ...] = ()
     rows: tuple[tuple[type[Row], UUID], ...] = ()
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

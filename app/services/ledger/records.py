@@ -13,7 +13,9 @@ import orjson
 from app.domain.access import Actor, ActorKind, Capability
 from app.domain.api_key import ApiKey
 from app.domain.bucket import Bucket
+from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.customer import Customer
+from app.domain.delivery import Delivery, DeliveryStatus, Door
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.ledger import (
     Allocation,
@@ -30,6 +32,7 @@ from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin
 from app.domain.refund import Refund, RefundDestination
 from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
+from app.domain.sync import SyncCursor
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
 T = TypeVar("T")
@@ -309,6 +312,55 @@ def read_api_key(row: DatabaseRow) -> ApiKey:
     )
 
 
+def read_delivery(row: DatabaseRow) -> Delivery:
+    """Read a delivery."""
+    return Delivery(
+        id=read_uuid(row["id"]),
+        door=Door(row["door"]),
+        topic=row["topic"],
+        external_id=row["external_id"],
+        content_hash=bytes(row["content_hash"]),
+        size_bytes=row["size_bytes"],
+        status=DeliveryStatus(row["status"]),
+        attempts=row["attempts"],
+        repeats=row["repeats"],
+        next_attempt_at=_maybe(read_time, row["next_attempt_at"]),
+        error=row["error"],
+        summary=row["summary"],
+        order_id=_maybe(read_uuid, row["order_id"]),
+        received_at=read_time(row["received_at"]),
+        repeated_at=_maybe(read_time, row["repeated_at"]),
+        done_at=_maybe(read_time, row["done_at"]),
+    )
+
+
+def read_catalog_item(row: DatabaseRow) -> CatalogItem:
+    """Read a product or a coupon."""
+    return CatalogItem(
+        id=read_uuid(row["id"]),
+        source=row["source"],
+        kind=CatalogKind(row["kind"]),
+        external_id=row["external_id"],
+        name=row["name"],
+        code=row["code"],
+        categories=tuple(read_json(row["categories"])),
+        modified_at=read_time(row["modified_at"]),
+        deleted_at=_maybe(read_time, row["deleted_at"]),
+    )
+
+
+def read_sync_cursor(row: DatabaseRow) -> SyncCursor:
+    """Read how far a reading has come."""
+    return SyncCursor(
+        id=read_uuid(row["id"]),
+        name=row["name"],
+        position=read_json(row["position"]),
+        leased_until=_maybe(read_time, row["leased_until"]),
+        holder=row["holder"],
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -326,5 +378,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Withdrawal: read_withdrawal,
     Role: read_role,
     ApiKey: read_api_key,
+    Delivery: read_delivery,
+    CatalogItem: read_catalog_item,
+    SyncCursor: read_sync_cursor,
 }
 """How the rows that a command may name are read, by the record's type."""

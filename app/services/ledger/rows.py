@@ -6,6 +6,7 @@ from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
 from app.domain.customer import Customer as CustomerRecord
+from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
 from app.domain.payment import Payment as PaymentRecord
@@ -15,6 +16,7 @@ from app.domain.role import Role as RoleRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.customer import Customer
+from app.models.delivery import Delivery
 from app.models.order import Order
 from app.models.payment import Payment
 from app.models.refund import Refund
@@ -86,6 +88,11 @@ def api_key_of(record: ApiKeyRecord) -> ApiKey:
     """Return the model of an API key."""
     capabilities = None if record.capabilities is None else sorted(record.capabilities)
     return _model(ApiKey, tables.BESIDE[ApiKeyRecord], record, {"capabilities": capabilities})
+
+
+def delivery_of(record: DeliveryRecord) -> Delivery:
+    """Return the model of a delivery."""
+    return _model(Delivery, tables.BESIDE[DeliveryRecord], record)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:

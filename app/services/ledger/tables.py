@@ -14,7 +14,9 @@ from tortoise.models import Model
 
 from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
+from app.domain.catalog import CatalogItem
 from app.domain.customer import Customer
+from app.domain.delivery import Delivery, DeliveryBody
 from app.domain.fraud import Signal
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
@@ -23,11 +25,14 @@ from app.domain.payment import Payment
 from app.domain.refund import Refund
 from app.domain.renewal import Renewal
 from app.domain.role import Role
+from app.domain.sync import SyncCursor
 from app.domain.withdrawal import Withdrawal
 from app.models import (
     api_key,
     audit,
+    catalog,
     customer,
+    delivery,
     hold,
     idempotency,
     lot,
@@ -38,6 +43,7 @@ from app.models import (
     role,
     settings,
     signal,
+    sync,
     transaction,
     wallet,
     withdrawal,
@@ -256,6 +262,49 @@ def _signal(s: Signal) -> tuple[Any, ...]:
     )
 
 
+def _delivery(d: Delivery) -> tuple[Any, ...]:
+    return (
+        d.id,
+        str(d.door),
+        d.topic,
+        d.external_id,
+        d.content_hash,
+        d.size_bytes,
+        str(d.status),
+        d.attempts,
+        d.repeats,
+        d.next_attempt_at,
+        d.error,
+        d.summary,
+        d.order_id,
+        d.received_at,
+        d.repeated_at,
+        d.done_at,
+    )
+
+
+def _delivery_body(b: DeliveryBody) -> tuple[Any, ...]:
+    return (b.id, b.delivery_id, b.body)
+
+
+def _catalog_item(c: CatalogItem) -> tuple[Any, ...]:
+    return (
+        c.id,
+        c.source,
+        str(c.kind),
+        c.external_id,
+        c.name,
+        c.code,
+        _json(c.categories),
+        c.modified_at,
+        c.deleted_at,
+    )
+
+
+def _sync_cursor(s: SyncCursor) -> tuple[Any, ...]:
+    return (s.id, s.name, _json(s.position), s.leased_until, s.holder, s.updated_at)
+
+
 def _order(o: Order) -> tuple[Any, ...]:
     told = o.snapshot
     return (
@@ -461,6 +510,26 @@ BESIDE: dict[type[Any], Table] = {
     ),
     Signal: Table.of(
         signal.Signal, "id kind actor_kind actor_id wallet_id count window_s created_at", _signal
+    ),
+    Delivery: Table.of(
+        delivery.Delivery,
+        "id door topic external_id content_hash size_bytes status attempts repeats next_attempt_at error summary "
+        "order_id received_at repeated_at done_at",
+        _delivery,
+        changing="status attempts repeats next_attempt_at error summary order_id repeated_at done_at",
+    ),
+    DeliveryBody: Table.of(delivery.DeliveryBody, "id delivery_id body", _delivery_body),
+    CatalogItem: Table.of(
+        catalog.CatalogItem,
+        "id source kind external_id name code categories modified_at deleted_at",
+        _catalog_item,
+        changing="name code categories modified_at deleted_at",
+    ),
+    SyncCursor: Table.of(
+        sync.SyncCursor,
+        "id name position leased_until holder updated_at",
+        _sync_cursor,
+        changing="position leased_until holder updated_at",
     ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""

@@ -236,7 +236,7 @@ class Writer:
     def _with_claim(self, command: Command | DeskCommand) -> Command | DeskCommand:
         # A command without a key gets one of its own: when a commit's answer is lost with the connection, the
         # batch is run again, and the key tells what was done already.
-        if command.claim is not None:
+        if command.claim is not None or (isinstance(command, DeskCommand) and command.repeatable):
             return command
         return replace(command, claim=IdempotencyClaim.own(command.actor, str(self._mint.id())))
 
