@@ -32,7 +32,7 @@ class Phase(Enum):
     """What an order's status asks of the ledger."""
 
     UNTOLD = auto()
-    """The store has not told of it: only what is requested happens."""
+    """The store has not told of it, or nothing that is understood: only what is requested happens."""
     WAITING = auto()
     """It is not paid: what is held stays held, what the status had captured is held again."""
     SETTLED = auto()
@@ -239,7 +239,7 @@ class _Work:
         elif goal.phase is Phase.SETTLED:
             self._release([CaptureMethod.AUTOMATIC])
             self._hold_again([CaptureMethod.MANUAL])
-        elif goal.phase is Phase.WAITING:
+        else:
             self._hold_again(_METHODS)
 
     def _take(self, missing: int, phase: Phase) -> None:

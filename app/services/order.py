@@ -303,7 +303,7 @@ def _renew(draft: Draft, order: Order, payments: list[Payment], actor: Actor) ->
     try:
         done = renewals.charge(draft, order, payments, amount_minor, actor=actor)
     except (InsufficientFunds, WalletFrozen, RenewalNotCharged):
-        return amount_minor
+        return max(0, amount_minor - renewals.taken(payments))
     if done.payment is not None:
         payments.append(done.payment)
     return done.short_minor
