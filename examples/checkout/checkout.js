@@ -115,7 +115,7 @@ function showPay() {
   get("credit").hidden = !on;
   if (takesAll) get("amount").value = amountOf(most).amount;
   const part = on ? typed(get("amount").value) : 0n;
-  const rest = part === null || part > total ? null : total - part;
+  const rest = part === null || part > most ? null : total - part;
   get("all").hidden = takesAll;
   get("amount-help").textContent = rest === null ? "" : `Your card pays the rest: ${money(amountOf(rest))}`;
   get("card-part").textContent = rest === null ? "—" : money(amountOf(rest));
@@ -134,7 +134,7 @@ function showReview() {
     line("Total", money(order.total), { class: "total" }),
   );
   get("held-until").textContent = payment
-    ? `Your store credit is held for this order until ${day(payment.expiresAt, { timeStyle: "short" })}. It is spent when you place the order.`
+    ? `Your store credit is held for this order until ${day(payment.expiresAt, { dateStyle: "medium", timeStyle: "short" })}. It is spent when you place the order.`
     : "";
   get("place").textContent = `Place order and pay ${money(order.total)}`;
 }
@@ -143,8 +143,8 @@ function showDone() {
   const state = told.refundState === "NONE" ? told.paymentState : told.refundState;
   get("state").dataset.state = state;
   get("state").textContent = STATES[state];
-  get("done-title").textContent =
-    order.status === "CANCELLED" ? `Order ${order.number} is cancelled` : `Thank you! Order ${order.number} is placed`;
+  const ended = { CANCELLED: `Order ${order.number} is cancelled`, REFUNDED: `Order ${order.number} is refunded` };
+  get("done-title").textContent = ended[order.status] ?? `Thank you! Order ${order.number} is placed`;
   const back = minor(told.walletReturned) + minor(told.walletCredited);
   get("paid").replaceChildren(
     line("Paid with store credit", money(told.walletPaid)),
