@@ -339,8 +339,12 @@ async def test_what_happened_elsewhere_is_refused_in_words(node: str, database_u
 
         # The same checkout in a second tab holds another amount: what the first one shows is held no more.
         other = await checkout.visit.page.context.new_page()
-        await other.add_init_script(f"sessionStorage.setItem('coffer-token', {checkout.coffer.tokens['customer']!r})")
-        await other.goto(f"{checkout.shop}/checkout/?order={checkout.order_id}&step=pay#endpoint={quote(checkout.coffer.url)}")
+        await other.add_init_script(
+            f"sessionStorage.setItem('coffer-token', {checkout.coffer.tokens['customer']!r})"
+        )
+        await other.goto(
+            f"{checkout.shop}/checkout/?order={checkout.order_id}&step=pay#endpoint={quote(checkout.coffer.url)}"
+        )
         await other.get_by_label("How much of it?").fill("10.00")
         await other.get_by_role("button", name="Continue to review").click()
         await other.locator("#split", has_text="$10.00").wait_for()
