@@ -123,6 +123,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "created_by_id": "c-1",
         "created_at": NOW,
         "updated_at": NOW,
+        "after_failure_at": None,
     },
     "refunds": {
         "id": row_id(19),

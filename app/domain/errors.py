@@ -26,6 +26,7 @@ The whole tree::
     │   ├── OrderNotPayable
     │   ├── OrderNotRefundable
     │   ├── OrderOfAnother
+    │   ├── OrderUnknown
     │   ├── RenewalNotCharged
     │   ├── CorrectionNotPossible
     │   ├── NameTaken
@@ -96,6 +97,8 @@ class ErrorCode(StrEnum):
     """Nothing was paid for the order yet."""
     ORDER_OF_ANOTHER = "ORDER_OF_ANOTHER"
     """Another customer's wallet pays this order."""
+    ORDER_UNKNOWN = "ORDER_UNKNOWN"
+    """The store has not told whose order it is."""
     OWN_WALLET = "OWN_WALLET"
     """Nobody adjusts or decides about their own wallet."""
     PAYMENT_EXCEEDED = "PAYMENT_EXCEEDED"
@@ -307,6 +310,17 @@ class OrderOfAnother(InvalidState):
     def __init__(self) -> None:
         super().__init__(
             "This order is another customer's. Check the order's id, and whose wallet pays.", field=("order",)
+        )
+
+
+class OrderUnknown(InvalidState):
+    code = ErrorCode.ORDER_UNKNOWN
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store has not told yet that this order is yours. Try again in a moment, or authorize it, so that the "
+            "store can capture it.",
+            field=("order",),
         )
 
 

@@ -16,6 +16,7 @@ from app.domain.errors import (
     InsufficientFunds,
     LimitReached,
     OrderNotPayable,
+    OrderOfAnother,
     PaymentExceeded,
     PaymentNotOpen,
     WalletFrozen,
@@ -81,6 +82,7 @@ class Payment:
     `amount_minor` was authorized; of it `captured_minor` was captured (by request: `requested_minor`), and of that
     `returned_minor` was given back. `owed_minor` is what the order may still claim of the wallet for it, captured
     or not: the amount, or less once somebody has ended it. `buckets` limit where it is drawn from.
+    `after_failure_at` is the store's time of the failed attempt that it was begun after, if there was one.
     """
 
     id: UUID
@@ -103,6 +105,7 @@ class Payment:
     created_by: Actor
     created_at: datetime
     updated_at: datetime
+    after_failure_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -173,6 +176,7 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
         buckets=asked.buckets,
         expires_at=expires_at,
         actor=asked.actor,
+        after_failure_at=_failed_at(order),
     )
 
 
@@ -218,20 +222,22 @@ def begin_again(
         buckets=like.buckets,
         expires_at=expires_at,
         actor=actor,
+        after_failure_at=like.after_failure_at,
     )
 
 
-def begin_renewal(draft: Draft, order_id: UUID, amount_minor: int, *, actor: Actor) -> Payment:
+def begin_renewal(draft: Draft, order: Order, amount_minor: int, *, actor: Actor) -> Payment:
     """Hold what a renewal takes, from whatever the wallet has."""
     return _begin(
         draft,
-        order_id,
+        order.id,
         amount_minor,
         origin=PaymentOrigin.RENEWAL,
         capture=CaptureMethod.AUTOMATIC,
         buckets=tuple(Bucket),
         expires_at=None,
         actor=actor,
+        after_failure_at=_failed_at(order),
     )
 
 
@@ -245,6 +251,7 @@ def _begin(
     buckets: tuple[Bucket, ...],
     expires_at: datetime | None,
     actor: Actor,
+    after_failure_at: datetime | None,
 ) -> Payment:
     hold = draft.reserve(amount_minor, HoldPurpose.PAYMENT, buckets=frozenset(buckets), expires_at=expires_at)
     payment = Payment(
@@ -268,9 +275,16 @@ def _begin(
         created_by=actor,
         created_at=draft.now,
         updated_at=draft.now,
+        after_failure_at=after_failure_at,
     )
     draft.add(payment)
     return payment
+
+
+def _failed_at(order: Order) -> datetime | None:
+    """Return the store's time of the last attempt to pay, if that failed."""
+    basis = order.basis
+    return basis.modified_at if basis is not None and basis.status is OrderStatus.FAILED else None
 
 
 def capture(
@@ -318,6 +332,28 @@ def give_back(
     payment = replace(payment, returned_minor=payment.returned_minor + amount_minor, updated_at=draft.now)
     draft.add(payment)
     return payment, transaction
+
+
+def of_order(draft: Draft, order_id: UUID) -> list[Payment]:
+    """Return what this wallet gives towards an order, oldest first.
+
+    Another wallet may hold something for it too, as long as the store has not said whose it is.
+    """
+    return [payment for payment in draft.of_order(Payment, order_id) if payment.wallet_id == draft.wallet.id]
+
+
+def payer(payments: Iterable[Payment]) -> UUID | None:
+    """Return the wallet that an order took something from; there is no second one."""
+    return next((payment.wallet_id for payment in payments if payment.captured_minor), None)
+
+
+def require_own(draft: Draft, order: Order) -> None:
+    """Raise `OrderOfAnother` where another wallet paid, or the store names another customer."""
+    paid_by = payer(draft.of_order(Payment, order.id))
+    if paid_by not in {None, draft.wallet.id}:
+        raise OrderOfAnother
+    if paid_by is None and order.customer not in {None, draft.customer.external_id}:
+        raise OrderOfAnother
 
 
 def purchase(order: Order, actor: Actor, note: str | None = None) -> Explanation:

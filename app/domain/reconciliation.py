@@ -65,12 +65,12 @@ def phase_of(order: Order, settings: StoreSettings) -> Phase:
 
 
 def is_anew(basis: OrderSnapshot | None, payment: Payment) -> bool:
-    """Whether a payment was begun after its order had failed: the customer pays it once more, and the store has not
+    """Whether a payment was begun after the order had failed: the customer pays it once more, and the store has not
     told yet what came of that. So what is held stays held, though the order is a failed one still.
     """
-    if basis is None or basis.status is not OrderStatus.FAILED:
+    if basis is None or basis.status is not OrderStatus.FAILED or payment.after_failure_at is None:
         return False
-    return payment.created_at > basis.modified_at
+    return basis.modified_at <= payment.after_failure_at
 
 
 def wallet_part(basis: OrderSnapshot | None, payments: Collection[Payment]) -> int:

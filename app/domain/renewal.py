@@ -84,7 +84,7 @@ def charge(
         raise InsufficientFunds(available_minor=part, available=draft.currency.display(part))
     if not part:
         return Charged(None, taken_minor, missing)
-    payment = paying.begin_renewal(draft, order.id, part, actor=actor)
+    payment = paying.begin_renewal(draft, order, part, actor=actor)
     explanation = paying.purchase(order, actor, f"Renewal by order {order.name}")
     payment, _ = paying.capture(draft, payment, part, explanation, requested=True)
     return Charged(payment, taken_minor + part, missing - part)

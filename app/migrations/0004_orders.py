@@ -96,6 +96,7 @@ TABLES = [
             ("created_by_id", fields.CharField(max_length=128)),
             ("created_at", fields.DatetimeField()),
             ("updated_at", fields.DatetimeField()),
+            ("after_failure_at", fields.DatetimeField(null=True)),
         ],
         checks={
             "origin_known": one_of("origin", PAYMENT_ORIGINS),

@@ -43,6 +43,7 @@ class Payment(Model):
     created_by_id = fields.CharField(max_length=128)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
+    after_failure_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "payments"

@@ -8,7 +8,7 @@ from uuid import UUID
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from app.domain import renewal as renewals
+from app.domain import payment as paying, renewal as renewals
 from app.domain.access import Actor, Capability, Principal
 from app.domain.errors import InsufficientFunds, NotFound, OrderOfAnother, RenewalNotCharged, WalletFrozen
 from app.domain.ledger import Desk, Draft
@@ -216,7 +216,7 @@ async def record_refund(
         ):
             refunds.append(refund_of(draft, order, refund, actor))
             draft.add(refunds[-1])
-        return reconcile(draft, order, draft.of_order(Payment, row_id), refunds, actor=actor)
+        return reconcile(draft, order, paying.of_order(draft, row_id), refunds, actor=actor)
 
     ref = WalletRef(wallet_id=known.wallet_id)
     outcome = await writer.submit(Command("recordRefund", actor, ref, decide, rows=((Order, row_id),)))
@@ -272,14 +272,14 @@ def _in_a_wallet(
 ) -> Callable[[Draft], Order]:
     def decide(draft: Draft) -> Order:
         order = change(draft)
-        payments = draft.of_order(Payment, row_id)
-        ref = _place(order, payments)
+        ref = _place(order, draft.of_order(Payment, row_id))
         if ref is None or not (
             ref.wallet_id == draft.wallet.id or ref.external_id == draft.customer.external_id
         ):
             raise _Elsewhere(ref)
         order = replace(order, wallet_id=draft.wallet.id)
         _greet(draft, customer)
+        payments = paying.of_order(draft, row_id)
         short = _renew(draft, order, payments, actor)
         refunds = draft.of_order(Refund, row_id)
         return reconcile(draft, order, payments, refunds, actor=actor, short_minor=short)
@@ -288,10 +288,16 @@ def _in_a_wallet(
 
 
 def _place(order: Order, payments: list[Payment]) -> WalletRef | None:
-    """Return the wallet that an order concerns: the one that paid, or else that of its customer."""
-    if order.wallet_id is not None and (payments or order.credited_minor):
-        return WalletRef(wallet_id=order.wallet_id)
-    return None if order.customer is None else WalletRef(external_id=order.customer)
+    """Return the wallet that an order concerns: the one that paid, or that of its customer, or the one that holds.
+
+    Anybody may authorize an order that the store has not told of, so what is merely held binds nobody.
+    """
+    paid_by = paying.payer(payments) or (order.wallet_id if order.credited_minor else None)
+    if paid_by is None and order.customer is not None:
+        return WalletRef(external_id=order.customer)
+    held_by = next((payment.wallet_id for payment in reversed(payments) if payment.is_open), None)
+    wallet_id = paid_by or held_by
+    return None if wallet_id is None else WalletRef(wallet_id=wallet_id)
 
 
 def _renew(draft: Draft, order: Order, payments: list[Payment], actor: Actor) -> int:

@@ -17,7 +17,7 @@ from app.domain.errors import (
     NotFound,
     OrderInOtherCurrency,
     OrderNotPayable,
-    OrderOfAnother,
+    OrderUnknown,
     PaymentNotOpen,
 )
 from app.domain.ledger import SYSTEM, Draft
@@ -155,7 +155,9 @@ async def _begin(
         order = draft.found(Order, row_id) or Order.opened(source, external_id, draft.now)
         _require_payable(principal, draft, order)
         default = timedelta(minutes=draft.settings.payment_hold_minutes)
-        known = draft.of_order(Payment, row_id)
+        if captures:
+            _require_told(principal, order)
+        known = rules.of_order(draft, row_id)
         payment = rules.authorize(draft, order, known, replace(asked, lifetime=_lifetime(asked, default)))
         if captures:
             explanation = rules.purchase(order, principal.actor)
@@ -213,15 +215,19 @@ def _lifetime(asked: Authorization, default: timedelta) -> timedelta:
 
 
 def _require_payable(principal: Principal, draft: Draft, order: Order) -> None:
-    bound = order.wallet_id is not None and (draft.of_order(Payment, order.id) or order.credited_minor)
-    if bound and order.wallet_id != draft.wallet.id:
-        raise OrderOfAnother
-    if order.customer not in {None, draft.customer.external_id}:
-        raise OrderOfAnother
+    rules.require_own(draft, order)
     told = order.snapshot
     if told is not None and told.currency != draft.wallet.currency:
         raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)
     _require_early(principal, order, field="order")
+
+
+def _require_told(principal: Principal, order: Order) -> None:
+    """A customer pays only what the store says is theirs: else they could pay a cent of somebody's next order, which
+    would bind it to their wallet.
+    """
+    if order.customer is None and not principal.may(Capability.PAYMENTS_WRITE):
+        raise OrderUnknown
 
 
 def _require_early(principal: Principal, order: Order, *, field: str) -> None:
@@ -239,7 +245,7 @@ def _require_mine(principal: Principal, draft: Draft, refusal: NotFound) -> None
 def _settled(draft: Draft, order: Order, payment: Payment, principal: Principal) -> Payment:
     """Bring the ledger to where the order is, now that it has this payment, and return the payment as it is then."""
     changed = {row.id: row for row in draft.rows if isinstance(row, Payment)}
-    known = {row.id: row for row in draft.of_order(Payment, order.id)} | changed
+    known = {row.id: row for row in rules.of_order(draft, order.id)} | changed
     refunds = draft.of_order(Refund, order.id)
     in_order = sorted(known.values(), key=lambda row: row.id)
     reconcile(draft, order, in_order, refunds, actor=principal.actor)
@@ -294,6 +300,7 @@ async def capture(
             # The clock is about to say so too.
             raise PaymentNotOpen(PaymentStatus.EXPIRED)
         order = _order(draft, payment)
+        rules.require_own(draft, order)
         taken_minor = payment.held_minor if amount_minor is None else amount_minor
         explanation = rules.purchase(order, principal.actor)
         payment, _ = rules.capture(draft, payment, taken_minor, explanation, requested=True)
@@ -316,7 +323,10 @@ async def void(writer: Writer, principal: Principal, payment_id: UUID, *, idempo
         _require_mine(principal, draft, _no_payment())
         payment = draft.row(Payment, payment_id)
         payment.require_open()
-        _require_early(principal, _order(draft, payment), field="paymentId")
+        order = _order(draft, payment)
+        if order.wallet_id == draft.wallet.id:
+            # What was held for somebody else's order by mistake can always be taken back.
+            _require_early(principal, order, field="paymentId")
         if payment.captured_minor and not principal.may(Capability.PAYMENTS_WRITE):
             raise PaymentNotOpen(payment.status)
         return rules.release(draft, payment, PaymentEnd.REQUEST)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from app.domain import refund as rules
+from app.domain import payment as paying, refund as rules
 from app.domain.access import Capability, Principal
 from app.domain.bucket import Bucket
 from app.domain.errors import (
@@ -128,7 +128,7 @@ def _checked(principal: Principal, request: RefundRequest) -> RefundRequest:
 
 
 def _refund(draft: Draft, order: Order, asked: RefundRequest, principal: Principal) -> Refund:
-    payments, known = draft.of_order(Payment, order.id), draft.of_order(Refund, order.id)
+    payments, known = paying.of_order(draft, order.id), draft.of_order(Refund, order.id)
     if asked.store_refund_id is not None:
         for refund in known:
             if refund.external_id == asked.store_refund_id:

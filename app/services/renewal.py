@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tortoise.queryset import QuerySet
 
-from app.domain import renewal as rules
+from app.domain import payment as paying, renewal as rules
 from app.domain.access import Actor
 from app.domain.errors import (
     CurrencyMismatch,
@@ -14,14 +14,12 @@ from app.domain.errors import (
     NotFound,
     OrderInOtherCurrency,
     OrderNotPayable,
-    OrderOfAnother,
 )
 from app.domain.ledger import Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_text
 from app.domain.order import Order, OrderStatus, check_id, check_source, order_id
 from app.domain.page import Page, PageRequest
-from app.domain.payment import Payment
 from app.domain.reconciliation import reconcile
 from app.domain.refund import Refund
 from app.domain.renewal import Renewal, RenewalStatus, renewal_id
@@ -130,7 +128,7 @@ async def charge(writer: Writer, actor: Actor, request: ChargeRequest) -> Charge
         if draft.wallet.currency != request.currency:
             raise CurrencyMismatch(given=request.currency, wallet=draft.wallet.currency)
         order = draft.found(Order, row_id) or Order.opened(source, external_id, draft.now)
-        payments = draft.of_order(Payment, row_id)
+        payments = paying.of_order(draft, row_id)
         _require_chargeable(draft, order)
         done = rules.charge(draft, order, payments, amount_minor, actor=actor)
         announced = draft.found(Renewal, next_id)
@@ -157,11 +155,7 @@ async def charge(writer: Writer, actor: Actor, request: ChargeRequest) -> Charge
 
 
 def _require_chargeable(draft: Draft, order: Order) -> None:
-    if order.wallet_id not in {None, draft.wallet.id} or order.customer not in {
-        None,
-        draft.customer.external_id,
-    }:
-        raise OrderOfAnother
+    paying.require_own(draft, order)
     told = order.snapshot
     if told is not None and told.currency != draft.wallet.currency:
         raise OrderInOtherCurrency(order=told.currency, wallet=draft.wallet.currency)

@@ -904,8 +904,14 @@ MUTATIONS = (
         a_checkout,
         frozenset({"shop_manager", "administrator", "service"}),
         {"buckets": ["CASH"]},
-        (*AMOUNTS, *KEYS, *WALLETS, *CHECKOUTS),
-        owner="",
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            *(case for case in CHECKOUTS if case.name != "of a newcomer"),
+            refused("not told of", "ORDER_UNKNOWN", "order", has_no_wallet),
+        ),
+        owner="ORDER_UNKNOWN",
         others="NOT_FOUND",
     ),
     Mutation(

@@ -215,6 +215,7 @@ async def test_back_button_and_double_click(api: Store) -> None:
 async def test_an_order_is_not_authorized_without_end(api: Store) -> None:
     customer = await api.funded("100.00")
     told = api.order(customer, "80.00")
+    await api.record(told)
     for _ in range(PAYMENTS_MAX):
         await api.authorize(customer, told, "1.00")
     input_ = {"order": named(told), "amount": api.money("1.00")}
@@ -314,7 +315,9 @@ async def test_without_a_wallet_of_ones_own_one_names_it(api: Store) -> None:
 
 async def test_each_mutation_of_a_request_is_answered_by_what_is_there_after_it(api: Store) -> None:
     customer = await api.funded("100.00")
-    told = named(api.order(customer)) | {"total": api.money("80.00")}
+    told = api.order(customer, "80.00")
+    await api.record(told)
+    told = named(told) | {"total": api.money("80.00")}
     one = f"wallet {{ buckets {{ held {MONEY} }} }} payment {{ order {{ payments {{ status }} }} }}"
     query = (
         "mutation ($a: AuthorizePaymentInput!, $b: PayOrderInput!) "

@@ -155,6 +155,7 @@ class Checkout:
 
     async def until(self, **wanted: str) -> Any:
         """Wait until Coffer has followed the store's message, and return the order."""
+        found = None
         for _ in range(300):
             found = await self.order()
             if found is not None and {name: found[name] for name in wanted} == wanted:

@@ -17,6 +17,7 @@ from app.domain.errors import (
     OrderNotPayable,
     OrderNotRefundable,
     OrderOfAnother,
+    OrderUnknown,
     PaymentExceeded,
     PaymentNotOpen,
     RefundExceeded,
@@ -142,7 +143,7 @@ async def test_the_customer_may_change_until_somebody_has_paid(writer: Writer) -
     await fill(writer, "bob")
     await tell(writer, snapshot(0, PENDING, 5_000, customer="ada"))
     moved = await tell(writer, snapshot(1, PENDING, 5_000, customer="bob"))
-    payment = await authorize(writer, "bob", 5_000, by=shopper("bob"))
+    payment = await pay(writer, "bob", 5_000, by=shopper("bob"))
     assert payment.wallet_id == moved.order.wallet_id
     with pytest.raises(OrderOfAnother):
         await authorize(writer, "ada", 5_000)
@@ -150,6 +151,29 @@ async def test_the_customer_may_change_until_somebody_has_paid(writer: Writer) -
     assert (kept.order.wallet_id, kept.order.problem) == (payment.wallet_id, OrderProblem.OTHER_CUSTOMER)
     assert await balance_of("bob") == (7_500, 0)
     assert await lots_of("ada") == FULL
+
+
+async def test_whoever_guesses_an_order_does_not_get_it(writer: Writer) -> None:
+    await fill(writer, "ada")
+    await fill(writer, "eve")
+    with pytest.raises(OrderUnknown):
+        await pay(writer, "eve", 1, by=shopper("eve"))
+    held = await authorize(writer, "eve", 1, by=shopper("eve"))
+    # Nobody knows yet whose it is, so its customer is not kept from paying it.
+    await authorize(writer, "ada", 5_000, by=shopper("ada"))
+    await authorize(writer, "eve", 2, by=shopper("eve"))
+    told = await tell(writer, snapshot(1, PAID, 5_000, customer="ada"))
+    assert (told.order.problem, told.order.shortfall_minor) == (None, 0)
+    assert await balance_of("ada") == (7_500, 0)
+    with pytest.raises(OrderOfAnother):
+        await authorize(writer, "eve", 1, by=shopper("eve"))
+    open_id = (await Payment.get(wallet_id=held.wallet_id, status="AUTHORIZED")).id
+    with pytest.raises(OrderOfAnother):
+        await payments.capture(
+            writer, STORE, open_id, amount=None, currency=None, final=True, idempotency_key="guess"
+        )
+    await payments.void(writer, shopper("eve"), open_id, idempotency_key="gives up")
+    assert await balance_of("eve") == (12_500, 0)
 
 
 async def test_an_order_whose_customer_was_taken_off_is_nobodys(writer: Writer) -> None:

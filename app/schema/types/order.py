@@ -10,6 +10,7 @@ from app.domain.order import Coupon, OrderLine as Line, OrderSnapshot
 from app.domain.page import PageRequest
 from app.domain.standing import Standing
 from app.models.order import Order as OrderModel
+from app.models.payment import Payment as PaymentModel
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import (
@@ -89,9 +90,14 @@ class Order(Node):
         # Also where the order itself is in another currency, its wallet is in the store's.
         return money(amount_minor, info.context.runtime.settings.currency)
 
+    async def _payments(self, info: AppInfo) -> list[PaymentModel]:
+        """Return what its wallet gives: a stranger may hold something for an order that the store has not told of."""
+        rows = await info.context.loaders.payments_of_order.load(self.model.id)
+        return [row for row in rows if row.wallet_id == self.model.wallet_id]
+
     async def _standing(self, info: AppInfo) -> Standing:
         loaders, basis = info.context.loaders, self._basis
-        payments = await loaders.payments_of_order.load(self.model.id)
+        payments = await self._payments(info)
         refunds = await loaders.refunds_of_order.load(self.model.id)
         standing = [refund for refund in refunds if refund.withdrawn_at is None]
         return Standing(
@@ -320,9 +326,7 @@ class Order(Node):
     @strawberry.field(description="What the wallet gave towards it, oldest first.")
     async def payments(self, info: AppInfo) -> list[Payment]:
         """Load the payments."""
-        return [
-            Payment(model=row) for row in await info.context.loaders.payments_of_order.load(self.model.id)
-        ]
+        return [Payment(model=row) for row in await self._payments(info)]
 
     @strawberry.field(description="What of it was refunded, oldest first; also what the store took back.")
     async def refunds(self, info: AppInfo) -> list[Refund]:

@@ -208,6 +208,7 @@ def read_payment(row: DatabaseRow) -> Payment:
         created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
         created_at=read_time(row["created_at"]),
         updated_at=read_time(row["updated_at"]),
+        after_failure_at=_maybe(read_time, row["after_failure_at"]),
     )
 
 

@@ -354,6 +354,7 @@ def _payment(p: Payment) -> tuple[Any, ...]:
         p.created_by.id,
         p.created_at,
         p.updated_at,
+        p.after_failure_at,
     )
 
 
@@ -465,7 +466,7 @@ BESIDE: dict[type[Any], Table] = {
         payment.Payment,
         "id order_id wallet_id hold_id reference origin capture status amount_minor owed_minor captured_minor "
         "requested_minor returned_minor currency buckets ended_by expires_at created_by_kind created_by_id created_at "
-        "updated_at",
+        "updated_at after_failure_at",
         _payment,
         changing="status owed_minor captured_minor requested_minor returned_minor ended_by updated_at",
     ),

@@ -26,7 +26,8 @@ SELECT o.*,
   (SELECT COUNT(*) FROM transactions t
     WHERE t.order_id = o.id AND (o.wallet_id IS NULL OR t.wallet_id <> o.wallet_id)) AS t_strangers,
   (SELECT COUNT(*) FROM payments p
-    WHERE p.order_id = o.id AND (o.wallet_id IS NULL OR p.wallet_id <> o.wallet_id)) AS p_strangers,
+    WHERE p.order_id = o.id AND p.captured_minor > 0 AND (o.wallet_id IS NULL OR p.wallet_id <> o.wallet_id))
+    AS p_strangers,
   (SELECT COALESCE(SUM(p.captured_minor - p.returned_minor), 0) FROM payments p WHERE p.order_id = o.id)
     AS p_net_minor,
   (SELECT COALESCE(SUM(r.credited_minor), 0) FROM refunds r WHERE r.order_id = o.id) AS r_credited_minor,
