@@ -15,11 +15,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -38,6 +39,8 @@ from bench.ways import NOTE, Coffer, Target
 from tests.server import ServerProcess, token
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
+PAIRS = Path(__file__).with_name("wrk_pairs.lua")
+"""Sends two requests for each order: its rate is told in orders, not in requests."""
 WALLETS = 10_000
 WITH_HISTORY = 100
 TRANSACTIONS = 60
@@ -75,6 +78,37 @@ query List {
   }
 }
 """
+AUTHORIZE = """
+mutation Authorize($input: AuthorizePaymentInput!) {
+  authorizePayment(input: $input) {
+    payment { id reference status }
+    wallet { id balance { amount currency } }
+    userErrors { code message field }
+  }
+}
+"""
+CAPTURE = """
+mutation Capture($input: CapturePaymentInput!) {
+  capturePayment(input: $input) {
+    payment { id reference status }
+    wallet { id balance { amount currency } }
+    userErrors { code message field }
+  }
+}
+"""
+PAY = "mutation Pay($input: PayOrderInput!) { payOrder(input: $input) { payment { id } userErrors { message } } }"
+RECORD = "mutation Record($input: RecordOrderInput!) { recordOrder(input: $input) { order { id } userErrors { message } } }"
+ORDERS = """
+query Orders {
+  orders(first: 50) {
+    nodes {
+      id externalId status total { amount currency } customer { storeCustomerId name }
+      payments { id reference status captured { amount } } refunds { id reference amount { amount } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
 IDS = "query Ids($id: String!) { wallet(by: { storeCustomerId: $id }) { id } }"
 
 
@@ -91,6 +125,12 @@ class Plan:
 SHORT = Plan(rounds=3, duration_s=2, connections=(64,))
 LONG = Plan(rounds=5, duration_s=5, connections=(16, 64, 256))
 READING = 64
+READING_ORDERS = 8
+"""A page of orders is by far the heaviest: more at once, and a slow machine says that it has enough to do."""
+SPREAD = "adjustBalance, 10,000 wallets"
+PAIR = "authorizePayment + capturePayment, 10,000 wallets"
+SHARE_MIN = 1 / 3
+"""Paying an order is two requests, each of which does more than an adjustment: this much of its rate is promised."""
 IDLE_CPU_S, IDLE_TIMEOUT_S = 0.02, 20.0
 
 
@@ -102,6 +142,7 @@ class Case:
     connections: int
     bodies: tuple[str, ...]
     writes: bool = False
+    pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +190,47 @@ class _Bench:
         customers = [f"customer-{n}" for n in range(WALLETS)]
         targets = await fill(self._settings, customers)
         await self._give_history(targets[:WITH_HISTORY])
-        found, answered = [], 0
+        found, answered, paired = [], 0, 0
         name = f"server-{self._database}"
         with ServerProcess(self._settings.database_url, folder=self._folder, name=name) as server:
             self._url = f"{server.url}/graphql"
+            self._sell(customers[:WITH_HISTORY])
             turns = list(product(range(self._plan.rounds + 1), self._cases(customers)))
             async with server_of(self._settings) as database:
                 for number, (turn, case) in enumerate(turns, 1):
                     sample = self._measure(case, Processes(server.pid), database)
                     answered += sample.requests if case.writes else 0
+                    paired += sample.requests if case.pays else 0
                     # The first round only warms up.
                     found += [sample] if turn else []
                     on_measured(completed=number, total=len(turns))
             server.stop()
         in_flight = sum(case.connections for _, case in turns if case.writes)
         await self._require_all(answered, in_flight)
+        await self._require_pairs(paired, sum(case.connections for _, case in turns if case.pays))
         return found
+
+    def _sell(self, customers: list[str]) -> None:
+        """Orders that were paid with the wallet and refunded in part, for the list of them."""
+        seller = token("seller", "administrator")
+        for customer in customers:
+            order = {"source": "bench", "externalId": f"sold-{customer}"}
+            paid = {
+                "wallet": {"storeCustomerId": customer},
+                "order": order,
+                "amount": {"amount": "0.50", "currency": "USD"},
+                "idempotencyKey": f"sold-{customer}",
+            }
+            told = order | {
+                "modifiedAt": "2026-01-01T00:00:00Z",
+                "status": "COMPLETED",
+                "currency": "USD",
+                "total": "0.50",
+                "customer": {"storeCustomerId": customer},
+                "refunds": [{"storeRefundId": str(n), "amount": "0.10"} for n in range(2)],
+            }
+            self._post(_body(PAY, input=paid), seller)
+            self._post(_body(RECORD, input=told), seller)
 
     async def _give_history(self, targets: list[Target]) -> None:
         actor = Actor(ActorKind.SYSTEM, "bench")
@@ -178,8 +244,14 @@ class _Bench:
         spread = tuple(_body(ADJUST, input=_adjustment(customer)) for customer in shuffled)
         hot = (_body(ADJUST, input=_adjustment("customer-0")),)
         for connections in self._plan.connections:
-            yield Case("adjustBalance, 10,000 wallets", connections, spread, writes=True)
+            yield Case(SPREAD, connections, spread, writes=True)
             yield Case("adjustBalance, one wallet", connections, hot, writes=True)
+            pair = (
+                _body(AUTHORIZE, input=_authorization()),
+                _body(CAPTURE, input={"paymentId": "PAYMENT", "idempotencyKey": "KEY"}),
+            )
+            yield Case(PAIR, connections, (*pair, *shuffled), pays=True)
+        yield Case("orders, 50 with payments and refunds", READING_ORDERS, (_body(ORDERS),))
         yield Case("wallet, 6 fields", READING, tuple(_body(WALLET, id=wallet_id) for wallet_id in ids))
         yield Case(
             "wallet, 50 transactions", READING, tuple(_body(HISTORY, id=wallet_id) for wallet_id in ids)
@@ -189,50 +261,66 @@ class _Bench:
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         return self._post(_body(query, **variables))
 
-    def _post(self, body: str) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+    def _post(self, body: str, caller: str | None = None) -> dict[str, Any]:
+        bearer = f"Bearer {caller or self._token}"
+        headers = {"Content-Type": "application/json", "Authorization": bearer}
         with urlopen(Request(self._url, body.encode(), headers), timeout=30) as response:  # noqa: S310 — our own server
             answer: dict[str, Any] = json.load(response)
-        if "errors" in answer or "KEY" in body or not all(answer["data"].values()):
+        refused = any(
+            isinstance(part, dict) and part.get("userErrors") for part in answer.get("data", {}).values()
+        )
+        if "errors" in answer or refused or "KEY" in body or not all(answer["data"].values()):
             raise AssertionError(f"the server refused: {answer}")
         return answer
 
     def _measure(self, case: Case, server: Processes, database: Processes) -> Answered:
         prefix = secrets.token_hex(6)
-        if not case.writes:
+        if not case.writes and not case.pays:
             self._post(case.bodies[0])
         bodies = self._folder / "bodies"
         bodies.write_text("\n".join(case.bodies) + "\n", encoding="utf-8")
         server_s, database_s = server.cpu_s(), database.cpu_s()
         command = ["wrk", "-t1", f"-c{case.connections}", f"-d{self._plan.duration_s}s", "--latency"]
-        command += ["--timeout", "10s", "-s", str(SCRIPT), self._url, "--", self._token, str(bodies), prefix]
+        command += [
+            "--timeout",
+            "10s",
+            "-s",
+            str(PAIRS if case.pays else SCRIPT),
+            self._url,
+            "--",
+            self._token,
+            str(bodies),
+            prefix,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         told = done.stdout + done.stderr
         _wait_until_idle(server)
         server_s, database_s = server.cpu_s() - server_s, database.cpu_s() - database_s
         requests = int(_found(r"(\d+) requests in", told)[0])
         if "Non-2xx" in told or "Socket errors" in told:
-            raise AssertionError(told)
+            raise AssertionError(f"{case.name}: {told}")
         # What was under way when wrk hung up is finished all the same, and was paid for.
         paid = requests + case.connections
+        each = 2 if case.pays else 1
         return Answered(
             database=self._database,
             case=case.name,
             connections=case.connections,
             requests=requests,
-            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]),
+            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]) / each,
             p50_ms=_latency_ms(50, told),
             p99_ms=_latency_ms(99, told),
-            server_us=server_s / paid * 1e6,
-            database_us=database_s / paid * 1e6,
+            server_us=server_s / paid * 1e6 * each,
+            database_us=database_s / paid * 1e6 * each,
         )
 
     async def _require_all(self, answered: int, in_flight: int) -> None:
         """Each answered adjustment is there; more than that only what was under way when wrk hung up."""
         async with open_database(self._settings):
             rows = await get_connection(READER).execute_query_dict(
-                "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:bench') AS keys, "
-                "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF') AS posted"
+                "SELECT (SELECT COUNT(*) FROM idempotency_keys "
+                "WHERE scope = 'STAFF:bench' AND command = 'adjustBalance') AS keys, "
+                "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF' AND kind = 'ADJUSTMENT') AS posted"
             )
             verified = await verify()
         keys, posted = rows[0]["keys"], rows[0]["posted"]
@@ -240,6 +328,24 @@ class _Bench:
             raise AssertionError(f"{answered} adjustments were answered, and there are {rows[0]}")
         if not verified.is_clean:
             raise AssertionError(f"the ledger is not clean: {verified.faults[:3]} {verified.totals}")
+
+    async def _require_pairs(self, answered: int, in_flight: int) -> None:
+        """Each answered request authorized or captured, and whatever was captured is in the ledger, once."""
+        async with open_database(self._settings):
+            rows = await get_connection(READER).execute_query_dict(
+                "SELECT (SELECT COUNT(*) FROM payments WHERE created_by_id = 'bench') AS authorized, "
+                "(SELECT COUNT(*) FROM payments WHERE created_by_id = 'bench' AND status = 'CAPTURED') AS captured, "
+                "(SELECT COUNT(*) FROM transactions WHERE actor_id = 'bench' AND kind = 'PURCHASE') AS posted, "
+                "(SELECT -COALESCE(SUM(amount_minor), 0) FROM transactions "
+                "WHERE actor_id = 'bench' AND kind = 'PURCHASE') AS moved"
+            )
+        row = {name: int(value) for name, value in rows[0].items()}
+        done = row["authorized"] + row["captured"]
+        if (
+            not row["captured"] == row["posted"] == row["moved"]
+            or not answered <= done <= answered + in_flight
+        ):
+            raise AssertionError(f"{answered} requests were answered, and there are {row}")
 
 
 def _wait_until_idle(server: Processes) -> None:
@@ -265,6 +371,33 @@ def _adjustment(customer: str) -> dict[str, Any]:
     }
 
 
+def _authorization() -> dict[str, Any]:
+    return {
+        "wallet": {"storeCustomerId": "CUSTOMER"},
+        "order": {"source": "bench", "externalId": "KEY", "total": {"amount": "0.01", "currency": "USD"}},
+        "amount": {"amount": "0.01", "currency": "USD"},
+        "idempotencyKey": "KEY",
+    }
+
+
+def share_of_adjustments(found: Sequence[Answered]) -> dict[str, float]:
+    """Return, for each database, how many orders were paid for each adjustment: the median of interleaved rounds."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    for each in found:
+        rates.setdefault(each.database, {}).setdefault(f"{each.case} {each.connections}", []).append(
+            each.per_second
+        )
+    return {
+        database: median(
+            pair / adjusted
+            for name, pairs in cases.items()
+            if name.startswith(PAIR)
+            for pair, adjusted in zip(pairs, cases[name.replace(PAIR, SPREAD)], strict=True)
+        )
+        for database, cases in rates.items()
+    }
+
+
 def _found(pattern: str, text: str) -> tuple[str, ...]:
     match = re.search(pattern, text)
     if match is None:
@@ -284,6 +417,10 @@ def main(*, long: bool) -> None:
         return
     plan = LONG if long else SHORT
     found = run(plan)
+    for database, share in share_of_adjustments(found).items():
+        print(
+            f"{database}: authorize + capture at {share:.2f} of the adjustments' rate; promised is {SHARE_MIN:.2f}"
+        )
     report.publish_http(found, plan.rounds, long=long, data=[asdict(each) for each in found])
 
 

@@ -12,7 +12,7 @@ from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
 from app.domain.bucket import Bucket
 from app.domain.errors import DomainError
-from app.domain.hold import Hold, HoldPurpose
+from app.domain.hold import Hold, HoldPurpose, HoldStatus
 from app.domain.ledger import (
     Desk,
     Draft,
@@ -174,6 +174,27 @@ def void(who: Who, hold_id: UUID, *, key: str | None = None) -> Command:
         return draft.release(hold_id)
 
     return command("void", who, decide, key=key, request=hold_id, holds=(hold_id,))
+
+
+def lapse(who: Who, hold_id: UUID, *, key: str | None = None) -> Command:
+    """Give back what a hold still holds, because its time ran out."""
+
+    def decide(draft: Draft) -> Hold:
+        draft.hold(hold_id).require_open()
+        return draft.release(hold_id, HoldStatus.EXPIRED)
+
+    return command("lapse", who, decide, key=key, request=hold_id, holds=(hold_id,))
+
+
+def un_spend(who: Who, hold_id: UUID, amount_minor: int, *, key: str | None = None) -> Command:
+    """Give back a part of what was captured of a hold, or all of it."""
+
+    def decide(draft: Draft) -> Transaction:
+        explanation = Explanation(TransactionKind.REFUND, STAFF, "Order 1042 was cancelled")
+        draft.hold(hold_id)
+        return draft.give_back(hold_id, amount_minor, explanation)
+
+    return command("un_spend", who, decide, key=key, request=[hold_id, amount_minor], holds=(hold_id,))
 
 
 def request_withdrawal(who: Who, amount_minor: int, *, key: str | None = None) -> Command:

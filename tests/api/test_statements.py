@@ -208,3 +208,40 @@ async def test_an_adjustment_costs_the_same_however_long_the_history_is(
     for _ in range(30):
         await api.adjust(customer, "1.00")
     assert await cost(customer) == first
+
+
+ORDERS = """query ($n: Int) { orders(first: $n, filter: {source: "sold"}) { totalCount nodes {
+  id externalId status total { amount } paymentState refundState walletPaid { amount } refunded { amount }
+  customer { name } wallet { id balance { amount } customer { name } }
+  payments { id status captured { amount } returned { amount } createdBy { id } wallet { id } order { id } }
+  refunds { id amount { amount } toWallet { amount } lines { lineId } order { id } wallet { id } }
+  transactions(first: 5) { totalCount nodes { id kind amount { amount } allocations { bucket } } }
+} } }"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sold(api: Store) -> None:
+    """Fifty orders, each paid from two kinds of value and refunded twice."""
+
+    async def sell(number: int) -> None:
+        customer = await api.funded("30.00", name=f"Buyer {number:02}")
+        await api.adjust(customer, "20.00", bucket="PROMO")
+        told = api.order(customer, "40.00", source="sold")
+        await api.record(told)
+        await api.pay(customer, told)
+        await api.record(told, status="PAID")
+        await api.refund(told, "10.00")
+        await api.refund(told, "5.00")
+
+    await asyncio.gather(*(sell(number) for number in range(MANY)))
+
+
+async def test_fifty_orders_with_payments_and_refunds_cost_as_many_as_one(api: Store, sold: None) -> None:
+    few = await statements(api, ORDERS, {"n": 2})
+    many = await statements(api, ORDERS, {"n": MANY})
+    assert many <= few + SPLITS_MAX
+    nodes = (await api.execute(ORDERS, {"n": MANY})).data["orders"]["nodes"]
+    assert len(nodes) == MANY
+    assert {(len(node["payments"]), len(node["refunds"]), node["refunded"]["amount"]) for node in nodes} == {
+        (1, 2, "15.00")
+    }

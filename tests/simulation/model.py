@@ -7,10 +7,11 @@ line with the program.
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 BUCKETS = ("PROMO", "GIFT_CARD", "CASH")  # in the order in which they are spent
 NEVER = datetime.max.replace(tzinfo=UTC)
+GRACE = timedelta(days=7)
 
 
 class Refused(Exception):
@@ -45,6 +46,8 @@ class Purse:
     debt: int = 0
     frozen: bool = False
     sequence: int = 0
+    grace: dict[int, datetime] = field(default_factory=dict)
+    """Until when coins can be spent that came back late, by the transaction that had brought them."""
 
     @property
     def held(self) -> int:
@@ -63,7 +66,7 @@ class Purse:
 
     def free(self, now: datetime, buckets: tuple[str, ...] = BUCKETS) -> list[Coin]:
         """Coins that can be spent now, the next one first."""
-        coins = [coin for coin in self.coins if coin.hold is None and coin.expires > now]
+        coins = [coin for coin in self.coins if coin.hold is None and self.end(coin) > now]
         return sorted((coin for coin in coins if coin.bucket in buckets), key=Coin.turn)
 
     def lots(self) -> dict[int, tuple[int, int]]:
@@ -73,9 +76,19 @@ class Purse:
         return {born: (free[born], held[born]) for born in free | held}
 
     def expire(self, now: datetime) -> None:
-        gone = [coin for coin in self.coins if coin.hold is None and coin.expires <= now]
+        gone = [coin for coin in self.coins if coin.hold is None and self.end(coin) <= now]
         self.sequence += len({coin.born for coin in gone})
-        self.coins = [coin for coin in self.coins if coin not in gone]
+        self.remove(gone)
+
+    def end(self, coin: Coin) -> datetime:
+        return self.grace.get(coin.born, coin.expires)
+
+    def welcome(self, coins: list[Coin], now: datetime) -> None:
+        """Coins are free again; those that came too late may stay for a while, with all that came with them once."""
+        for coin in coins:
+            coin.hold = None
+            if coin.expires <= now:
+                self.grace[coin.born] = max(now + GRACE, self.grace.get(coin.born, now))
 
     def remove(self, coins: list[Coin]) -> None:
         ids = {id(coin) for coin in coins}
@@ -89,6 +102,7 @@ class HoldModel:
     owner: str
     state: str = "OPEN"
     withdrawal: bool = False
+    spent: list[Coin] = field(default_factory=list)
 
 
 @dataclass
@@ -215,9 +229,19 @@ class Model:
         if amount > len(coins):
             raise Refused("DEFECT")
         purse.remove(coins[:amount])
+        hold.spent = sorted([*hold.spent, *coins[:amount]], key=Coin.turn)
         purse.sequence += 1
         if amount == len(coins):
             hold.state = "CAPTURED"
+
+    def _un_spend(self, play: Play, purse: Purse, now: datetime, amount: int) -> None:
+        hold = self._named(play)
+        if amount > len(hold.spent):
+            raise Refused("DEFECT")
+        back, hold.spent = hold.spent[-amount:], hold.spent[:-amount]
+        purse.coins += back
+        purse.welcome(back, now)
+        purse.sequence += 1
 
     def _void(self, play: Play, purse: Purse, now: datetime) -> None:
         hold = self._named(play)
@@ -225,10 +249,11 @@ class Model:
             raise Refused("HOLD_NOT_OPEN")
         self._give_back(play, purse, now)
 
+    def _lapse(self, play: Play, purse: Purse, now: datetime) -> None:
+        self._void(play, purse, now)
+
     def _give_back(self, play: Play, purse: Purse, now: datetime) -> None:
-        for coin in purse.coins:
-            if coin.hold == play.hold:
-                coin.hold = None
+        purse.welcome([coin for coin in purse.coins if coin.hold == play.hold], now)
         purse.updated = now
         assert play.hold is not None
         self.holds[play.hold].state = "OVER"

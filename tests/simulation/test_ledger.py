@@ -47,7 +47,7 @@ keys = st.none() | st.sampled_from(("k1", "k2", "k3", "k4", "k5", "k6"))
 picks = st.integers(0, 7)
 lifetimes = st.none() | st.sampled_from((-1, 0, 1, 5, 30))  # hours
 
-waits = st.sampled_from((0, 0, 0, 1, 1, 4, 40, -2))  # hours
+waits = st.sampled_from((0, 0, 0, 1, 1, 4, 40, 170, -2))  # hours; a grace period has 168
 processes = st.integers(0, 1)
 
 # What is drawn: kind, whose wallet, named how, arguments, and which hold where one is named.
@@ -70,6 +70,9 @@ plays = st.one_of(
     drawn("authorize", amounts),
     drawn("capture", amounts),
     drawn("void"),
+    drawn("lapse"),
+    drawn("un_spend", amounts),
+    drawn("un_spend", st.integers(1, 5)),
     drawn("withdraw", amounts),
     drawn("decide_withdrawal", st.sampled_from(("PAID", "PAID", "REJECTED", "CANCELLED"))),
     drawn("freeze"),
@@ -163,7 +166,7 @@ class LedgerMachine(RuleBasedStateMachine):
             amount, bucket, lifetime = args
             args = (amount, bucket, None if lifetime is None else self.clock.now + lifetime * HOUR)
         hold = None
-        if kind in ("capture", "void", "decide_withdrawal"):
+        if kind in ("capture", "void", "lapse", "un_spend", "decide_withdrawal"):
             wanted = kind == "decide_withdrawal"
             known = [place for place in self.holds if self.model.holds[place].withdrawal is wanted]
             if not known:
@@ -301,8 +304,13 @@ class LedgerMachine(RuleBasedStateMachine):
         args: tuple[Any, ...] = play.args
         if play.kind == "capture":
             return ledger.capture(who, self.holds[hold], *args, key=key)
-        if play.kind == "void":
-            return ledger.void(who, self.holds[hold], key=key)
+        simple: dict[str, Callable[..., Command]] = {
+            "void": ledger.void,
+            "lapse": ledger.lapse,
+            "un_spend": ledger.un_spend,
+        }
+        if play.kind in simple:
+            return simple[play.kind](who, self.holds[hold], *args, key=key)
         (status,) = args
         return ledger.decide_withdrawal(who, self.withdrawals[hold], WithdrawalStatus(status), key=key)
 
