@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.node, pytest.mark.slow]
 
 STORE = Path(__file__).parent.parent.parent / "examples" / "checkout" / "store.mjs"
 CUSTOMER = "zoe"
-PHONE = {"width": 390, "height": 844}
 
 GIVE = """mutation ($input: AdjustBalanceInput!) {
   adjustBalance(input: $input) { userErrors { code } }
@@ -155,6 +154,7 @@ class Checkout:
 
     async def until(self, **wanted: str) -> Any:
         """Wait until Coffer has followed the store's message, and return the order."""
+        found = None
         for _ in range(300):
             found = await self.order()
             if found is not None and {name: found[name] for name in wanted} == wanted:
