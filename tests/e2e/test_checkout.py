@@ -375,6 +375,10 @@ async def test_a_lost_answer_is_asked_for_again(node: str, database_url: str, ti
         await checkout.place()
         if times > 1:
             await checkout.says("#problem", "did not answer in time")
+            assert await checkout.wallet() == ("0.00", "0.00")  # captured, and nobody heard of it
+            await checkout.visit.page.reload()
+            await checkout.says("#split", "$40.00")
+            await checkout.says("#held-until", "it counts once")
             await checkout.picture("unanswered")
             await checkout.place()
         await checkout.says("#done-title", "is placed")
