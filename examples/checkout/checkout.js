@@ -117,7 +117,7 @@ function showPay() {
   const part = on ? typed(get("amount").value) : 0n;
   const rest = part === null || part > most ? null : total - part;
   get("all").hidden = takesAll;
-  get("amount-help").textContent = rest === null ? "" : `Your card pays the rest: ${money(amountOf(rest))}`;
+  get("amount-help").textContent = !rest ? "" : `Your card pays the rest: ${money(amountOf(rest))}`;
   get("card-part").textContent = rest === null ? "—" : money(amountOf(rest));
   get("cards").hidden = rest === 0n;
   get("covered").hidden = rest !== 0n;
@@ -196,6 +196,7 @@ function show({ focus = false } = {}) {
     if (place === reached) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
   }
+  get("checkout").dataset.step = step;
   get("title").textContent = TITLES[step];
   get("checkout").hidden = false;
   if (focus) get("title").focus();
