@@ -651,6 +651,8 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
     names = {
         verification.Phase.WALLETS: "Balances, lots and hashes",
         verification.Phase.HOLDS: "Holds",
+        verification.Phase.PAYMENTS: "Payments",
+        verification.Phase.ORDERS: "Orders",
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",
     }

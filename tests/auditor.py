@@ -16,7 +16,11 @@ from tortoise.connection import get_connection
 Rows = list[dict[str, Any]]
 Tables = dict[str, Rows]
 
-TIMES = ("created_at", "updated_at", "expires_at", "last_activity_at", "decided_at")
+TIMES = (
+    "created_at", "updated_at", "expires_at", "last_activity_at", "decided_at", "grace_until", "modified_at",
+    "deleted_at", "refunded_at", "withdrawn_at", "due_at",
+)  # fmt: skip
+JSON = ("data", "result", "snapshot", "basis", "lines", "buckets")
 # fmt: off
 HASHED = (
     "wallet_id", "sequence", "id", "reference", "kind", "counter_account", "amount_minor", "balance_after_minor",
@@ -76,9 +80,12 @@ def audit(tables: Tables) -> None:
         _audit_wallet(wallet, history, lots[wallet["id"]])
         _audit_history(wallet, history, allocations)
         _audit_holds(wallet, holds[wallet["id"]], reservations)
+        _audit_spending(holds[wallet["id"]], reservations, history, allocations)
     _audit_lots(tables, _by(tables["reservations"], "lot_id"))
     _audit_double_entry(tables)
     _audit_withdrawals(tables)
+    _audit_payments(tables)
+    _audit_orders(tables)
     _audit_identities(tables)
 
 
@@ -129,6 +136,25 @@ def _audit_holds(wallet: Mapping[str, Any], holds: Rows, reservations: dict[str,
         assert (hold["captured_minor"] > 0) == (hold["status"] == "CAPTURED") or hold["status"] == "OPEN"
         held += left
     assert wallet["held_minor"] == held, "held is the sum of open holds"
+
+
+def _audit_spending(
+    holds: Rows, reservations: dict[str, Rows], history: Rows, allocations: dict[str, Rows]
+) -> None:
+    """What was captured of a hold and came back is what its transactions moved, lot by lot."""
+    of_hold = _by([row for row in history if row["hold_id"] is not None], "hold_id")
+    for hold in holds:
+        moved: dict[str, int] = defaultdict(int)
+        for row in of_hold[hold["id"]]:
+            for part in allocations[row["id"]]:
+                moved[part["lot_id"]] += part["amount_minor"]
+        for part in reservations[hold["id"]]:
+            assert 0 <= part["returned_minor"] <= part["captured_minor"], (
+                "no more comes back than was captured"
+            )
+            spent = part["captured_minor"] - part["returned_minor"]
+            assert moved.pop(part["lot_id"], 0) == -spent, "a capture and what came back, on the very lot"
+        assert not any(moved.values()), "a hold moves value on its own lots only"
 
 
 def _audit_lots(tables: Tables, reservations: dict[str, Rows]) -> None:
@@ -183,6 +209,70 @@ def _audit_withdrawals(tables: Tables) -> None:
             assert transactions[row["transaction_id"]]["hold_id"] == row["hold_id"]
 
 
+ENDS_OF_HOLDS = {
+    "AUTHORIZED": "OPEN",
+    "PARTIALLY_CAPTURED": "OPEN",
+    "CAPTURED": "CAPTURED",
+    "VOIDED": "RELEASED",
+    "EXPIRED": "EXPIRED",
+}
+
+
+def _audit_payments(tables: Tables) -> None:
+    """A payment says what its hold, and the reservations of that, say; and draws on the kinds of value it may."""
+    holds = {row["id"]: row for row in tables["holds"]}
+    reservations = _by(tables["reservations"], "hold_id")
+    buckets = {row["id"]: row["bucket"] for row in tables["lots"]}
+    of_hold = _by([row for row in tables["transactions"] if row["hold_id"] is not None], "hold_id")
+    for row in tables["payments"]:
+        hold, parts = holds[row["hold_id"]], reservations[row["hold_id"]]
+        assert hold["purpose"] == "PAYMENT"
+        for column in ("wallet_id", "amount_minor", "captured_minor", "expires_at"):
+            assert row[column] == hold[column], f"{column} of a payment and its hold"
+        assert row["returned_minor"] == sum(part["returned_minor"] for part in parts), "what came back"
+        assert hold["status"] == ENDS_OF_HOLDS[row["status"]]
+        captured = row["status"] in ("PARTIALLY_CAPTURED", "CAPTURED")
+        assert (row["captured_minor"] > 0) == captured, "a status says whether anything was captured"
+        assert 0 <= row["returned_minor"] <= row["captured_minor"] <= row["amount_minor"]
+        assert 0 <= row["owed_minor"] <= row["amount_minor"]
+        assert 0 <= row["requested_minor"] <= row["captured_minor"]
+        assert {buckets[part["lot_id"]] for part in parts} <= set(row["buckets"])
+        assert {found["order_id"] for found in of_hold[row["hold_id"]]} <= {row["order_id"]}
+
+
+def _audit_orders(tables: Tables) -> None:
+    """An order moved what its payments gave and its refunds credited, in the one wallet that it concerns."""
+    payments, refunds = _by(tables["payments"], "order_id"), _by(tables["refunds"], "order_id")
+    moved = _by([row for row in tables["transactions"] if row["order_id"] is not None], "order_id")
+    for order in tables["orders"]:
+        paid, back = payments[order["id"]], refunds[order["id"]]
+        wallets = {row["wallet_id"] for row in (*paid, *moved[order["id"]])}
+        assert wallets <= {order["wallet_id"]}, "an order moves money in its own wallet only"
+        net = sum(row["captured_minor"] - row["returned_minor"] for row in paid)
+        total = sum(row["amount_minor"] for row in moved[order["id"]])
+        assert total == order["credited_minor"] - net, "an order's transactions add up"
+        assert order["shortfall_minor"] >= 0
+        _audit_refunds(order, back)
+        told = order["basis"] or order["snapshot"]
+        if told is not None and told["status"] != "UNKNOWN" and order["problem"] != "CURRENCY":
+            assert net <= told["total_minor"], "nobody pays more than an order costs"
+            given = sum(row["wallet_minor"] + row["credited_minor"] + row["elsewhere_minor"] for row in back)
+            assert given <= told["total_minor"], "no more is given back than was paid"
+
+
+def _audit_refunds(order: Mapping[str, Any], refunds: Rows) -> None:
+    """Each refund is divided without a rest that is negative; what was credited has refunds, or is told as missing."""
+    for row in refunds:
+        parts = [row[f"{part}_minor"] for part in ("wallet", "credited", "elsewhere")]
+        assert min(parts) >= 0
+        assert sum(parts) <= row["amount_minor"]
+        assert row["withdrawn_at"] is None or not any(parts), "what was withdrawn gives nothing"
+    not_back = order["credited_minor"] - sum(row["credited_minor"] for row in refunds)
+    assert not_back >= 0, "what refunds credit was credited"
+    # Once an order is in another currency, nothing of it is brought into line any more.
+    assert not_back <= order["shortfall_minor"] or order["problem"] == "CURRENCY"
+
+
 def _audit_identities(tables: Tables) -> None:
     """One wallet a customer, one answer a key, one number a transaction."""
     for table, columns in {
@@ -190,6 +280,9 @@ def _audit_identities(tables: Tables) -> None:
         "wallets": ("customer_id",),
         "idempotency_keys": ("scope", "key"),
         "transactions": ("reference",),
+        "orders": ("source", "external_id"),
+        "payments": ("hold_id",),
+        "refunds": ("reference",),
     }.items():
         seen = [tuple(row[column] for column in columns) for row in tables[table]]
         assert len(seen) == len(set(seen)), f"{table} has two of {columns}"
@@ -202,6 +295,8 @@ def transaction_hash(
     content = [row[column] for column in HASHED]
     for part in allocations:
         content += [part["lot_id"], part["bucket"], part["amount_minor"], part["expires_at"]]
+    if row["order_id"] is not None:
+        content.append(row["order_id"])
     encoded = previous
     for value in content:
         octets = ("" if value is None else str(value)).encode()
@@ -224,6 +319,6 @@ def _plain(column: str, value: Any) -> Any:
     if column in TIMES and value is not None:
         time = datetime.fromisoformat(value) if isinstance(value, str) else value
         return time.astimezone(UTC).isoformat(timespec="microseconds")
-    if column in ("data", "result") and isinstance(value, str):
+    if column in JSON and isinstance(value, str):
         return json.loads(value)
     return value

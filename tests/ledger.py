@@ -1,9 +1,10 @@
 """Commands for tests of the ledger, a clock that tests set, and writers on an open database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 from app.domain import wallet as wallets, withdrawal as withdrawals
@@ -254,6 +255,42 @@ async def running_writer(
         yield writer
     finally:
         await writer.stop()
+
+
+class OneBatch:
+    """Holds a writer up, so that what is begun meanwhile is decided in one batch, in the order of its beginning."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._gate = asyncio.Event()
+        self._tasks: list[asyncio.Future[Any]] = []
+        self._transact = writer._transact
+
+    async def __aenter__(self) -> Self:
+        async def wait(commands: list[AnyCommand]) -> Any:
+            await self._gate.wait()
+            return await self._transact(commands)
+
+        self._writer._transact = wait  # type: ignore[method-assign]
+        nothing = DeskCommand("nothing", STAFF, lambda desk: None)
+        self._tasks.append(asyncio.ensure_future(self._writer.submit(nothing)))
+        while not self._writer.batch_sizes or self._writer.queue_depth or not self._tasks:  # noqa: ASYNC110 — its task is another
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        return self
+
+    async def begin(self, request: Coroutine[Any, Any, Any]) -> None:
+        """Begin a request, and wait until its command waits."""
+        depth = self._writer.queue_depth
+        task = asyncio.ensure_future(request)
+        self._tasks.append(task)
+        while self._writer.queue_depth == depth and not task.done():  # noqa: ASYNC110 — its task is another
+            await asyncio.sleep(0)
+
+    async def __aexit__(self, *failed: object) -> None:
+        self._writer._transact = self._transact  # type: ignore[method-assign]
+        self._gate.set()
+        await asyncio.gather(*self._tasks)
 
 
 async def submit_all(writer: Writer, commands: Sequence[AnyCommand]) -> list[Answer]:

@@ -7,15 +7,20 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import UUID
 
 from app.db import open_database
-from app.services.ledger.command import Command
+from app.domain.order import OrderSnapshot
+from app.models.payment import Payment
+from app.services import order as orders, payment as payments
 from app.services.ledger.writer import Writer
+from tests import orders as shop
 from tests.databases import settings_for
-from tests.ledger import code, credit, debit, running_writer, submit_all
+from tests.ledger import code, credit, debit, running_writer
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {"credit": credit, "debit": debit}
@@ -56,13 +61,48 @@ class Worker:
 async def _play(writer: Writer, plan: list[dict[str, Any]], at_once: int) -> list[str]:
     answers: list[str] = []
     for start in range(0, len(plan), at_once):
-        commands = [_command(**step) for step in plan[start : start + at_once]]
-        answers += [code(answer) for answer in await submit_all(writer, commands)]
+        requests = (_request(writer, **step) for step in plan[start : start + at_once])
+        found = await asyncio.gather(*requests, return_exceptions=True)
+        answers += [code(one) if isinstance(one, BaseException) else one for one in found]
     return answers
 
 
-def _command(kind: str, who: str, amount: int, key: str) -> Command:
-    return COMMANDS[kind](who, amount, key=key)
+async def _request(writer: Writer, kind: str, **step: Any) -> str:
+    if kind in COMMANDS:
+        return code(await writer.submit(COMMANDS[kind](step["who"], step["amount"], key=step["key"])))
+    await _ORDERS[kind](writer, **step)
+    return "ACCEPTED"
+
+
+async def _tell(writer: Writer, told: dict[str, Any]) -> None:
+    await shop.tell(writer, OrderSnapshot.from_data(told))
+
+
+async def _claim(writer: Writer, order: str, who: str) -> None:
+    await orders.claim(writer, shop.STORE.actor, shop.id_of(order), who, idempotency_key=f"{order} {who}")
+
+
+async def _expire(writer: Writer, payment: str) -> None:
+    await payments.expire(writer, await Payment.get(id=payment))
+
+
+async def _capture(writer: Writer, payment: str) -> None:
+    await shop.capture(writer, UUID(payment), key=f"capture {payment}")
+
+
+async def _void(writer: Writer, payment: str) -> None:
+    await shop.void(writer, UUID(payment), key=f"void {payment}")
+
+
+_ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
+    "tell": _tell,
+    "claim": _claim,
+    "expire": _expire,
+    "authorize": shop.authorize,
+    "capture": _capture,
+    "void": _void,
+    "refund": shop.refund,
+}
 
 
 async def _main(database_url: str) -> None:

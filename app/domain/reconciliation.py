@@ -32,7 +32,7 @@ class Phase(Enum):
     """What an order's status asks of the ledger."""
 
     UNTOLD = auto()
-    """The store has not told of it: only what is requested happens."""
+    """The store has not told of it, or nothing that is understood: only what is requested happens."""
     WAITING = auto()
     """It is not paid: what is held stays held, what the status had captured is held again."""
     SETTLED = auto()
@@ -160,7 +160,9 @@ def _noted(
     noted = replace(order, problem=problem, shortfall_minor=short, credited_minor=credited)
     if noted != order:
         noted = replace(noted, updated_at=draft.now)
-    draft.add(noted)
+    # A snapshot that is known already is told again and again: then nothing is written.
+    if noted != draft.found(Order, order.id):
+        draft.add(noted)
     return noted
 
 
@@ -253,7 +255,7 @@ class _Work:
         elif goal.phase is Phase.SETTLED:
             self._release([CaptureMethod.AUTOMATIC])
             self._hold_again([CaptureMethod.MANUAL])
-        elif goal.phase is Phase.WAITING:
+        else:
             self._hold_again(_METHODS)
 
     def _take(self, missing: int, phase: Phase) -> None:

@@ -1,5 +1,6 @@
 """Subscriptions: what a renewal takes from the wallet, and which renewals are coming."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -76,7 +77,7 @@ def charge(
         )
     if draft.wallet.status is WalletStatus.FROZEN:
         raise WalletFrozen
-    taken_minor = sum(payment.net_minor + payment.held_minor for payment in payments)
+    taken_minor = taken(payments)
     missing = max(0, amount_minor - taken_minor)
     part = min(missing, draft.spendable_minor())
     if part < missing and policy is RenewalPolicy.IN_FULL:
@@ -87,6 +88,11 @@ def charge(
     explanation = paying.purchase(order, actor, f"Renewal by order {order.name}")
     payment, _ = paying.capture(draft, payment, part, explanation, requested=True)
     return Charged(payment, taken_minor + part, missing - part)
+
+
+def taken(payments: Iterable[Payment]) -> int:
+    """Return what was taken or is held for an order, in minor units; what was refunded since was taken all the same."""
+    return sum(min(payment.owed_minor, payment.captured_minor + payment.held_minor) for payment in payments)
 
 
 def is_due(order: Order, settings: StoreSettings) -> bool:

@@ -258,7 +258,10 @@ def _as_a_guest(row_id: UUID, change: Callable[[Desk], Order]) -> Callable[[Desk
         order = change(desk)
         if (ref := _place(order, desk.of_order(Payment, row_id))) is not None:
             raise _Elsewhere(ref)
-        desk.add(order)
+        # Its customer may have been taken off it since: it is as if it had been a guest's from the beginning.
+        order = replace(order, wallet_id=None, problem=None, shortfall_minor=0)
+        if order != desk.found(Order, row_id):
+            desk.add(order)
         return order
 
     return decide
@@ -300,7 +303,7 @@ def _renew(draft: Draft, order: Order, payments: list[Payment], actor: Actor) ->
     try:
         done = renewals.charge(draft, order, payments, amount_minor, actor=actor)
     except (InsufficientFunds, WalletFrozen, RenewalNotCharged):
-        return amount_minor
+        return max(0, amount_minor - renewals.taken(payments))
     if done.payment is not None:
         payments.append(done.payment)
     return done.short_minor

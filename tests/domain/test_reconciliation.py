@@ -1,5 +1,9 @@
-"""An order's ledger follows from its newest snapshot, whatever came before it, how often and in which order."""
+"""An order's ledger follows from its newest snapshot, whatever came before it, how often and in which order.
 
+The fast loop plays a few dozen sequences; `ORDER_SEQUENCES=20000 pytest tests/domain/test_reconciliation.py` as many.
+"""
+
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,6 +25,9 @@ from app.domain.settings import CaptureOn, StoreSettings
 from tests.domain.book import START, Book
 
 R = TypeVar("R", bound=Row)
+
+SEQUENCES = settings(max_examples=int(os.environ.get("ORDER_SEQUENCES", settings().max_examples)))
+"""How many sequences are played."""
 
 STORE = Actor(ActorKind.SERVICE, "store")
 LIFETIME = timedelta(days=1)
@@ -179,7 +186,7 @@ def in_some_order(told: Sequence[OrderSnapshot], random: Random) -> list[OrderSn
 
 
 @given(stories(), st.randoms(use_true_random=False))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(SEQUENCES, suppress_health_check=[HealthCheck.too_slow])
 def test_snapshots_in_any_order_end_in_one_ledger(story: Story, random: Random) -> None:
     in_time = story.played(story.told)
     mixed = story.played(in_some_order(story.told, random))

@@ -12,11 +12,14 @@ import asyncpg
 from app.domain.access import Actor, ActorKind
 from app.domain.bucket import Bucket
 from app.domain.ledger import Desk, Draft, Explanation, Row, TransactionKind
+from app.domain.order import OrderStatus
+from app.domain.refund import RefundDestination
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, pay, request
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
+from tests import orders
 
 STAFF = Actor(ActorKind.STAFF, "mira")
 EXPLANATION = Explanation(TransactionKind.ADJUSTMENT, STAFF, "Order 17 came late, goodwill")
@@ -25,11 +28,15 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Ledger:
-    """The wallets of `build`: `rich` has buckets, lots and holds, `overdrawn` is below zero, `empty` has nothing."""
+    """The wallets of `build`: `rich` has buckets, lots and holds, `overdrawn` is below zero, `empty` has nothing.
+
+    `buyer` paid order 1042, which was refunded in part, and holds value for order 1043.
+    """
 
     rich: UUID
     overdrawn: UUID
     empty: UUID
+    buyer: UUID
 
 
 def writer(currency: str = "USD") -> Writer:
@@ -77,7 +84,7 @@ async def build(to: Writer) -> Ledger:
     paid = second.answer
     assert isinstance(paid, Withdrawal)
     pay_it = Decide(lambda draft: pay(draft, paid, payout_reference="P-1", note=None, actor=STAFF))
-    await pay_it.submit(to, "rich", holds=(paid.hold_id,))
+    await pay_it.submit(to, "rich", holds=(paid.hold_id,), rows=((Withdrawal, paid.id),))
     await credit(500).submit(to, "overdrawn")
     await debit(700).submit(to, "overdrawn")
     overdrawn = await credit(50).submit(to, "overdrawn")
@@ -85,7 +92,20 @@ async def build(to: Writer) -> Ledger:
     assert first.wallet
     assert overdrawn.wallet
     assert empty.wallet
-    return Ledger(first.wallet.id, overdrawn.wallet.id, empty.wallet.id)
+    return Ledger(first.wallet.id, overdrawn.wallet.id, empty.wallet.id, await _buy(to))
+
+
+async def _buy(to: Writer) -> UUID:
+    """Pay an order from two lots, refund a part to them and a part beyond them; and hold value for another order."""
+    bought = await credit(400, Bucket.PROMO, NOW + timedelta(days=30)).submit(to, "buyer")
+    await credit(600).submit(to, "buyer")
+    await orders.pay(to, "buyer", 700)
+    paid = orders.snapshot(0, OrderStatus.PAID, 900, customer="buyer")
+    await orders.tell(to, paid)
+    await orders.refund(to, 800, destination=RefundDestination.WALLET)
+    await orders.authorize(to, "buyer", 150, order="1043")
+    assert bought.wallet
+    return bought.wallet.id
 
 
 def _nothing(draft: Draft) -> Row | None:

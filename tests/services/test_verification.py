@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID, uuid5
 
 import pytest
@@ -68,6 +68,79 @@ def hold_says(name: str, change: str, status: str = "OPEN") -> Tampering:
     """A hold of `rich` that was changed."""
     statement = f"UPDATE holds SET {change} WHERE {OF_RICH} AND status = '{status}'"
     return Tampering(name, (statement,), Invariant.HOLD)
+
+
+def order_says(
+    name: str, table: str, change: str, which: str, invariant: Invariant, sequence: int | None = None
+) -> Tampering:
+    """A row of `buyer` that was changed."""
+    return Tampering(
+        name,
+        (f"UPDATE {table} SET {change} WHERE wallet_id = '{{buyer}}' AND {which}",),
+        invariant,
+        sequence,
+        "buyer",
+    )
+
+
+PAYMENT, ORDER, ALL = Invariant.PAYMENT, Invariant.ORDER, "TRUE"
+CAPTURED, HELD = "status = 'CAPTURED'", "status = 'AUTHORIZED'"
+OTHER_ORDER = "(SELECT id FROM orders WHERE external_id = '1043')"
+OF_ORDERS = [
+    order_says("payment says it captured more", "payments", "captured_minor = 701", CAPTURED, PAYMENT),
+    order_says("payment says more came back", "payments", "returned_minor = returned_minor + 1", CAPTURED, PAYMENT),
+    order_says("payment's amount", "payments", "amount_minor = 151", HELD, PAYMENT),
+    order_says("payment's status", "payments", "status = 'VOIDED'", HELD, PAYMENT),
+    order_says("payment expired, its hold has not", "payments", "status = 'EXPIRED'", HELD, PAYMENT),
+    order_says("payment owes more than it was", "payments", "owed_minor = 151", HELD, PAYMENT),
+    order_says("payment of another order", "payments", f"order_id = {OTHER_ORDER}", CAPTURED, PAYMENT),
+    order_says("payment without a hold", "payments", f"hold_id = '{STRANGER}'", HELD, PAYMENT),
+    order_says(
+        "payment on a withdrawal's hold",
+        "payments",
+        "hold_id = (SELECT id FROM holds WHERE wallet_id = '{rich}' AND status = 'OPEN')",
+        HELD,
+        PAYMENT,
+    ),
+    order_says("payment that can't be read", "payments", "status = 'DREAMT'", HELD, Invariant.CONTENT),
+    order_says("order says it credited more", "orders", "credited_minor = credited_minor + 1", ALL, ORDER),
+    order_says("order that can't be read", "orders", "snapshot = '[]'", "external_id = '1042'", Invariant.CONTENT),
+    order_says("refund gives more than its amount", "refunds", "elsewhere_minor = 1", ALL, ORDER),
+    order_says("refund withdrawn, its money not", "refunds", "withdrawn_at = created_at", ALL, ORDER),
+    order_says("refund credited more", "refunds", "credited_minor = 200, wallet_minor = 600", ALL, ORDER),
+    order_says("refund of no order", "refunds", f"order_id = '{STRANGER}'", ALL, Invariant.REFERENCE),
+    Tampering(
+        "less came back to a lot",
+        ("UPDATE reservations SET returned_minor = returned_minor - 1 WHERE position = 0 AND returned_minor > 0",),
+        Invariant.HOLD,
+        None,
+        "buyer",
+    ),
+    Tampering(
+        "order moved to another wallet",
+        ("UPDATE orders SET wallet_id = '{empty}' WHERE external_id = '1042'",),
+        ORDER,
+        None,
+        "empty",
+    ),
+    Tampering(
+        "order gone",
+        ("DELETE FROM orders WHERE external_id = '1043'",),
+        Invariant.REFERENCE,
+        None,
+        "buyer",
+    ),
+    Tampering(
+        "answer with a payment that is not there",
+        (f"UPDATE idempotency_keys SET result = '{{{{\"Payment\": \"{STRANGER}\"}}}}' WHERE key = 'key-of-rich'",),
+        Invariant.IDEMPOTENCY,
+        None,
+        None,
+    ),
+    order_says("transaction of another order", "transactions", f"order_id = {OTHER_ORDER}", "sequence = 3", Invariant.HASH, 3),
+    order_says("transaction of no order", "transactions", "order_id = NULL", "sequence = 4", Invariant.HASH, 4),
+    order_says("lot of a grace period", "lots", "expires_at = grace_until", "bucket = 'PROMO'", Invariant.ALLOCATION, 1),
+]  # fmt: skip
 
 
 A_ZERO_HASH = "decode('00', 'hex')"
@@ -320,11 +393,11 @@ async def test_an_untouched_ledger_is_clean(ledger: Ledger) -> None:
     report = await verify()
 
     assert report.is_clean
-    assert (report.wallets, report.transactions) == (3, 8)
+    assert (report.wallets, report.transactions) == (4, 13)
     (total,) = report.totals
     assert total.currency == "USD"
-    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50
-    assert total.counter_accounts_minor == {"ADJUSTMENTS": -8_650, "PAYOUTS": 700}
+    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50 + 1_100
+    assert total.counter_accounts_minor == {"ADJUSTMENTS": -9_650, "PAYOUTS": 700, "SALES": -100}
     assert total.difference_minor == 0
 
 
@@ -334,9 +407,11 @@ async def test_an_empty_database_is_clean(database: TortoiseContext) -> None:
     assert (report.wallets, report.transactions, report.totals) == (0, 0, [])
 
 
-@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda tampering: tampering.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "tampering", [*TAMPERINGS, *OF_ORDERS], ids=lambda tampering: tampering.name.replace(" ", "-")
+)
 async def test_each_fault_is_named(ledger: Ledger, database_url: str, tampering: Tampering) -> None:
-    names = {"rich": ledger.rich, "overdrawn": ledger.overdrawn, "empty": ledger.empty}
+    names = asdict(ledger)
     await tamper(database_url, [statement.format(**names) for statement in tampering.statements])
 
     report = await verify()
@@ -385,7 +460,7 @@ async def test_pages_may_end_anywhere(
     )
     report = await verify()
     assert [(fault.wallet_id, fault.sequence) for fault in report.faults] == [(ledger.rich, 4)]
-    assert (report.wallets, report.transactions) == (3, 8)
+    assert (report.wallets, report.transactions) == (4, 13)
 
 
 async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
@@ -395,7 +470,7 @@ async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
     last = {progress.phase: progress for progress in heard}
     assert set(last) == set(Phase)
     assert all(progress.done == progress.total for progress in last.values())
-    assert last[Phase.WALLETS].total == 8
+    assert last[Phase.WALLETS].total == 13
 
 
 async def test_a_writer_beside_it_raises_no_false_alarm(ledger: Ledger, running: Writer) -> None:

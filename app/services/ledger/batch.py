@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -325,7 +326,8 @@ class Batch:
                 self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
                 self._settings = row.settings
-        self._claim(command.claim, command.name, result)
+        if desk.rows or not (command.claim and command.claim.is_own):
+            self._claim(command.claim, command.name, result)
         return Outcome(result, answer=answer)
 
     def _state_of(self, command: Command) -> WalletState:
@@ -442,10 +444,11 @@ class Batch:
         if by_kind:
             raise TypeError(f"no table for {', '.join(kind.__name__ for kind in by_kind)}")
 
-    def _writes_of(self, kind: type[Any], rows: list[Any]) -> Iterator[TableWrite]:
+    def _writes_of(self, kind: type[Any], rows: Iterable[Any]) -> Iterator[TableWrite]:
+        """What was read is changed; all else is new, and where another process was quicker the insert fails."""
         table = tables.BESIDE[kind]
-        # What was read is changed; all else is new, and where another process was quicker the insert fails.
-        new = [row for row in rows if row.id not in self._stored]
+        # Sorted as the locks are: two that insert the same rows wait for each other, and don't end in a deadlock.
+        new = sorted((row for row in rows if row.id not in self._stored), key=attrgetter("id"))
         yield TableWrite("insert", table, _rows_of(table, new))
         yield TableWrite("update", table, _rows_of(table, [row for row in rows if row.id in self._stored]))
 

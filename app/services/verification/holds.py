@@ -1,6 +1,6 @@
 """Holds: what each one says against its reservations, its captures and its status."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
 from app.domain.hold import HoldStatus
@@ -29,21 +29,29 @@ async def check_holds(
     snapshots: Snapshots, findings: Findings, wallet_id: UUID | None, on_page: Callable[[int], None]
 ) -> None:
     """Check all holds, or one wallet's, page by page; `on_page` hears how many more are done."""
-    last: UUID | None = None
-    while True:
-        wheres, values = ["TRUE"], [value for value in (wallet_id, last) if value is not None]
-        if wallet_id is not None:
-            wheres.append("h.wallet_id = $1")
-        if last is not None:
-            wheres.append(f"h.id > ${len(values)}")
-        async with snapshots.take() as snapshot:
-            rows = await snapshot.select(
-                f"{_HOLDS} WHERE {' AND '.join(wheres)} ORDER BY h.id LIMIT {PAGE}", *values
-            )
+    async for rows in pages_of(snapshots, _HOLDS, "h", wallet_id):
         for row in rows:
             if (problem := _fault_of(row)) is not None:
                 findings.add(problem)
         on_page(len(rows))
+
+
+async def pages_of(
+    snapshots: Snapshots, sql: str, alias: str, wallet_id: UUID | None
+) -> AsyncIterator[Sequence[Row]]:
+    """Read the rows of a table by their ids, all of them or one wallet's; each page is one snapshot."""
+    last: UUID | None = None
+    while True:
+        wheres, values = ["TRUE"], [value for value in (wallet_id, last) if value is not None]
+        if wallet_id is not None:
+            wheres.append(f"{alias}.wallet_id = $1")
+        if last is not None:
+            wheres.append(f"{alias}.id > ${len(values)}")
+        async with snapshots.take() as snapshot:
+            rows = await snapshot.select(
+                f"{sql} WHERE {' AND '.join(wheres)} ORDER BY {alias}.id LIMIT {PAGE}", *values
+            )
+        yield rows
         if len(rows) < PAGE:
             return
         last = read_uuid(rows[-1]["id"])

@@ -11,6 +11,7 @@ from uuid import UUID
 from app.services.ledger.records import read_uuid
 from app.services.verification.check import Row, WalletCheck
 from app.services.verification.holds import check_holds
+from app.services.verification.orders import check_orders, check_payments
 from app.services.verification.report import Findings, Phase, Progress, Report
 from app.services.verification.snapshot import Rows, Snapshot, Snapshots, open_snapshots
 from app.services.verification.sweep import REFERENCES, check_keys, check_references
@@ -71,6 +72,8 @@ async def verify(
         run = _Run(snapshots, findings, wallet_id, on_progress)
         await run.wallets()
         await run.holds()
+        await run.payments()
+        await run.orders()
         if wallet_id is None:
             await run.references()
             await run.keys()
@@ -132,6 +135,18 @@ class _Run:
         """Check the holds."""
         total = await self._count("SELECT COUNT(*) AS n FROM holds", self.wallet_id, column="wallet_id")
         await check_holds(self.snapshots, self.findings, self.wallet_id, self._counting(Phase.HOLDS, total))
+
+    async def payments(self) -> None:
+        """Check the payments."""
+        total = await self._count("SELECT COUNT(*) AS n FROM payments", self.wallet_id, column="wallet_id")
+        counting = self._counting(Phase.PAYMENTS, total)
+        await check_payments(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def orders(self) -> None:
+        """Check the orders."""
+        total = await self._count("SELECT COUNT(*) AS n FROM orders", self.wallet_id, column="wallet_id")
+        counting = self._counting(Phase.ORDERS, total)
+        await check_orders(self.snapshots, self.findings, self.wallet_id, counting)
 
     async def references(self) -> None:
         """Check what rows name."""

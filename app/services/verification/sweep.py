@@ -11,7 +11,15 @@ from app.services.verification.snapshot import Rows, Snapshot, Snapshots
 
 PAGE = 10_000
 
-ANSWERS = {"Wallet": "wallets", "Transaction": "transactions", "Withdrawal": "withdrawals"}
+ANSWERS = {
+    "Wallet": "wallets",
+    "Transaction": "transactions",
+    "Withdrawal": "withdrawals",
+    "Order": "orders",
+    "Payment": "payments",
+    "Refund": "refunds",
+    "Renewal": "renewals",
+}
 """The nouns that the ledger's answers name, and where their rows are."""
 
 
@@ -31,6 +39,7 @@ REFERENCES = (
     Reference("transactions", "wallet_id", "wallets"),
     Reference("transactions", "corrects_id", "transactions"),
     Reference("transactions", "hold_id", "holds"),
+    Reference("transactions", "order_id", "orders"),
     Reference(
         "allocations",
         "transaction_id",
@@ -44,6 +53,13 @@ REFERENCES = (
     Reference("withdrawals", "wallet_id", "wallets"),
     Reference("withdrawals", "hold_id", "holds"),
     Reference("withdrawals", "transaction_id", "transactions"),
+    Reference("orders", "wallet_id", "wallets"),
+    Reference("payments", "order_id", "orders"),
+    Reference("payments", "wallet_id", "wallets"),
+    Reference("payments", "hold_id", "holds"),
+    Reference("refunds", "order_id", "orders"),
+    Reference("refunds", "wallet_id", "wallets"),
+    Reference("renewals", "wallet_id", "wallets"),
     Reference("audit_entries", "wallet_id", "wallets"),
 )
 
