@@ -425,14 +425,14 @@ function deliveryOf({ id, door, topic, status, attempts, error, receivedAt }) {
   };
   return element(
     "li",
-    {},
+    { class: "failure" },
     element("span", {}, element("code", {}, topic), ` from ${door.toLowerCase()}`),
     element("button", { class: "small", type: "button", onclick: replay, "aria-label": `Replay ${topic}` }, "Replay"),
     element("span", { class: "refusal" }, error ?? ""),
     element(
       "span",
       { class: "small muted" },
-      `${day(receivedAt, { dateStyle: "medium", timeStyle: "short" })}, ${status === "DEAD" ? "given up" : "tried again soon"} after ${attempts}`,
+      `${day(receivedAt, { dateStyle: "medium", timeStyle: "short" })}, ${status === "DEAD" ? "given up" : "tried again soon"} after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`,
     ),
   );
 }

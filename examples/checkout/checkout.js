@@ -117,7 +117,7 @@ function showPay() {
   const part = on ? typed(get("amount").value) : 0n;
   const rest = part === null || part > most ? null : total - part;
   get("all").hidden = takesAll;
-  get("amount-help").textContent = rest === null ? "" : `Your card pays the rest: ${money(amountOf(rest))}`;
+  get("amount-help").textContent = !rest ? "" : `Your card pays the rest: ${money(amountOf(rest))}`;
   get("card-part").textContent = rest === null ? "—" : money(amountOf(rest));
   get("cards").hidden = rest === 0n;
   get("covered").hidden = rest !== 0n;
@@ -125,15 +125,21 @@ function showPay() {
 
 function showReview() {
   const payment = held();
-  const part = payment ? minor(payment.held) : 0n;
+  const { unanswered } = order;
+  // What was placed already stays as it was placed, whatever is held by now.
+  const part = unanswered ? minor(unanswered.fromWallet) : payment ? minor(payment.held) : 0n;
   const rest = minor(order.total) - part;
-  const card = document.querySelector("[name=card]:checked").parentElement.querySelector("span").textContent;
+  const chosen = unanswered ? `[value=${CSS.escape(unanswered.card)}]` : ":checked";
+  const card = document.querySelector(`[name=card]${chosen}`).parentElement.querySelector("span").textContent;
   get("split").replaceChildren(
-    ...(payment ? [line("Store credit", money(payment.held), { class: "spent" })] : []),
+    ...(part > 0n ? [line("Store credit", money(amountOf(part)), { class: "spent" })] : []),
     ...(rest > 0n ? [line(`Card ${card}`, money(amountOf(rest)))] : []),
     line("Total", money(order.total), { class: "total" }),
   );
-  get("held-until").textContent = payment
+  get("back").hidden = Boolean(unanswered);
+  get("held-until").textContent = unanswered
+    ? "We could not find out yet whether this went through. Place it again: it counts once."
+    : payment
     ? `Your store credit is held for this order until ${day(payment.expiresAt, { dateStyle: "medium", timeStyle: "short" })}. It is spent when you place the order.`
     : "";
   get("place").textContent = `Place order and pay ${money(order.total)}`;
@@ -175,7 +181,7 @@ const stepNow = () => new URLSearchParams(location.search).get("step") ?? "pay";
 /** Which step can be shown: an order that is placed is done, and only what is held can be reviewed. */
 function possible(step) {
   if (!order.isPayable) return "done";
-  if (order.isUnanswered) return "review";
+  if (order.unanswered) return "review";
   return step === "review" ? "review" : "pay";
 }
 
@@ -190,6 +196,7 @@ function show({ focus = false } = {}) {
     if (place === reached) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
   }
+  get("checkout").dataset.step = step;
   get("title").textContent = TITLES[step];
   get("checkout").hidden = false;
   if (focus) get("title").focus();
@@ -295,7 +302,11 @@ get("place").addEventListener("click", () =>
     try {
       order = await store(`/orders/${order.id}/place`, { paymentId: held()?.id ?? null, card });
     } catch (error) {
-      if (!(error instanceof CofferError) || error.code === "UNANSWERED") throw error;
+      if (!(error instanceof CofferError) || error.code === "UNANSWERED") {
+        await load();
+        show();
+        throw error;
+      }
       // It was not placed: begin with the payment again, and say why.
       await load();
       go("pay", "replaceState");
@@ -317,7 +328,10 @@ get("cancel").addEventListener("click", () =>
 );
 
 get("again").addEventListener("click", () => location.assign(location.pathname));
-get("back").addEventListener("click", () => history.back());
+get("back").addEventListener("click", () => {
+  go("pay");
+  show({ focus: true });
+});
 addEventListener("popstate", () => {
   complain();
   show({ focus: true });
@@ -344,8 +358,11 @@ function chosenAnew() {
 async function onUpdate({ wallet: now, kind, transaction }) {
   wallet = now;
   if (kind === "TRANSACTION") get("news").textContent = `${signed(transaction)}: ${transaction.note}`;
-  // Held for this order or for another one? Only the order itself can tell.
-  await load();
+  try {
+    await load(); // held for this order or for another one? Only the order itself can tell
+  } catch {
+    return; // what is shown is a little old; the next update looks again
+  }
   if (!get("continue").disabled && !get("place").disabled) show();
 }
 
@@ -368,4 +385,4 @@ if (payment) {
 get("greeting").textContent = viewer.customer?.name ? `Hello, ${viewer.customer.name}` : "";
 coffer.watchWallet({ id: viewer.wallet.id }, { next: onUpdate, status: onStatus });
 if (isZero(order.total)) get("cards").hidden = true;
-if (!order.isPayable) follow();
+if (!order.isPayable) follow().catch((error) => complain(error.message));

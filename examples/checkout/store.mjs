@@ -370,8 +370,8 @@ function shown(order) {
     total: money(order.total),
     card: money(cards.balance(order.cardKey)),
     isPayable: isPayable(order),
-    // Somebody placed it and was not answered: going on with it is all that is sensible.
-    isUnanswered: order.attempt !== null,
+    // It was placed, and nobody knows yet what came of it: going on with it is all that is sensible.
+    unanswered: order.attempt && { fromWallet: money(order.attempt.amount), card: order.attempt.card },
     refunds: order.refunds.map(({ id, amount, toCard }) => ({ id, amount: money(amount), toCard: money(toCard) })),
   };
 }
@@ -424,7 +424,7 @@ async function bodyOf(request) {
     if (body.length > BODY_MAX) throw new Refusal("That is too long.", 413);
   }
   try {
-    return body ? JSON.parse(body) : {};
+    return Object(JSON.parse(body || "{}"));
   } catch {
     throw new Refusal("That is no JSON.", 400);
   }

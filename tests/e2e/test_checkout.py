@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.node, pytest.mark.slow]
 
 STORE = Path(__file__).parent.parent.parent / "examples" / "checkout" / "store.mjs"
 CUSTOMER = "zoe"
-PHONE = {"width": 390, "height": 844}
 
 GIVE = """mutation ($input: AdjustBalanceInput!) {
   adjustBalance(input: $input) { userErrors { code } }
@@ -376,6 +375,10 @@ async def test_a_lost_answer_is_asked_for_again(node: str, database_url: str, ti
         await checkout.place()
         if times > 1:
             await checkout.says("#problem", "did not answer in time")
+            assert await checkout.wallet() == ("0.00", "0.00")  # captured, and nobody heard of it
+            await checkout.visit.page.reload()
+            await checkout.says("#split", "$40.00")
+            await checkout.says("#held-until", "it counts once")
             await checkout.picture("unanswered")
             await checkout.place()
         await checkout.says("#done-title", "is placed")
