@@ -49,7 +49,7 @@ _CALLERS = {"Customer": "customer", "Staff member": "staff", "Administrator": "a
 
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"), "TIME"),
-    (re.compile(r"\b(TX|WD)-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
+    (re.compile(r"\b(PY|RF|TX|WD)-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}\b"), r"\1-REFERENCE"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "HASH"),
     (re.compile(r"in \d[\d.,]* s \([\d.,]+ a second\)"), "in SOME TIME"),
     # A lot of the demo may expire between two runs.

@@ -122,7 +122,11 @@ async def the_demos_customer_has_one_of_everything() -> None:
     }  # fmt: skip
     assert await values(f"SELECT x.status FROM withdrawals x {mine}") == set(WithdrawalStatus)
     assert await count(f"transactions x {mine} AND x.corrects_id IS NOT NULL") == 1
-    assert await count(f"holds x {mine} AND x.status = 'OPEN'") == 1
+    assert await count(f"holds x {mine} AND x.status = 'OPEN'") == 2
+    assert await values(f"SELECT x.status FROM orders x {mine}") == {"PENDING", "COMPLETED", "CANCELLED"}
+    assert await values(f"SELECT x.status FROM payments x {mine}") == {"AUTHORIZED", "CAPTURED", "VOIDED"}
+    assert await count(f"refunds x {mine} AND x.wallet_minor > 0") == 1
+    assert await count(f"renewals x {mine} AND x.status = 'UPCOMING'") == 1
 
 
 async def told_again_it_changes_nothing() -> None:

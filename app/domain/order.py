@@ -292,7 +292,7 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
         refunds=tuple(
             replace(
                 refund,
-                id=check_id(refund.id, field="refunds.storeRefundId"),
+                id=check_id(refund.id, field="refunds.id"),
                 reason=_text(refund.reason, "refunds.reason"),
             )
             for refund in snapshot.refunds
@@ -305,7 +305,7 @@ def _checked_customer(customer: StoreCustomer) -> StoreCustomer:
     email = _maybe(customer.email, "customer.email")
     usable = email is not None and "@" in email and not any(character.isspace() for character in email)
     return StoreCustomer(
-        check_id(customer.external_id, field="customer.storeCustomerId"),
+        check_id(customer.external_id, field="customer.id"),
         _maybe(customer.name, "customer.name"),
         email if usable else None,
     )
@@ -314,7 +314,7 @@ def _checked_customer(customer: StoreCustomer) -> StoreCustomer:
 def _checked_line(line: OrderLine) -> OrderLine:
     return replace(
         line,
-        id=check_id(line.id, field="lines.lineId"),
+        id=check_id(line.id, field="lines.id"),
         name=_text(line.name, "lines.name"),
         sku=_maybe(line.sku, "lines.sku"),
         product_id=_maybe(line.product_id, "lines.productId"),
@@ -347,9 +347,7 @@ def _check_counts(snapshot: OrderSnapshot) -> None:
             )
     ids = [refund.id for refund in snapshot.refunds]
     if len(set(ids)) < len(ids):
-        raise FieldInvalid(
-            "Two refunds have the same id. Give each its own.", field=("refunds", "storeRefundId")
-        )
+        raise FieldInvalid("Two refunds have the same id. Give each its own.", field=("refunds", "id"))
 
 
 def _amounts(snapshot: OrderSnapshot) -> Iterable[tuple[str, int]]:

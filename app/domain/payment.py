@@ -154,7 +154,8 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
         raise OrderNotPayable(order.name, "deleted" if order.is_deleted else order.status)
     if len(payments) >= PAYMENTS_MAX:
         raise LimitReached(
-            f"This order was authorized {PAYMENTS_MAX} times already. Place a new order.", field=("order",)
+            f"This order was authorized {PAYMENTS_MAX} times already. Ask the store, or place a new order.",
+            field=("order",),
         )
     kept = [_superseded(draft, payment, order.status) for payment in payments]
     total_minor = order.snapshot.total_minor if order.snapshot else asked.order_total_minor

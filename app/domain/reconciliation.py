@@ -64,6 +64,15 @@ def phase_of(order: Order, settings: StoreSettings) -> Phase:
     return Phase.WAITING if early or basis.status in _UNPAID else Phase.SETTLED
 
 
+def is_anew(basis: OrderSnapshot | None, payment: Payment) -> bool:
+    """Whether a payment was begun after its order had failed: the customer pays it once more, and the store has not
+    told yet what came of that. So what is held stays held, though the order is a failed one still.
+    """
+    if basis is None or basis.status is not OrderStatus.FAILED:
+        return False
+    return payment.created_at > basis.modified_at
+
+
 def wallet_part(basis: OrderSnapshot | None, payments: Collection[Payment]) -> int:
     """Return what the wallet owes an order before refunds, in minor units: never more than others leave to pay."""
     owed = sum(payment.owed_minor for payment in payments)
@@ -93,7 +102,14 @@ def target(
     else:
         # Divided by what the wallet should give, even where it gives it later, or has it back by now.
         shares = refunding.share(refunds, wallet_minor=part, elsewhere_minor=max(0, basis.total_minor - part))
-    net_minor = 0 if phase is Phase.ENDED else max(0, due - shares.wallet_minor)
+    if phase is Phase.ENDED:
+        net_minor = sum(
+            min(payment.requested_minor, payment.owed_minor)
+            for payment in payments
+            if is_anew(basis, payment)
+        )
+        return Target(phase, min(part, net_minor), shares)
+    net_minor = max(0, due - shares.wallet_minor)
     return Target(phase, net_minor, shares)
 
 
@@ -318,6 +334,8 @@ class _Work:
 
     def _release(self, methods: Collection[CaptureMethod]) -> None:
         for place, payment in enumerate(self.payments):
+            if is_anew(self.order.basis, payment) and not self.order.is_deleted:
+                continue
             if payment.is_open and payment.capture in methods:
                 self.payments[place] = paying.release(self.draft, payment, PaymentEnd.ORDER)
 

@@ -12,7 +12,7 @@ from app.schema.types.filters import order_filter, order_row_id
 from app.schema.types.inputs import INPUT, ClaimOrderInput
 from app.schema.types.order import Order, OrderFilter, OrderSelector
 from app.schema.types.payloads import ClaimOrderPayload, RecordOrderPayload
-from app.schema.types.snapshot import RecordOrderInput, snapshot_of
+from app.schema.types.snapshot import RecordOrderInput, naming_fields, snapshot_of
 from app.services import order as orders
 
 
@@ -54,12 +54,11 @@ async def record_order(
     input: Annotated[RecordOrderInput, INPUT],  # noqa: A002
 ) -> RecordOrderPayload:
     """Take in what the store tells of an order."""
-    done = await orders.record(
-        info.context.runtime.writer,
-        info.context.principal.actor,
-        snapshot_of(input),
-        idempotency_key=optional_key(input.idempotency_key),
-    )
+    context, key = info.context, optional_key(input.idempotency_key)
+    with naming_fields():
+        done = await orders.record(
+            context.runtime.writer, context.principal.actor, snapshot_of(input), idempotency_key=key
+        )
     return RecordOrderPayload(order=Order(model=done.order), replayed=done.replayed)
 
 

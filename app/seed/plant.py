@@ -14,8 +14,9 @@ from tortoise.connection import get_connection
 from app.db import READER
 from app.domain.access import Actor, ActorKind
 from app.domain.ledger import Draft, Row
-from app.domain.money import currency_of
+from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
+from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.story import SLOTS, Event, tell
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
@@ -48,7 +49,11 @@ class _Clock:
 
 async def is_planted() -> bool:
     """Tell whether the open database holds the whole story."""
-    sql = f"SELECT 1 FROM idempotency_keys WHERE key = '{_LAST_KEY}'"  # noqa: S608 - our own constant
+    return await _is_stored(_LAST_KEY)
+
+
+async def _is_stored(key: str) -> bool:
+    sql = f"SELECT 1 FROM idempotency_keys WHERE key = '{key}'"  # noqa: S608 - our own constants
     return bool(await get_connection(READER).execute_query_dict(sql))
 
 
@@ -76,7 +81,7 @@ async def plant(
     writer = Writer(currency=currency, mint=RandomMint(), clock=clock, batch_size_max=batch_size_max)
     writer.start()
     try:
-        return await _Sower(writer, clock, now).sow(tell(currency_of(currency).exponent), on_progress)
+        return await _Sower(writer, clock, now, currency_of(currency)).sow(on_progress)
     finally:
         await writer.stop()
 
@@ -84,7 +89,8 @@ async def plant(
 class _Sower:
     """One telling: remembers what the events answered, for those that refer to them."""
 
-    def __init__(self, writer: Writer, clock: _Clock, now: datetime) -> None:
+    def __init__(self, writer: Writer, clock: _Clock, now: datetime, currency: Currency) -> None:
+        self._currency = currency
         self._writer = writer
         self._clock = clock
         self._now = now
@@ -92,18 +98,36 @@ class _Sower:
         self._done = 0
         self._known = 0
 
-    async def sow(self, events: list[Event], on_progress: Callable[[int, int], None]) -> Planted:
+    async def sow(self, on_progress: Callable[[int, int], None]) -> Planted:
         """Have the events happen; those of one slot together, so that they share a batch."""
-        told = 0
+        events = tell(self._currency.exponent)
+        told, steps = 0, tell_orders(self._currency)
         for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
             together = list(found)
+            # Orders are asked for between the days, one step after the other: each looks at what is there.
+            while steps and steps[0].day > day:
+                await self._ask(steps.pop(0))
             self._clock.now = self._time(day, slot)
             await asyncio.gather(*(self._happen(event) for event in together))
             told += len(together)
             on_progress(told, len(events))
+        for step in steps:
+            await self._ask(step)
         await self._writer.submit(self._command("seed", _LAST_KEY, DEMO_CUSTOMER, lambda draft: None))
         customers = len({event.person for event in events})
         return Planted(customers, self._done, self._known)
+
+    async def _ask(self, step: Step) -> None:
+        """Ask for one step of an order, unless that was done before: then it would be asked for at another time."""
+        known = await _is_stored(step.key)
+        if not known:
+            evening = datetime.combine(self._now.date(), time(23, 30), self._now.tzinfo) - timedelta(
+                days=step.day
+            )
+            self._clock.now = min(evening, self._now)
+            await step.act(self._writer, step.key, self._clock.now)
+        self._known += known
+        self._done += not known
 
     def _time(self, day: int, slot: int) -> datetime:
         """When a slot is: in the shop's waking hours, at another minute every time, and never in the future."""

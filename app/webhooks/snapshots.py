@@ -21,13 +21,8 @@ def checked(snapshot: OrderSnapshot, order: Node) -> OrderSnapshot:
     try:
         return check_snapshot(snapshot)
     except DomainError as error:
-        path = ".".join(part for part in (order.path, *map(_told_as, error.field)) if part)
+        path = ".".join(part for part in (order.path, *error.field) if part)
         raise Untranslatable(error.message, path=path) from None
-
-
-def _told_as(field: str) -> str:
-    """Return what a store calls what the API calls by a longer name."""
-    return {"storeRefundId": "id"}.get(field, field)
 
 
 def modified_at(time: Node, received_at: datetime) -> datetime:

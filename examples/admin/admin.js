@@ -1,4 +1,5 @@
-// Staff's view: find a wallet, see what is in it, adjust it with a note, and read why something is refused.
+// Staff's view: find a wallet, see what is in it, adjust it with a note, refund its orders, and read why something is
+// refused. What the store told and Coffer could not follow is listed, and can be worked on again.
 import { connect, day, element, isZero, money, signed } from "../coffer.js";
 import { signIn } from "../sign-in.js";
 
@@ -37,6 +38,43 @@ const ADJUST = `
       transaction { reference direction amount { amount currency } }
       userErrors { code message field }
     }
+  }`;
+
+const ORDERS = `
+  query ($id: ID!) {
+    wallet(by: { id: $id }) {
+      orders(first: 10) {
+        nodes {
+          id number paymentState refundState total { amount currency } shortfall { amount currency } placedAt createdAt
+          payments { reference status held { amount currency } captured { amount currency } returned { amount currency } }
+          refunds {
+            reference note withdrawnAt amount { amount currency }
+            toWallet { amount currency } credited { amount currency } toOthers { amount currency }
+          }
+        }
+      }
+    }
+  }`;
+
+const REFUND = `
+  mutation ($input: RefundOrderInput!) {
+    refundOrder(input: $input) {
+      refund { reference amount { amount currency } toOthers { amount currency } }
+      userErrors { message field }
+    }
+  }`;
+
+const FAILURES = `
+  query {
+    webhookDeliveries(first: 50, filter: { statuses: [FAILED, DEAD] }) {
+      totalCount
+      nodes { id door topic status attempts error receivedAt }
+    }
+  }`;
+
+const REPLAY = `
+  mutation ($input: ReplayWebhookDeliveriesInput!) {
+    replayWebhookDeliveries(input: $input) { deliveries { id } userErrors { message } }
   }`;
 
 const get = (id) => document.getElementById(id);
@@ -97,6 +135,9 @@ async function show(id) {
     .join(" · ");
   clearForm();
   get("done").textContent = "";
+  get("refunded").textContent = "";
+  await loadOrders();
+  if (open !== opening) return;
   get("details").hidden = false;
   get("empty").hidden = true;
   get("customer").focus();
@@ -137,6 +178,7 @@ function onUpdate({ kind, wallet, transaction }) {
     open.newest = transaction.sequence;
     get("history").prepend(rowOf(transaction, { class: "arrived" }));
   }
+  if (kind !== "SNAPSHOT") loadOrders();
 }
 
 function tileOf(name, value) {
@@ -253,5 +295,155 @@ function endCorrection() {
 
 get("corrects-clear").addEventListener("click", endCorrection);
 
+// --- orders -------------------------------------------------------------------------------------------------------
+
+const STATES = {
+  UNPAID: "Not paid",
+  AUTHORIZED: "Held",
+  PARTIALLY_PAID: "Partly paid",
+  PAID: "Paid",
+  RETURNED: "Paid back",
+  PARTIALLY_REFUNDED: "Partly refunded",
+  REFUNDED: "Refunded",
+};
+
+async function loadOrders() {
+  const { id } = open;
+  const { wallet } = await coffer.ask(ORDERS, { id });
+  if (open.id !== id) return;
+  const orders = wallet.orders?.nodes ?? []; // null for those who may not see orders
+  get("orders").replaceChildren(...orders.map(orderOf));
+  get("orders-section").hidden = orders.length === 0;
+}
+
+function orderOf(order) {
+  const { number, paymentState, refundState, total, shortfall, placedAt, createdAt, payments, refunds } = order;
+  const isRefundable = ["PAID", "PARTIALLY_PAID"].includes(paymentState) && refundState !== "REFUNDED" && total;
+  const state = refundState === "NONE" ? paymentState : refundState;
+  return element(
+    "li",
+    { class: "order" },
+    element("strong", {}, `Order ${number}`),
+    element("span", { class: "amount" }, total ? money(total) : ""),
+    element(
+      "span",
+      { class: "small muted meta" },
+      element("span", { class: state === "PAID" ? "chip" : "chip promo" }, STATES[state]),
+      isZero(shortfall) ? null : element("span", { class: "chip alarm" }, `${money(shortfall)} short`),
+      element("time", { datetime: placedAt ?? createdAt }, day(placedAt ?? createdAt)),
+      isRefundable
+        ? element("button", { class: "plain small", type: "button", onclick: () => beginRefund(order), "aria-label": `Refund order ${number}` }, "Refund")
+        : null,
+    ),
+    element("ul", { class: "parts small muted" }, ...payments.map(paymentOf), ...refunds.map(refundOf)),
+  );
+}
+
+function part(words, reference, amount) {
+  return element("li", {}, element("span", {}, words, " ", element("code", {}, reference)), element("span", { class: "amount" }, amount));
+}
+
+function paymentOf({ reference, status, held, captured, returned }) {
+  const words = `Payment ${status.toLowerCase().replaceAll("_", " ")}${isZero(returned) ? "" : `, ${money(returned)} given back`}`;
+  return part(words, reference, money(isZero(captured) ? held : captured));
+}
+
+function refundOf({ reference, note, withdrawnAt, amount, toWallet, credited, toOthers }) {
+  const shares = [
+    [toWallet, "to the wallet"],
+    [credited, "as new credit"],
+    [toOthers, "to other methods"],
+  ].filter(([share]) => !isZero(share));
+  const where = shares.map(([share, name]) => `${money(share)} ${name}`).join(", ");
+  return part(`${withdrawnAt ? "Refund taken back" : "Refund"}: ${note || where}${note && where ? ` (${where})` : ""}`, reference, money(amount));
+}
+
+const refundDialog = get("refund");
+const refundForm = refundDialog.querySelector("form");
+let refunding = null; // which order, and the key of this one refund
+
+function beginRefund({ id, number, total }) {
+  refunding = { id, currency: total.currency, idempotencyKey: crypto.randomUUID() };
+  get("refund-title").textContent = `Refund order ${number}`;
+  get("refund-help").textContent = `It cost ${money(total)}. Where the money goes follows from the store’s settings.`;
+  refundForm.reset();
+  refuseRefund([]);
+  refundDialog.showModal();
+}
+
+function refuseRefund(errors) {
+  for (const name of ["amount", "note"]) {
+    const found = errors.find(({ field }) => (field?.includes("note") ? "note" : "amount") === name);
+    get(`refund-${name}-refusal`).textContent = found?.message ?? "";
+    refundForm.elements[name].setAttribute("aria-invalid", String(Boolean(found)));
+  }
+}
+
+refundForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { id, currency, idempotencyKey } = refunding;
+  const { amount, note } = Object.fromEntries(new FormData(refundForm));
+  get("refund-submit").disabled = true;
+  try {
+    const input = { order: { id }, amount: { amount: amount.trim() || "0", currency }, note, idempotencyKey };
+    const { refund, userErrors } = (await coffer.ask(REFUND, { input })).refundOrder;
+    if (userErrors.length) return refuseRefund(userErrors);
+    refundDialog.close();
+    const rest = isZero(refund.toOthers) ? "" : ` Send ${money(refund.toOthers)} of it to the other payment method.`;
+    get("refunded").textContent = `Refunded ${money(refund.amount)}, reference ${refund.reference}.${rest}`;
+    await loadOrders();
+  } catch (error) {
+    refuseRefund([{ message: error.code ? error.message : "The server could not be reached. Try again: it counts once." }]);
+  } finally {
+    get("refund-submit").disabled = false;
+  }
+});
+get("refund-cancel").addEventListener("click", () => refundDialog.close());
+
+// --- messages of the store that failed ------------------------------------------------------------------------------
+
+const deliveries = get("deliveries");
+const REPLAYED_MS = 800; // a message is worked on again within moments
+
+async function loadFailures() {
+  const { webhookDeliveries } = await coffer.ask(FAILURES);
+  const { totalCount, nodes } = webhookDeliveries;
+  get("failures").hidden = totalCount === 0;
+  get("failures").textContent = `${totalCount} ${totalCount === 1 ? "message" : "messages"} of the store failed`;
+  get("deliveries-list").replaceChildren(...nodes.map(deliveryOf));
+  get("deliveries-list").hidden = totalCount === 0;
+  get("deliveries-none").hidden = totalCount > 0;
+}
+
+function deliveryOf({ id, door, topic, status, attempts, error, receivedAt }) {
+  const idempotencyKey = crypto.randomUUID();
+  const replay = async ({ target }) => {
+    target.disabled = true;
+    const { userErrors } = (await coffer.ask(REPLAY, { input: { deliveryIds: [id], idempotencyKey } })).replayWebhookDeliveries;
+    get("deliveries-refusal").textContent = userErrors[0]?.message ?? "";
+    setTimeout(loadFailures, REPLAYED_MS);
+  };
+  return element(
+    "li",
+    {},
+    element("span", {}, element("code", {}, topic), ` from ${door.toLowerCase()}`),
+    element("button", { class: "small", type: "button", onclick: replay, "aria-label": `Replay ${topic}` }, "Replay"),
+    element("span", { class: "refusal" }, error ?? ""),
+    element(
+      "span",
+      { class: "small muted" },
+      `${day(receivedAt, { dateStyle: "medium", timeStyle: "short" })}, ${status === "DEAD" ? "given up" : "tried again soon"} after ${attempts}`,
+    ),
+  );
+}
+
+get("failures").addEventListener("click", () => {
+  deliveries.showModal();
+  get("deliveries-title").focus();
+});
+get("deliveries-close").addEventListener("click", () => deliveries.close());
+
 get("admin").hidden = false;
 await find();
+const { viewer } = await coffer.ask("{ viewer { capabilities } }");
+if (viewer.capabilities.includes("WEBHOOKS_READ")) await loadFailures();

@@ -1,4 +1,5 @@
-// A customer's own wallet in a storefront: the balance live, the history, and the request to be paid out.
+// A customer's own wallet in a storefront: the balance live, the history, what is held for orders, which renewals are
+// coming up, and the request to be paid out.
 import { connect, day, element, isZero, money, signed } from "../coffer.js";
 import { signIn } from "../sign-in.js";
 
@@ -21,6 +22,12 @@ const MY_WALLET = `
         }
         withdrawals(first: 20, statuses: [REQUESTED]) {
           nodes { id reference requestedAt amount { amount currency } }
+        }
+        payments(first: 20, statuses: [AUTHORIZED, PARTIALLY_CAPTURED]) {
+          nodes { id createdAt expiresAt held { amount currency } order { number } }
+        }
+        upcomingRenewals(first: 5) {
+          nodes { id subscription description dueAt amount { amount currency } short { amount currency } }
         }
       }
     }
@@ -50,7 +57,7 @@ function showWallet(wallet) {
   get("available").textContent = money(wallet.available);
   get("withdrawable").textContent = money(wallet.withdrawable);
   get("withdrawal-limit").textContent = money(wallet.withdrawable);
-  get("held").textContent = isZero(wallet.held) ? "" : `${money(wallet.held)} more is held for a withdrawal`;
+  get("held").textContent = isZero(wallet.held) ? "" : `${money(wallet.held)} more is held, as you see below`;
   get("frozen").hidden = wallet.status !== "FROZEN";
   get("withdraw").disabled = isZero(wallet.withdrawable);
   get("buckets").replaceChildren(...wallet.buckets.map(bucketOf));
@@ -90,6 +97,29 @@ function pendingOf({ id, reference, requestedAt, amount }) {
   );
 }
 
+function heldRowOf({ createdAt, expiresAt, held, order }) {
+  return element(
+    "li",
+    {},
+    element("span", { class: "what" }, `Held for order ${order.number}`),
+    element("span", { class: "amount" }, money(held)),
+    element("time", { class: "small muted", datetime: createdAt }, `Since ${day(createdAt)}`),
+    element("span", { class: "small muted amount" }, expiresAt ? `Until ${day(expiresAt)}` : ""),
+  );
+}
+
+function renewalOf({ subscription, description, dueAt, amount, short }) {
+  const lacking = short && !isZero(short);
+  return element(
+    "li",
+    {},
+    element("span", { class: "what" }, description || `Subscription ${subscription}`),
+    element("span", { class: "amount" }, money(amount)),
+    element("time", { class: "small muted", datetime: dueAt }, `Renews ${day(dueAt)}`),
+    element("span", { class: lacking ? "small chip promo" : "small muted amount" }, lacking ? `${money(short)} is missing` : "You have enough"),
+  );
+}
+
 async function loadPage() {
   const { viewer } = await coffer.ask(MY_WALLET, { first: PAGE, after: endCursor });
   const { nodes, pageInfo } = viewer.wallet.transactions;
@@ -97,31 +127,39 @@ async function loadPage() {
   endCursor = pageInfo.endCursor;
   get("history").append(...nodes.map((transaction) => rowOf(transaction)));
   get("more").hidden = !pageInfo.hasNextPage;
-  showPending(viewer.wallet.withdrawals.nodes);
+  showPending(viewer.wallet);
   return viewer;
 }
 
 async function loadPending() {
   const { viewer } = await coffer.ask(MY_WALLET, { first: 1 });
-  showPending(viewer.wallet.withdrawals.nodes);
+  showPending(viewer.wallet);
 }
 
-function showPending(withdrawals) {
-  get("pending").replaceChildren(...withdrawals.map(pendingOf));
-  get("pending-section").hidden = withdrawals.length === 0;
+function showPending({ withdrawals, payments, upcomingRenewals }) {
+  showList("pending", withdrawals.nodes.map(pendingOf));
+  showList("orders", payments.nodes.map(heldRowOf));
+  showList("renewals", upcomingRenewals.nodes.map(renewalOf));
+}
+
+function showList(name, rows) {
+  get(name).replaceChildren(...rows);
+  get(`${name}-section`).hidden = rows.length === 0;
 }
 
 // --- what happens -------------------------------------------------------------------------------------------------
 
 function onUpdate({ kind, wallet, transaction }) {
-  const held = shown?.held.amount;
+  const before = shown;
   showWallet(wallet);
   if (kind === "TRANSACTION" && transaction.sequence > newest) {
     newest = transaction.sequence;
     get("history").prepend(rowOf(transaction, { class: "arrived" }));
     get("news").textContent = `${signed(transaction)}: ${transaction.note}. Ready to spend: ${money(wallet.available)}`;
   }
-  if (held !== undefined && held !== wallet.held.amount) loadPending();
+  // What is held changes with withdrawals and orders; what a renewal lacks, with what is free.
+  const moved = (name) => before && before[name].amount !== wallet[name].amount;
+  if (moved("held") || moved("available")) loadPending();
 }
 
 function onStatus(status) {

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
@@ -24,6 +24,7 @@ from graphql import (
 from tortoise.connection import get_connection
 
 from app.auth import issue_token
+from app.context import Runtime
 from app.domain.access import Actor, ActorKind
 from app.domain.delivery import Door
 from app.execution.documents import core_schema
@@ -221,7 +222,7 @@ PAYMENT = (
 )
 REFUND = (
     f"{{ id reference storeRefundId destination bucket amount {MONEY} shipping {MONEY} tax {MONEY} toWallet {MONEY} "
-    f"credited {MONEY} toOthers {MONEY} note lines {{ lineId quantity amount {MONEY} tax {MONEY} }} refundedAt "
+    f"credited {MONEY} toOthers {MONEY} note lines {{ lineId quantity amount {MONEY} tax {MONEY} }} processedAt "
     "createdBy { kind id } createdAt withdrawnAt order { id externalId } wallet { id } }"
 )
 ORDER = (
@@ -514,6 +515,21 @@ class Store:
         query = f"query ($order: StoreOrderInput!) {{ order(by: {{storeOrder: $order}}) {ORDER} }}"
         order: JsonObject = (await self.execute(query, {"order": named(told)}, caller)).data["order"]
         return order
+
+    @contextmanager
+    def moved(self, **time: float) -> Iterator[Runtime]:
+        """Let this time pass for whatever is decided while the block runs; wallets that it touches stay in that future."""
+        runtime: Runtime = self.app.state.runtime
+        clock = runtime.clock
+
+        def then() -> datetime:
+            return clock() + timedelta(**time)
+
+        runtime.writer._clock = then
+        try:
+            yield replace(runtime, clock=then)
+        finally:
+            runtime.writer._clock = clock
 
     async def set_settings(self, **changes: Any) -> None:
         """Change the store's settings."""

@@ -195,12 +195,18 @@ def text_fields(mutation: str) -> list[str]:
     return [name for name, field in type_.fields.items() if str(field.type).rstrip("!") == "String"]
 
 
+SHORTENED = {"recordOrder": ("storeStatus", "number", "paymentMethod", "guestEmail")}
+"""What a store shows to people is cut: an order is not refused for it."""
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 @pytest.mark.parametrize("text", sorted(TEXTS))
 async def test_texts_that_can_t_be_kept(api: Store, mutation: Any, text: str) -> None:
     scene = await mutation.prepare(api)
     before = await api.digest()
     for name in text_fields(mutation.name):
+        if text == "nearly a megabyte" and name in SHORTENED.get(mutation.name, ()):
+            continue
         payload = await api.mutate(mutation.name, {**scene.input, name: f"Order 1042 {TEXTS[text]} broken"})
         (error,) = payload["userErrors"]
         assert error["field"] == [name]

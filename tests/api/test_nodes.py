@@ -27,7 +27,24 @@ async def world(api: Store) -> JsonObject:
     """A customer with one of everything."""
     customer = await api.funded("100.00", name="Ada")
     withdrawal = await api.withdrawal(customer)
+    told = api.order(customer, "20.00")
+    payment = await api.pay(customer, told)
+    order = await api.record(told, status="PAID")
+    refund = await api.refund(told, "5.00")
+    announced = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "shop",
+        "subscription": fresh("sub"),
+        "amount": api.money("5.00"),
+        "dueAt": "2031-05-01T00:00:00Z",
+    }
+    renewal = (await api.done("announceRenewal", announced))["renewal"]
     return {
+        "Order": order["id"],
+        "Payment": payment["id"],
+        "Refund": refund["id"],
+        "Renewal": renewal["id"],
+        "paymentReference": payment["reference"],
         "name": customer["storeCustomerId"],
         "Customer": customer["id"],
         "Wallet": customer["wallet"]["id"],
@@ -37,7 +54,7 @@ async def world(api: Store) -> JsonObject:
     }
 
 
-TYPES = ("Customer", "Wallet", "Transaction", "Withdrawal")
+TYPES = ("Customer", "Wallet", "Transaction", "Withdrawal", "Order", "Payment", "Refund", "Renewal")
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -100,6 +117,8 @@ async def test_bad_ids(api: Store, id_: str) -> None:
         ("query ($id: ID!) { wallet(by: {customerId: $id}) { id } }", "by.customerId"),
         ("query ($id: ID!) { customer(by: {id: $id}) { id } }", "by.id"),
         ("query ($id: ID!) { transaction(by: {id: $id}) { id } }", "by.id"),
+        ("query ($id: ID!) { order(by: {id: $id}) { id } }", "by.id"),
+        ("query ($id: ID!) { payment(by: {id: $id}) { id } }", "by.id"),
         ("query ($id: ID!) { verifyLedger(wallet: {id: $id}) { isClean } }", "wallet.id"),
     ):
         answer = await api.execute(query, {"id": id_})
@@ -108,7 +127,7 @@ async def test_bad_ids(api: Store, id_: str) -> None:
 
 async def test_ids_of_another_type_are_refused(api: Store, world: JsonObject) -> None:
     for type_name in TYPES:
-        for root in ("customer", "wallet", "transaction"):
+        for root in ("customer", "wallet", "transaction", "order", "payment"):
             query = f"query ($id: ID!) {{ {root}(by: {{id: $id}}) {{ id }} }}"
             answer = await api.execute(query, {"id": world[type_name]})
             assert answer.code == (None if root == type_name.lower() else "BAD_USER_INPUT")
@@ -122,6 +141,9 @@ SELECTORS = (
     ("customer", "storeCustomerId", "name"),
     ("transaction", "id", "Transaction"),
     ("transaction", "reference", "reference"),
+    ("order", "id", "Order"),
+    ("payment", "id", "Payment"),
+    ("payment", "reference", "paymentReference"),
 )
 
 
@@ -133,9 +155,12 @@ async def test_each_selector(api: Store, world: JsonObject, root: str, selector:
     for caller in (ADMINISTRATOR, SUPPORT, Caller(world["name"])):
         assert (await api.execute(query, {"value": world[value]}, caller)).data[root] == {"id": expected}
     stranger = Caller(fresh("stranger"))
-    missing = {"name": "nobody has this", "reference": "TX-0000-0000-0000"}.get(value) or encode_id(
-        value, NOBODY
-    )
+    unknown = {
+        "name": "nobody has this",
+        "reference": "TX-0000-0000-0000",
+        "paymentReference": "PY-0000-0000-0000",
+    }
+    missing = unknown.get(value) or encode_id(value, NOBODY)
     theirs = await api.execute(query, {"value": world[value]}, stranger)
     nobodys = await api.execute(query, {"value": missing}, stranger)
     assert theirs.body == nobodys.body == {"data": {root: None}}
@@ -173,4 +198,10 @@ async def test_the_viewer(api: Store, world: JsonObject) -> None:
     assert ada["capabilities"] == []
     sue = (await api.execute(query, None, SUPPORT)).data["viewer"]
     assert (sue["kind"], sue["roles"]) == ("STAFF", ["support"])
-    assert sorted(sue["capabilities"]) == ["CUSTOMERS_READ", "WALLETS_READ", "WITHDRAWALS_REQUEST"]
+    assert sorted(sue["capabilities"]) == [
+        "CUSTOMERS_READ",
+        "ORDERS_READ",
+        "REFUNDS_WRITE",
+        "WALLETS_READ",
+        "WITHDRAWALS_REQUEST",
+    ]

@@ -53,6 +53,42 @@ async def keep_signal(api: Store, customer: JsonObject) -> None:
     assert await reads.keep(api.app.state.runtime.writer) == 1
 
 
+async def order_of(api: Store, customer: JsonObject) -> JsonObject:
+    """An order of the customer's that was paid and refunded, and a renewal to come; how they are called."""
+    line = {"lineId": "1", "name": "Secretive lamp", "total": "19.91"}
+    told = api.order(
+        customer,
+        "19.91",
+        source="secretive-shop",
+        externalId="secretive-1",
+        number="Secretive 1",
+        lines=[line],
+    )
+    payment = await api.pay(customer, told)
+    order = await api.record(told, status="PAID")
+    refund = await api.refund(told, note="Secretive lamp of order 1 arrived broken")
+    announced = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "secretive-shop",
+        "subscription": "secretive-2",
+        "amount": api.money("19.91"),
+        "dueAt": "2031-05-01T00:00:00Z",
+        "description": "Secretive lamp of the month",
+    }
+    renewal = (await api.done("announceRenewal", announced))["renewal"]
+    return {
+        "Order": order["id"],
+        "Payment": payment["id"],
+        "Refund": refund["id"],
+        "Renewal": renewal["id"],
+        "paymentReference": payment["reference"],
+        "refundReference": refund["reference"],
+        "source": told["source"],
+        "externalId": told["externalId"],
+        "subscription": "secretive-2",
+    }
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def victim(api: Store) -> JsonObject:
     """A customer with one of everything, all of it with names that are easily found in an answer."""
@@ -64,6 +100,7 @@ async def victim(api: Store) -> JsonObject:
     withdrawal = await api.withdrawal(customer, "13.57")
     paid = await api.withdrawal(customer, "17.53")
     await api.done("markWithdrawalPaid", {"withdrawalId": paid["id"], "idempotencyKey": fresh("key")})
+    bought = await order_of(api, customer)
     for mutation in ("freezeWallet", "unfreezeWallet"):
         why = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Secretive sign-ins from three countries"}
         await api.done(mutation, why)
@@ -81,6 +118,7 @@ async def victim(api: Store) -> JsonObject:
         "WebhookDelivery": delivery,
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
+        **bought,
         "cursor": answer.data["wallet"]["transactions"]["edges"][0]["cursor"],
     }
 
@@ -135,7 +173,7 @@ def values(type_: Any, victim: JsonObject, name: str) -> Iterator[Any]:
     if isinstance(type_, GraphQLEnumType):
         yield next(iter(type_.values))
     elif type_.name == "ID":
-        yield from (victim[kind] for kind in ("Wallet", "Customer", "Transaction", "Withdrawal", "Paid"))
+        yield from (victim[kind] for kind in IDS)
     elif type_.name == "String":
         yield from _texts(name, victim)
     else:
@@ -150,6 +188,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "CurrencyCode": ("USD",),
     "DateTime": ("2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
 }
+IDS = ("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal")
 _keys = count(1)
 
 
@@ -161,7 +200,9 @@ def _texts(name: str, victim: JsonObject) -> Iterator[str]:
     elif name in {"after", "before"}:
         yield victim["cursor"]
     elif name == "reference":
-        yield from (victim["reference"], victim["withdrawalReference"])
+        yield from (victim["reference"], victim["withdrawalReference"], victim["paymentReference"])
+    elif name in {"source", "externalId", "subscription"}:
+        yield victim[name]
     else:
         yield from (victim["storeCustomerId"], "secretive", victim["reference"])
 
@@ -271,7 +312,7 @@ async def test_from_one_s_own_wallet_no_path_leads_away(
     """Whatever the arguments of the lists below it, a wallet leads to its own things only."""
     wallet = CORE.type_map["Wallet"]
     assert isinstance(wallet, GraphQLObjectType)
-    for name in ("transactions", "withdrawals", "auditEntries"):
+    for name in ("transactions", "withdrawals", "auditEntries", "orders", "payments", "upcomingRenewals"):
         field = wallet.fields[name]
         declared = ", ".join(f"${argument}: {a.type}" for argument, a in field.args.items())
         given = ", ".join(f"{argument}: ${argument}" for argument in field.args)

@@ -241,3 +241,26 @@ def test_a_part_captured_before_never_makes_more_owed_than_was_authorized(
         assert sum(payment.owed_minor for payment in book.payments) <= story.amount
         assert book.state.wallet.held_minor == sum(payment.held_minor for payment in book.payments)
         check(book)
+
+
+@pytest.mark.parametrize(
+    ("end", "posted"), [(OrderStatus.PAID, 132), (OrderStatus.FAILED, 172), (OrderStatus.CANCELLED, 172)]
+)
+@pytest.mark.parametrize("captured", [True, False])
+def test_a_failed_order_can_be_paid_anew(end: OrderStatus, posted: int, captured: bool) -> None:
+    book = filled()
+    book.capture(book.authorize(50), 50)
+    failed = snapshot(1, OrderStatus.FAILED, 60)
+    book.tell(failed)
+    assert (book.posted, book.state.wallet.held_minor) == (172, 0)
+
+    book.now += timedelta(minutes=2)
+    payment = book.authorize(40)
+    book.tell(failed)  # told once more, it is about the first attempt still
+    assert book.state.wallet.held_minor == 40
+    if captured:
+        book.capture(payment, 40)
+        book.tell(failed)
+        assert (book.posted, book.state.wallet.held_minor) == (132, 0)
+    book.tell(snapshot(3, end, 60, paid_otherwise_minor=20))
+    assert (book.posted, book.state.wallet.held_minor) == (posted, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.store import Store, open_store
+from tests.e2e.store import Store, open_store, token
 
 CLIENTS = Path(__file__).parent.parent / "clients"
 CUSTOMER = "zoe"
@@ -26,6 +26,7 @@ TOLD = {
         "TRANSACTION 6 23.50 CREDIT 4.00",
     ],
 }
+ADJUST = "mutation ($input: AdjustBalanceInput!) { adjustBalance(input: $input) { userErrors { code } } }"
 NOTES = {6: "1048", 5: "1047", 4: "1046", 3: "1045", 2: "1044"}
 
 
@@ -90,6 +91,43 @@ async def test_graphql_request_and_graphql_sse(node: str, database_url: str) -> 
         outcome = await play(node, store, "wallet-graphql-request.mjs")
 
     assert outcome == TOLD
+
+
+@pytest.mark.node
+async def test_an_order_is_authorized_captured_and_refunded(node: str, database_url: str) -> None:
+    async with open_store(database_url, customer=CUSTOMER) as store:
+        given = {
+            "wallet": {"storeCustomerId": CUSTOMER},
+            "direction": "CREDIT",
+            "amount": {"amount": "50.00", "currency": "USD"},
+            "reason": "GOODWILL",
+            "note": "Parcel of order 1041 arrived broken",
+            "idempotencyKey": "1041",
+        }
+        await store.ask(ADJUST, {"input": given}, caller="staff")
+        callers = {**store.tokens, "service": token("shop", "service")}
+        told = json.dumps({"url": store.url, "tokens": callers, "customer": CUSTOMER})
+        outcome = json.loads(await run(node, "checkout.mjs", told))
+        verified = await store.ask("{ verifyLedger { isClean } }", caller="administrator")
+
+    assert verified["verifyLedger"]["isClean"]
+    assert outcome == {
+        "tooMuch": [{"code": "INSUFFICIENT_FUNDS", "field": ["amount"]}],
+        "first": ["AUTHORIZED", "20.00", "30.00", "20.00"],
+        "anew": ["AUTHORIZED", "40.00", "10.00", "40.00"],
+        "stale": [{"code": "PAYMENT_NOT_OPEN", "field": ["paymentId"]}],
+        "byCustomer": "FORBIDDEN",
+        "captured": [False, "CAPTURED", "40.00", "30.00", "20.00", "0.00"],
+        "again": [True, "CAPTURED", "40.00", "30.00", "20.00", "0.00"],
+        "recorded": {"paymentState": "PAID", "leftToPay": {"amount": "0.00"}},
+        # Half of each refund was paid by the wallet.
+        "refunds": [
+            [False, "10.00", "10.00", "30.00"],
+            [True, "10.00", "10.00", "30.00"],
+            [False, "20.00", "20.00", "50.00"],
+        ],
+        "beyond": [{"code": "REFUND_EXCEEDED", "field": ["amount"]}],
+    }
 
 
 @pytest.mark.node

@@ -3,14 +3,18 @@
 `COFFER_TEST_SCREENSHOTS` names a folder to keep pictures in.
 """
 
+import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -18,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from tests.browser import Visit, open_chromium, require_browser, serve
 from tests.e2e.store import Store, open_store
+from tests.stores import STANDARD_SECRET, standard_headers, standard_order
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -26,6 +31,17 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 ADJUST = """mutation Adjust($input: AdjustBalanceInput!) {
   adjustBalance(input: $input) { transaction { reference } userErrors { code } }
 }"""
+AUTHORIZE = """mutation Authorize($input: AuthorizePaymentInput!) {
+  authorizePayment(input: $input) { payment { id } userErrors { code } }
+}"""
+ANNOUNCE = """mutation Announce($input: AnnounceRenewalInput!) {
+  announceRenewal(input: $input) { userErrors { code } }
+}"""
+RECORD = """mutation Record($input: RecordOrderInput!) {
+  recordOrder(input: $input) { userErrors { code } }
+}"""
+FAILED = "{ webhookDeliveries(filter: {statuses: [DEAD]}) { totalCount } }"
+REPLAYS = "{ auditEntries(filter: {actions: [REPLAY_WEBHOOKS]}) { totalCount } }"
 AVAILABLE = (
     '{ wallet(by: {storeCustomerId: "demo-customer"}) { available { amount } withdrawable { amount } } }'
 )
@@ -59,6 +75,35 @@ class Shop:
         answer = await self.store.ask(ADJUST, {"input": given}, caller="staff")
         assert answer["adjustBalance"]["userErrors"] == []
 
+    async def authorize(self, number: str, amount: str) -> str:
+        """Let the customer authorize a payment of an order elsewhere."""
+        given = {
+            "order": {
+                "source": "shop",
+                "externalId": number,
+                "total": {"amount": "80.00", "currency": "USD"},
+            },
+            "amount": {"amount": amount, "currency": "USD"},
+            "idempotencyKey": f"authorize-{number}",
+        }
+        answer = await self.store.ask(AUTHORIZE, {"input": given}, caller="customer")
+        assert answer["authorizePayment"]["userErrors"] == []
+        return str(answer["authorizePayment"]["payment"]["id"])
+
+    async def until_failed(self) -> None:
+        """Wait until a message of the store was given up."""
+        for _ in range(300):
+            found = await self.store.ask(FAILED, caller="staff")
+            if found["webhookDeliveries"]["totalCount"]:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("no message failed")
+
+    async def replays(self) -> int:
+        """How often messages were worked on again by staff."""
+        found = await self.store.ask(REPLAYS, caller="staff")
+        return int(found["auditEntries"]["totalCount"])
+
     async def wallet(self) -> Any:
         """What the demo's customer has, by the API."""
         return (await self.store.ask(AVAILABLE, caller="staff"))["wallet"]
@@ -86,7 +131,7 @@ async def open_shop(database_url: str, *, color_scheme: str = "light") -> AsyncI
     static = Starlette(routes=[Mount("/", StaticFiles(directory=EXAMPLES, html=True))])
     async with (
         serve(static) as pages,
-        open_store(database_url, cors_origins=(pages,)) as store,
+        open_store(database_url, cors_origins=(pages,), standard_webhook_secrets=STANDARD_SECRET) as store,
         open_chromium(color_scheme=color_scheme) as visit,
     ):
         yield Shop(visit, store, pages)
@@ -131,6 +176,31 @@ async def test_storefront(demo_database_url: str) -> None:
 
         await page.locator("#pending li", has_text="$40.00").get_by_role("button", name="Take back").click()
         await shop.says("#held", "$25.00 more is held")
+        shop.assert_quiet()
+
+
+async def test_storefront_shows_what_orders_hold_and_what_renews(demo_database_url: str) -> None:
+    async with open_shop(demo_database_url) as shop:
+        await shop.open("storefront", "customer")
+        await shop.says("#status", "Live")
+        announced = {
+            "wallet": {"storeCustomerId": "demo-customer"},
+            "source": "shop",
+            "subscription": "S-7",
+            "amount": {"amount": "9000.00", "currency": "USD"},
+            "dueAt": "2099-12-24T00:00:00Z",
+            "description": "Coffee of the month",
+        }
+        await shop.store.ask(ANNOUNCE, {"input": announced}, caller="staff")
+        await shop.authorize("1042", "60.00")
+        await shop.says("#orders", "Held for order 1042")
+        await shop.says("#orders", "$60.00")
+        await shop.says("#renewals", "Coffee of the month")
+        await shop.says("#renewals", "is missing")
+        await shop.says("#held", "$85.00 more is held")
+        await shop.picture("storefront-orders")
+        await shop.visit.page.set_viewport_size({"width": 390, "height": 844})
+        await shop.picture("storefront-orders-phone")
         shop.assert_quiet()
 
 
@@ -195,6 +265,77 @@ async def test_admin(demo_database_url: str) -> None:
         await form.get_by_role("button", name="Adjust").click()
         await shop.says("#done", "Done: +$2.50")
         await shop.picture("admin-done")
+        shop.assert_quiet()
+
+
+async def test_admin_refunds_orders(demo_database_url: str) -> None:
+    async with open_shop(demo_database_url) as shop:
+        page = shop.visit.page
+        await shop.authorize("1042", "60.00")
+        paid = {
+            "source": "shop",
+            "externalId": "1042",
+            "modifiedAt": datetime.now(UTC).isoformat(),
+            "status": "PAID",
+            "currency": "USD",
+            "total": "80.00",
+            "paidOtherwise": "20.00",
+            "customer": {"storeCustomerId": "demo-customer"},
+        }
+        recorded = await shop.store.ask(RECORD, {"input": paid}, caller="staff")
+        assert recorded["recordOrder"]["userErrors"] == []
+        await shop.authorize("1043", "25.00")
+        await shop.open("admin", "staff")
+        await page.get_by_label("Find a customer").fill("LINDQ nora")
+        await page.get_by_role("button", name="Nora Lindqvist").click()
+        await shop.says("#orders", "Order 1042")
+        await shop.says("#orders", "Held")
+
+        await page.get_by_role("button", name="Refund order 1042").click()
+        dialog = page.locator("#refund")
+        await dialog.get_by_label("Amount to refund").fill("80.01")
+        await dialog.get_by_label("Why it is refunded").fill("refund")
+        await dialog.get_by_role("button", name="Refund", exact=True).click()
+        await dialog.locator("[aria-invalid=true]").first.wait_for()
+        await shop.picture("admin-refund")
+        await dialog.get_by_label("Amount to refund").fill("20.00")
+        await dialog.get_by_label("Why it is refunded").fill(
+            "One of the four cups arrived broken, photo in the ticket"
+        )
+        await dialog.get_by_role("button", name="Refund", exact=True).click()
+        await shop.says("#refunded", "Refunded $20.00, reference RF-")
+        await shop.says("#refunded", "Send $5.00 of it to the other payment method.")
+        await shop.says("#orders", "$15.00 to the wallet, $5.00 to other methods")
+        await shop.says("#history li:first-child", "+$15.00")
+        await shop.picture("admin-orders")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await shop.picture("admin-orders-phone")
+        shop.assert_quiet()
+
+
+async def test_admin_replays_what_failed(demo_database_url: str) -> None:
+    async with open_shop(demo_database_url) as shop:
+        page = shop.visit.page
+        body = json.dumps(standard_order(total="fifty-nine")).encode()
+        async with httpx.AsyncClient() as client:
+            headers = dict(standard_headers(body, at=datetime.now(UTC)))
+            answer = await client.post(
+                f"{shop.store.origin}/webhooks/standard", content=body, headers=headers
+            )
+        assert answer.is_success
+        await shop.until_failed()
+        await shop.open("admin", "staff")
+        await page.get_by_role("button", name="1 message of the store failed").click()
+        await shop.says("#deliveries", "order.recorded")
+        await shop.says("#deliveries .refusal", "total")
+        await shop.picture("admin-deliveries")
+        replayed = page.get_by_role("button", name="Replay order.recorded")
+        await replayed.click()
+        await page.locator("#deliveries button[disabled]").wait_for()
+        await page.locator(
+            "#deliveries-list button:not([disabled])"
+        ).wait_for()  # looked at again, and it is as bad as before
+        assert await shop.replays() == 1
         shop.assert_quiet()
 
 

@@ -119,7 +119,7 @@ class Refund(Node):
         ]
 
     @strawberry.field(description="When it was made, as its maker says; null when the store does not say.")
-    def refunded_at(self) -> DateTime | None:
+    def processed_at(self) -> DateTime | None:
         """Return the time."""
         return DateTime(self.model.refunded_at) if self.model.refunded_at else None
 

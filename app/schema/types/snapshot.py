@@ -1,9 +1,12 @@
 """An order as the store tells of it: the input of recordOrder, and what it becomes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal as Number
 
 import strawberry
 
+from app.domain.errors import DomainError
 from app.domain.money import Currency, currency_of, rounded_minor
 from app.domain.order import (
     Coupon,
@@ -197,6 +200,23 @@ def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:
         else Subscription(subscription.reference, subscription.is_renewal),
         placed_at=given.placed_at,
     )
+
+
+_FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("customer", "id"): ("customer", "storeCustomerId"),
+    ("lines", "id"): ("lines", "lineId"),
+    ("refunds", "id"): ("refunds", "storeRefundId"),
+}
+
+
+@contextmanager
+def naming_fields() -> Iterator[None]:
+    """Have refusals of a snapshot name the fields of the input: every door has its own names for ids."""
+    try:
+        yield
+    except DomainError as error:
+        error.field = _FIELDS.get(error.field, error.field)
+        raise
 
 
 class _Reader:
