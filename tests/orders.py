@@ -98,7 +98,7 @@ def asked(
     """What a checkout asks for."""
     return PaymentRequest(
         wallet=named(who),
-        order=OrderToPay(SOURCE, order, None if total is None else money(total)),
+        order=OrderToPay(SOURCE, order, None if total is None else money(total), "USD"),
         amount=None if amount is None else money(amount),
         currency="USD",
         buckets=None if buckets is None else tuple(buckets),
