@@ -37,6 +37,9 @@ from app.services.ledger.records import read_json, read_role
 from app.settings import Settings
 from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
 signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")

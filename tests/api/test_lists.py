@@ -22,6 +22,9 @@ from tests.api.store import (
     root_fields,
 )
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 ROWS = 23
 NAMES = ("Ada", "ada", "Bea", "Zoë", "")
 AMOUNTS = ("1.00", "2.50", "2.50", "10.00")

@@ -22,6 +22,9 @@ from tests.api.store import (
     root_fields,
 )
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 NOT_YET = {
     "HOLD_NOT_OPEN": "holds get mutations of their own with the checkout",
     "LIMIT_REACHED": "has tests in tests/domain",

@@ -40,6 +40,9 @@ from tests.api.store import (
     root_fields,
 )
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 CORE = core_schema(schema)
 DEPTH_MAX = 5
 

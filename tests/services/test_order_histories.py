@@ -27,6 +27,9 @@ from tests.auditor import Tables, audit, read_tables
 from tests.ledger import Clock, change_settings, running_writer
 from tests.orders import SOURCE, STORE, at, authorize, capture, fill, snapshot, tell
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("ORDER_HISTORIES", "3"))
 TWINS = ("told-in-time", "as-it-comes")
 STATUSES = list(OrderStatus)

@@ -12,6 +12,9 @@ from app.services.ledger.writer import Writer
 from app.services.verification import Invariant, Phase, Progress, ledger as pages, verify
 from tests.services.tampering import Ledger, build, credit, debit, tamper, writer
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 STRANGER = UUID("0199aaaa-0000-7000-8000-000000000000")
 OF_RICH = "wallet_id = '{rich}'"
 OTHER_LOT = "(SELECT id FROM lots WHERE wallet_id = '{overdrawn}')"

@@ -36,6 +36,9 @@ from tests.ledger import Answer, AnyCommand, Clock, running_writer, submit_all
 from tests.postgres import PostgresServer
 from tests.simulation.model import BUCKETS, Model, Play, Purse
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 CUSTOMERS = ("ada", "bob", "eve")
 HOUR = timedelta(hours=1)
 

@@ -21,6 +21,9 @@ from tests.stores import (
     woocommerce_refund_in_order,
 )
 
+# Breadth, not depth: the fast loop leaves it to `make test`.
+pytestmark = pytest.mark.slow
+
 CURSOR = NOW - timedelta(days=2)
 QUICK = Patience(timeout_s=5, attempts_max=4, wait_s=0.001, wait_max_s=5)
 
