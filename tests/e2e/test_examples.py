@@ -42,9 +42,7 @@ RECORD = """mutation Record($input: RecordOrderInput!) {
 }"""
 FAILED = "{ webhookDeliveries(filter: {statuses: [DEAD]}) { totalCount } }"
 REPLAYS = "{ auditEntries(filter: {actions: [REPLAY_WEBHOOKS]}) { totalCount } }"
-AVAILABLE = (
-    '{ wallet(by: {storeCustomerId: "demo-customer"}) { available { amount } withdrawable { amount } } }'
-)
+AVAILABLE = '{ wallet(by: {storeCustomerId: "demo-customer"}) { available { amount } held { amount } withdrawable { amount } } }'
 
 
 @dataclass(slots=True)
@@ -169,18 +167,20 @@ async def test_storefront(demo_database_url: str) -> None:
         await page.get_by_label("Amount").fill("40.00")
         await page.get_by_role("button", name="Request").click()
         await shop.says("#pending", "$40.00")
-        await shop.says("#held", "$65.00 more is held")
+        held = float(before["held"]["amount"])
+        await shop.says("#held", f"{dollars(str(held + 40))} more is held")
         assert float((await shop.wallet())["withdrawable"]["amount"]) == (
             float(before["withdrawable"]["amount"]) + 12.5 - 40
         )
 
         await page.locator("#pending li", has_text="$40.00").get_by_role("button", name="Take back").click()
-        await shop.says("#held", "$25.00 more is held")
+        await shop.says("#held", f"{dollars(str(held))} more is held")
         shop.assert_quiet()
 
 
 async def test_storefront_shows_what_orders_hold_and_what_renews(demo_database_url: str) -> None:
     async with open_shop(demo_database_url) as shop:
+        before = await shop.wallet()
         await shop.open("storefront", "customer")
         await shop.says("#status", "Live")
         announced = {
@@ -197,7 +197,7 @@ async def test_storefront_shows_what_orders_hold_and_what_renews(demo_database_u
         await shop.says("#orders", "$60.00")
         await shop.says("#renewals", "Coffee of the month")
         await shop.says("#renewals", "is missing")
-        await shop.says("#held", "$85.00 more is held")
+        await shop.says("#held", f"{dollars(str(float(before['held']['amount']) + 60))} more is held")
         await shop.picture("storefront-orders")
         await shop.visit.page.set_viewport_size({"width": 390, "height": 844})
         await shop.picture("storefront-orders-phone")
@@ -357,7 +357,10 @@ async def test_balance_widget(demo_database_url: str) -> None:
         await shop.picture("widget")
 
         await shown.evaluate("(widget) => widget.setAttribute('show', 'balance')")
-        await shop.says("coffer-balance.pill", dollars(str(float(before["available"]["amount"]) + 32.25)))
+        await shop.says(
+            "coffer-balance.pill",
+            dollars(str(sum(float(before[name]["amount"]) for name in ("available", "held")) + 7.25)),
+        )
         shop.assert_quiet()
 
 
