@@ -395,6 +395,25 @@ class WalletState:
                     del self.lots[place]
 
 
+class LoadedRows(dict[UUID, Row]):
+    """The rows beside the ledger that a batch knows, by id; and what belongs to an order, by the order's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_order: dict[UUID, dict[UUID, Row]] = {}
+
+    def put(self, row: Row) -> None:
+        """Keep a row as it is now."""
+        self[row.id] = row
+        order_id = getattr(row, "order_id", None)
+        if order_id is not None:
+            self._of_order.setdefault(order_id, {})[row.id] = row
+
+    def of_order(self, order_id: UUID) -> Iterable[Row]:
+        """Return what belongs to an order."""
+        return self._of_order.get(order_id, {}).values()
+
+
 class Desk:
     """Where a command without a wallet is decided: the time, new ids, the settings, and rows to write.
 
@@ -411,14 +430,14 @@ class Desk:
         mint: Mint,
         settings: StoreSettings,
         tables: "Mapping[type[Row], Mapping[UUID, Row]] | None" = None,
-        loaded: "Mapping[UUID, Row] | None" = None,
+        loaded: LoadedRows | None = None,
     ) -> None:
         self.now = now
         self.mint = mint
         self.settings = settings
         self.rows: list[Row] = []
         self._tables = tables or {}
-        self._loaded = loaded or {}
+        self._loaded = LoadedRows() if loaded is None else loaded
 
     def table(self, kind: "type[R]") -> "list[R]":
         """Return all rows of a small table that the command asked for."""
@@ -441,8 +460,7 @@ class Desk:
 
     def of_order(self, kind: "type[R]", order_id: UUID) -> "list[R]":
         """Return the rows of an order that the command named (payments, refunds), oldest first."""
-        rows = [row for row in self._loaded.values() if isinstance(row, kind)]
-        return sorted((row for row in rows if getattr(row, "order_id", None) == order_id), key=_id)
+        return sorted((row for row in self._loaded.of_order(order_id) if isinstance(row, kind)), key=_id)
 
     def add(self, row: "Row") -> None:
         """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""
@@ -474,7 +492,7 @@ class Draft(Desk):
         now: datetime,
         mint: Mint,
         settings: StoreSettings,
-        loaded: Mapping[UUID, Row] | None = None,
+        loaded: LoadedRows | None = None,
     ) -> None:
         super().__init__(now=now, mint=mint, settings=settings, loaded=loaded)
         self._state = state

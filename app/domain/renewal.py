@@ -96,7 +96,7 @@ def taken(payments: Iterable[Payment]) -> int:
 
 
 def is_due(order: Order, settings: StoreSettings) -> bool:
-    """Tell whether a snapshot alone charges a renewal: the store says that the wallet pays it, and nothing did yet."""
+    """Tell whether a snapshot alone charges a renewal: the store says that the wallet pays it."""
     basis = order.basis
     return (
         basis is not None

@@ -25,7 +25,7 @@ from app.domain.order import (
     order_id,
 )
 from app.domain.page import Page, PageRequest
-from app.domain.payment import Payment
+from app.domain.payment import Payment, PaymentOrigin
 from app.domain.reconciliation import reconcile, refund_of
 from app.domain.refund import Refund
 from app.models.order import Order as OrderModel
@@ -306,6 +306,9 @@ def _renew(draft: Draft, order: Order, payments: list[Payment], actor: Actor) ->
     if basis is None or basis.currency != draft.wallet.currency or not renewals.is_due(order, draft.settings):
         return 0
     amount_minor = basis.total_minor - (basis.paid_otherwise_minor or 0)
+    if any(payment.origin is PaymentOrigin.RENEWAL for payment in payments):
+        # What it lacked was reported, and may have been paid otherwise since: only a request takes more.
+        return max(0, amount_minor - renewals.taken(payments))
     try:
         done = renewals.charge(draft, order, payments, amount_minor, actor=actor)
     except (InsufficientFunds, WalletFrozen, RenewalNotCharged):

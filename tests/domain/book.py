@@ -12,8 +12,8 @@ from app.domain.ledger import (
     GENESIS_HASH,
     Draft,
     Explanation,
+    LoadedRows,
     Lot,
-    Row,
     Transaction,
     TransactionKind,
     WalletState,
@@ -54,7 +54,7 @@ class Book:
         customer = Customer(self.mint.id(), "ada", "", "", START, START)
         self.state = WalletState.opened(self.mint.id(), customer, currency, START)
         self.history: list[Transaction] = []
-        self.rows: dict[UUID, Row] = {}
+        self.rows = LoadedRows()
 
     def draft(self) -> Draft:
         return Draft(self.state, now=self.now, mint=self.mint, settings=self.settings, loaded=self.rows)
@@ -72,7 +72,8 @@ class Book:
             raise
         self.state.fold(draft)
         self.history += draft.transactions
-        self.rows.update((row.id, row) for row in draft.rows)
+        for row in draft.rows:
+            self.rows.put(row)
         self.check()
         return answer
 

@@ -719,6 +719,18 @@ async def test_a_snapshot_charges_a_renewal_as_the_store_decided(
     assert await balance_of("ada") == (left, 0)
 
 
+async def test_what_a_renewal_lacked_is_not_taken_by_a_later_snapshot(writer: Writer) -> None:
+    await writer.submit(change_settings(StoreSettings(renewal_policy=RenewalPolicy.AS_FAR_AS_IT_GOES)))
+    await fill(writer, "ada")
+    part = Subscription("sub-7", renewal=True)
+    for minute, status in enumerate((PENDING, PAID)):
+        told = snapshot(minute, status, 20_000, order="2001", subscription=part, payment_method="wallet")
+        assert (await tell(writer, told)).order.shortfall_minor == 7_500
+        # A card may have paid the rest by now.
+        await writer.submit(credit("ada", 10_000))
+    assert await balance_of("ada") == (20_000, 0)
+
+
 async def test_a_renewal_that_was_refunded_is_not_charged_again(writer: Writer) -> None:
     await fill(writer, "ada")
     part = Subscription("sub-7", renewal=True)

@@ -12,7 +12,7 @@ import orjson
 
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
-from app.domain.ledger import Desk, Draft, Lot, Mint, Row, Wallet, WalletChange, WalletState
+from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.order import Order
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
@@ -105,7 +105,7 @@ class Batch:
         self._by_external: dict[str, WalletState] = {}
         self._bare_customers: dict[UUID | str, Customer] = {}
         self._tables: dict[type[Row], dict[UUID, Row]] = {}
-        self._loaded: dict[UUID, Row] = {}
+        self._loaded = LoadedRows()
         self._stored: set[UUID] = set()
         self._claims: dict[tuple[str, str], Stored] = {}
         self._settings = StoreSettings()
@@ -224,7 +224,7 @@ class Batch:
     def _keep_loaded(self, kind: type[Row], found: Found) -> None:
         for row in found:
             record = records.READERS[kind](row)
-            self._loaded[record.id] = record
+            self._loaded.put(record)
             self._stored.add(record.id)
 
     async def _load_holds(self, ids: set[UUID]) -> None:
@@ -321,7 +321,8 @@ class Batch:
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
         for row in desk.rows:
-            self.writes.rows[row.id] = self._loaded[row.id] = row
+            self.writes.rows[row.id] = row
+            self._loaded.put(row)
             if type(row) in self._tables:
                 self._tables[type(row)][row.id] = row
             if isinstance(row, SettingsChange):
@@ -365,7 +366,8 @@ class Batch:
             for placed in enumerate(draft.reservations[hold_id]):
                 writes.reservations[placed[1].id] = placed
         for row in draft.rows:
-            writes.rows[row.id] = self._loaded[row.id] = row
+            writes.rows[row.id] = row
+            self._loaded.put(row)
         changed = wallet.version != state.wallet.version or state.is_new
         state.fold(draft)
         self._enter(state)
