@@ -12,12 +12,21 @@ from app.domain.order import OrderLine
 class Part(NamedTuple):
     """A line of the order, or what is not a line (no `line_id`): shipping, or an order that came without its lines.
 
-    `worth_minor` is what refunds of it are measured against: its price after discounts, with tax.
+    `worth_minor` is what refunds of it are measured against: its price after discounts, with tax. The quantity is
+    `pieces` / `pieces_per_unit` (2.5 kg: 5 / 2), of which `units` are whole.
     """
 
     line_id: str | None
     worth_minor: int
-    quantity: Decimal
+    units: int = 1
+    pieces: int = 1
+    pieces_per_unit: int = 1
+
+    @classmethod
+    def of(cls, line: OrderLine) -> "Part":
+        """Return a line of the order. What has no quantity is no unit."""
+        quantity = max(Decimal(0), line.quantity)
+        return cls(line.id, line.total_minor + line.tax_minor, int(quantity), *quantity.as_integer_ratio())
 
 
 class Basis(NamedTuple):
@@ -35,7 +44,6 @@ class Basis(NamedTuple):
 
 
 _ALL = LineFilter()
-_ONE = Decimal(1)
 
 
 class Bases:
@@ -48,7 +56,7 @@ class Bases:
         self._gross: dict[tuple[bool, bool], list[int]] = {}
         self._places: dict[LineFilter, tuple[int, ...]] = {}
         self._found: dict[tuple[Base, tuple[int, ...]], Basis] = {}
-        self._parts = [Part(line.id, line.total_minor + line.tax_minor, line.quantity) for line in self.lines]
+        self._parts = [Part.of(line) for line in self.lines]
         self._named: dict[str, dict[str, set[int]]] | None = None
 
     def places(self, wanted: LineFilter) -> tuple[int, ...]:
@@ -103,7 +111,7 @@ class Bases:
         order = self._occasion.order
         if order is None:
             amount = self._occasion.amount_minor
-            return Basis(amount, 0, amount, (Part(None, amount, _ONE),), (amount,))
+            return Basis(amount, 0, amount, (Part(None, amount),), (amount,))
         if not self.lines:
             # Some stores tell of an order without its lines: then it is one piece, in no category.
             return self._whole(base) if everything else Basis(0, 0, 0, (), ())
@@ -111,7 +119,7 @@ class Bases:
         parts = [self._parts[place] for place in places]
         gross = [gross_all[place] for place in places]
         if base.shipping and places:
-            parts.append(Part(None, order.shipping_minor, _ONE))
+            parts.append(Part(None, order.shipping_minor))
             gross.append(order.shipping_minor)
         return self._less_deducted(base, tuple(parts), gross)
 
@@ -122,7 +130,7 @@ class Bases:
         gross -= 0 if base.tax else order.tax_minor
         gross -= 0 if base.shipping else order.shipping_minor
         gross += order.discount_minor if base.before_discounts else 0
-        return self._less_deducted(base, (Part(None, order.total_minor, _ONE),), [max(0, gross)])
+        return self._less_deducted(base, (Part(None, order.total_minor),), [max(0, gross)])
 
     def _line_amounts(self, base: Base) -> list[int]:
         key = (base.tax, base.before_discounts)

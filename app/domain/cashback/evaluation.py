@@ -1,7 +1,8 @@
 """What cashback an occasion earns, and why: one pure function for previews, simulations and real awards alike.
 
 For each rule, in this order: every condition is checked; the base is worked out; the reward is taken of it and rounded;
-the rule's caps lower it; then the rules that give something are stacked; and what is given is divided over the lines.
+the rule's caps lower it; then the rules that give something are stacked. `Outcome.lines` divides what is given
+over the lines.
 """
 
 from collections.abc import Iterable
@@ -99,7 +100,20 @@ class Outcome(NamedTuple):
     caps: tuple[CapApplied, ...] = ()
     amount_minor: int = 0
     winner_id: UUID | None = None
-    lines: tuple[LineAward, ...] = ()
+
+    @property
+    def lines(self) -> tuple[LineAward, ...]:
+        """What is given, divided over the lines that earned it; the parts add up to it. Worked out when it is asked for."""
+        basis, reward = self.basis, self.rule.reward
+        if not self.given_minor or basis is None:
+            return ()
+        weights = basis.amounts if reward.per is RewardPer.ORDER else _by_line(reward, basis)
+        amounts = shares(self.amount_minor, weights)
+        return tuple(
+            LineAward(part.line_id, base, amount, part.worth_minor)
+            for part, base, amount in zip(basis.parts, basis.amounts, amounts, strict=True)
+            if amount
+        )
 
     @property
     def given_minor(self) -> int:
@@ -240,7 +254,7 @@ def evaluate(rules: RuleBook, occasion: Occasion, customer: CustomerFacts | None
     outcomes = [
         _alone(ready, scene, usage.of(ready.rule.id)) for ready in rules.waiting_for(occasion.trigger)
     ]
-    return Evaluation(occasion, tuple(_divided(outcome) for outcome in _stacked(outcomes)))
+    return Evaluation(occasion, tuple(_stacked(outcomes)))
 
 
 def _alone(ready: _Ready, scene: _Scene, used: RuleUsage) -> Outcome:
@@ -267,32 +281,45 @@ def _alone(ready: _Ready, scene: _Scene, used: RuleUsage) -> Outcome:
 def _reward(reward: Reward, basis: Basis) -> tuple[tuple[int, int], int]:
     """Return the reward before rounding, as a fraction, and after it."""
     if reward.per is not RewardPer.ORDER:
-        raws, amounts = _by_line(reward, basis)
-        return sum(raws, Fraction(0)).as_integer_ratio(), sum(amounts)
+        amounts = _by_line(reward, basis)
+        return _raw_by_line(reward, basis), sum(amounts)
     if reward.kind is RewardKind.FIXED:
         return (reward.amount_minor, 1), reward.amount_minor
     numerator = basis.amount_minor * reward.percent_bp
     return (numerator, 10_000), rounded(numerator, 10_000, reward.rounding)
 
 
-def _by_line(reward: Reward, basis: Basis) -> tuple[list[Fraction], list[int]]:
-    """Return what each part earns by itself, before rounding and after it."""
-    raws, amounts = [], []
+def _by_line(reward: Reward, basis: Basis) -> list[int]:
+    """Return what each part earns by itself, rounded line by line or unit by unit."""
+    by_unit, percent_bp, rounding = reward.per is RewardPer.UNIT, reward.percent_bp, reward.rounding
+    if reward.kind is RewardKind.FIXED:
+        return [reward.amount_minor * (part.units if by_unit else 1) for part in basis.parts]
+    if not by_unit:
+        return [rounded(base * percent_bp, 10_000, rounding) for base in basis.amounts]
+    return [
+        # Rounding up unit by unit must not give more than what was paid.
+        min(
+            base,
+            part.units * rounded(base * percent_bp * part.pieces_per_unit, 10_000 * part.pieces, rounding),
+        )
+        if part.units
+        else 0
+        for part, base in zip(basis.parts, basis.amounts, strict=True)
+    ]
+
+
+def _raw_by_line(reward: Reward, basis: Basis) -> tuple[int, int]:
+    """Return what all parts earn together before rounding, as a fraction."""
+    if reward.kind is RewardKind.FIXED:
+        return sum(_by_line(reward, basis)), 1
+    if reward.per is RewardPer.LINE or all(part.units == part.pieces for part in basis.parts):
+        return basis.amount_minor * reward.percent_bp, 10_000
+    raw = Fraction(0)
     for part, base in zip(basis.parts, basis.amounts, strict=True):
-        units = int(part.quantity) if reward.per is RewardPer.UNIT else 1
-        if reward.kind is RewardKind.FIXED:
-            raw, amount = Fraction(reward.amount_minor * units), reward.amount_minor * units
-        elif units:
-            quantity = Fraction(part.quantity) if reward.per is RewardPer.UNIT else Fraction(1)
-            each = Fraction(base * reward.percent_bp, 10_000) / quantity
-            raw = each * units
-            # Rounding up unit by unit must not give more than what was paid.
-            amount = min(base, units * rounded(*each.as_integer_ratio(), reward.rounding))
-        else:
-            raw, amount = Fraction(0), 0
-        raws.append(raw)
-        amounts.append(amount)
-    return raws, amounts
+        if part.units:
+            numerator = base * reward.percent_bp * part.units * part.pieces_per_unit
+            raw += Fraction(numerator, 10_000 * part.pieces)
+    return raw.as_integer_ratio()
 
 
 def _capped(reward: Reward, amount: int, used: RuleUsage, day: date) -> tuple[int, tuple[CapApplied, ...]]:
@@ -352,18 +379,3 @@ def _excluded(outcomes: list[Outcome]) -> list[Outcome]:
                 reason = Decision.EXCLUSIVE_NOT_FIRST
         decided.append(outcome._replace(decision=reason, winner_id=first.rule.id) if reason else outcome)
     return decided
-
-
-def _divided(outcome: Outcome) -> Outcome:
-    """Divide what a rule gives over the lines that earned it; the parts add up to it."""
-    basis, reward = outcome.basis, outcome.rule.reward
-    if not outcome.given_minor or basis is None:
-        return outcome
-    weights = list(basis.amounts) if reward.per is RewardPer.ORDER else _by_line(reward, basis)[1]
-    amounts = shares(outcome.amount_minor, weights)
-    lines = [
-        LineAward(part.line_id, base, amount, part.worth_minor)
-        for part, base, amount in zip(basis.parts, basis.amounts, amounts, strict=True)
-        if amount
-    ]
-    return outcome._replace(lines=tuple(lines))
