@@ -63,7 +63,7 @@ def rule(number: int = 1, **parts: Any) -> CashbackRule:
 def line(number: int, total: int, tax: int = 0, **parts: Any) -> OrderLine:
     """A line that costs so much, without tax; nothing was taken off unless `subtotal_minor` says so."""
     quantity = Decimal(parts.pop("quantity", 1))
-    told = {"subtotal_minor": total, "sku": f"s{number}", "product_id": f"p{number}"} | parts
+    told: dict[str, Any] = {"subtotal_minor": total, "sku": f"s{number}", "product_id": f"p{number}"} | parts
     return OrderLine(str(number), quantity=quantity, total_minor=total, tax_minor=tax, **told)
 
 
@@ -71,7 +71,12 @@ def order(*lines: OrderLine, shipping: int = 0, total: int | None = None, **part
     """A completed order of these lines; its total is their sum with tax and shipping."""
     tax = sum(each.tax_minor for each in lines)
     cost = sum(each.total_minor for each in lines) + tax + shipping
-    told = {"tax_minor": tax, "shipping_minor": shipping, "payment_method": "card", "placed_at": AT} | parts
+    told: dict[str, Any] = {
+        "tax_minor": tax,
+        "shipping_minor": shipping,
+        "payment_method": "card",
+        "placed_at": AT,
+    } | parts
     status = OrderStatus.COMPLETED
     number, currency = told.pop("number", "1042"), told.pop("currency", "EUR")
     cost = cost if total is None else total

@@ -94,8 +94,9 @@ def test_an_evaluation_adds_up(
                 # Rounded once, or once for each line or unit.
                 steps = max([1, len(basis.parts), sum(part.units for part in basis.parts)])
                 assert abs(outcome.rounded_minor - Fraction(*outcome.raw)) <= steps
-        steps = [cap.to_minor for cap in outcome.caps]
-        assert outcome.amount_minor == (steps[-1] if steps else outcome.rounded_minor)
+        lowered = [outcome.rounded_minor, *(cap.to_minor for cap in outcome.caps)]
+        assert outcome.amount_minor == lowered[-1]
+        assert lowered == sorted(lowered, reverse=True)
     groups = [outcome for outcome in found.awarded if outcome.rule.stacking.group]
     assert len(groups) <= 1
     alone = [o for o in found.awarded if o.rule.stacking.mode is StackingMode.EXCLUSIVE]
