@@ -54,16 +54,24 @@ class Bases:
         order = occasion.order
         self.lines: tuple[OrderLine, ...] = order.lines if order else ()
         self._gross: dict[tuple[bool, bool], list[int]] = {}
-        self._places: dict[LineFilter, tuple[int, ...]] = {}
-        self._found: dict[tuple[Base, tuple[int, ...]], Basis] = {}
+        # A rule asks several times with the same object, and objects are quicker to tell apart than their contents.
+        # Each stands beside what was found for it, so that none goes and leaves its identity to another.
+        self._places: dict[int, tuple[LineFilter, tuple[int, ...]]] = {}
+        self._equal: dict[LineFilter, tuple[int, ...]] = {}
+        self._of: dict[tuple[int, int], tuple[Base, LineFilter, Basis]] = {}
+        self._found: dict[tuple[Base, tuple[int, ...], bool], Basis] = {}
         self._parts = [Part.of(line) for line in self.lines]
         self._named: dict[str, dict[str, set[int]]] | None = None
 
     def places(self, wanted: LineFilter) -> tuple[int, ...]:
         """Return which lines a filter lets through, by their places."""
-        found = self._places.get(wanted)
+        known = self._places.get(id(wanted))
+        if known is not None:
+            return known[1]
+        found = self._equal.get(wanted)
         if found is None:
-            found = self._places[wanted] = self._filtered(wanted)
+            found = self._equal[wanted] = self._filtered(wanted)
+        self._places[id(wanted)] = (wanted, found)
         return found
 
     def _filtered(self, wanted: LineFilter) -> tuple[int, ...]:
@@ -100,11 +108,17 @@ class Bases:
 
     def of(self, base: Base, wanted: LineFilter = _ALL) -> Basis:
         """Return the base of the lines that a filter lets through."""
+        same = (id(base), id(wanted))
+        known = self._of.get(same)
+        if known is not None:
+            return known[2]
         places = self.places(wanted)
-        key = (base, places)
+        everything = wanted == _ALL
+        key = (base, places, everything)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._worked_out(base, places, everything=wanted == _ALL)
+            found = self._found[key] = self._worked_out(base, places, everything=everything)
+        self._of[same] = (base, wanted, found)
         return found
 
     def _worked_out(self, base: Base, places: tuple[int, ...], *, everything: bool) -> Basis:

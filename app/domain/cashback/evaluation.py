@@ -6,6 +6,7 @@ over the lines.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -20,7 +21,7 @@ from app.domain.cashback.data import plain
 from app.domain.cashback.expression import Expressions
 from app.domain.cashback.fact import variables
 from app.domain.cashback.occasion import CustomerFacts, Occasion, RuleUsage, Usage, usage_key
-from app.domain.cashback.period import local, zone_of
+from app.domain.cashback.period import Period, local, zone_of
 from app.domain.cashback.reward import Reward, RewardKind, RewardPer
 from app.domain.cashback.rule import (
     ORDER_TRIGGERS,
@@ -201,8 +202,9 @@ class RuleBook:
         self.zone: ZoneInfo = zone_of(time_zone)
         self.expressions = expressions
         self._by_trigger: dict[TriggerKind, list[_Ready]] = {kind: [] for kind in TriggerKind}
+        shared: dict[object, Any] = {}
         for rule in sorted(rules, key=_place):
-            self._by_trigger[rule.trigger.kind].append(self._ready(rule))
+            self._by_trigger[rule.trigger.kind].append(self._ready(_sharing(rule, shared)))
         # An order that is completed may reach a milestone too; they are stacked together.
         completed, milestones = TriggerKind.ORDER_COMPLETED, TriggerKind.MILESTONE
         both = self._by_trigger[completed] + self._by_trigger[milestones]
@@ -219,6 +221,15 @@ class RuleBook:
     def waiting_for(self, trigger: TriggerKind) -> list[_Ready]:
         """Return the rules that such an occasion may fire, by priority."""
         return self._by_trigger[trigger]
+
+
+def _sharing(rule: CashbackRule, shared: dict[object, Any]) -> CashbackRule:
+    """Return an equal rule that has the bases and filters of others where they are equal: they are worked out once."""
+    conditions, reward = rule.conditions, rule.reward
+    base, lines = shared.setdefault(conditions.base, conditions.base), conditions.lines
+    conditions = replace(conditions, base=base, lines=shared.setdefault(lines, lines))
+    reward = replace(reward, base=shared.setdefault(reward.base, reward.base))
+    return replace(rule, conditions=conditions, reward=reward)
 
 
 def _place(rule: CashbackRule) -> tuple[int, UUID]:
@@ -239,6 +250,11 @@ class _Scene:
     def signed_up_on(self) -> date | None:
         at = self.customer.signed_up_at if self.customer else None
         return None if at is None else local(at, self._rules.zone).date()
+
+    @cached_property
+    def usage_keys(self) -> dict[Period, str]:
+        """The names of the stretches of the store's calendar that it is in."""
+        return {period: usage_key(period, self.shown.date()) for period in Period}
 
     @cached_property
     def bound(self) -> object:
@@ -273,7 +289,7 @@ def _alone(ready: _Ready, scene: _Scene, used: RuleUsage) -> Outcome:
     raw, amount = _reward(rule.reward, basis)
     if not amount:
         return Outcome(rule, Decision.ROUNDED_TO_NOTHING, checks, basis, raw)
-    capped, caps = _capped(rule.reward, amount, used, scene.shown.date())
+    capped, caps = _capped(rule.reward, amount, used, scene.usage_keys)
     decision = Decision.AWARDED if capped else Decision.CAP_REACHED
     return Outcome(rule, decision, checks, basis, raw, amount, caps, capped)
 
@@ -312,7 +328,7 @@ def _raw_by_line(reward: Reward, basis: Basis) -> tuple[int, int]:
     """Return what all parts earn together before rounding, as a fraction."""
     if reward.kind is RewardKind.FIXED:
         return sum(_by_line(reward, basis)), 1
-    if reward.per is RewardPer.LINE or all(part.units == part.pieces for part in basis.parts):
+    if reward.per is RewardPer.LINE or all(0 < part.units == part.pieces for part in basis.parts):
         return basis.amount_minor * reward.percent_bp, 10_000
     raw = Fraction(0)
     for part, base in zip(basis.parts, basis.amounts, strict=True):
@@ -322,14 +338,16 @@ def _raw_by_line(reward: Reward, basis: Basis) -> tuple[int, int]:
     return raw.as_integer_ratio()
 
 
-def _capped(reward: Reward, amount: int, used: RuleUsage, day: date) -> tuple[int, tuple[CapApplied, ...]]:
+def _capped(
+    reward: Reward, amount: int, used: RuleUsage, keys: dict[Period, str]
+) -> tuple[int, tuple[CapApplied, ...]]:
     """Lower an amount to what is left under each cap, one after the other."""
     caps = reward.caps
     if not caps.any:
         return amount, ()
     bounds: list[tuple[CapName, int | None, int, str | None]] = [(CapName.ORDER, caps.order_minor, 0, None)]
     for cap in caps.periods:
-        key = usage_key(cap.period, day)
+        key = keys[cap.period]
         bounds.append((CapName.PERIOD, cap.amount_minor, used.periods.get(key, 0), key))
     bounds.append((CapName.CUSTOMER, caps.customer_minor, used.customer_minor, None))
     bounds.append((CapName.BUDGET, caps.budget_minor, used.total_minor, None))

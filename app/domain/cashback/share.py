@@ -19,6 +19,8 @@ class Rounding(StrEnum):
 
 def rounded(numerator: int, denominator: int, rounding: Rounding) -> int:
     """Round a fraction that is not negative to a whole number."""
+    if rounding is Rounding.HALF_UP:
+        return (2 * numerator + denominator) // (2 * denominator)
     whole, rest = divmod(numerator, denominator)
     if rounding is Rounding.DOWN or not rest:
         return whole
@@ -26,7 +28,7 @@ def rounded(numerator: int, denominator: int, rounding: Rounding) -> int:
         return whole + 1
     if 2 * rest != denominator:
         return whole + (2 * rest > denominator)
-    return whole + 1 if rounding is Rounding.HALF_UP else whole + whole % 2
+    return whole + whole % 2
 
 
 def shares(amount: int, weights: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -106,6 +107,8 @@ EXAMPLES = [
     E("both", rule(), plain_order(10_000), "(100.00 - 30.00 - 20.00) x 5 % = 2.50", rest={"grants": (Grant("BACK20", 2000),), "wallet_paid_minor": 3000}),
     E("an order without its lines", rule(), order(total=5000), "50.00 x 5 % = 2.50"),
     E("without its lines, net", rule(of=NET), order(total=5950, tax_minor=950), "(59.50 - 9.50) x 5 % = 2.50"),
+    E("without its lines, in no category", [rule(1), rule(2, categories_in=words("Shoes"))], order(total=5000), "2.50 + 0.00 = 2.50", CheckName.LINES),
+    E("without its lines, first a category", [rule(1), rule(2, categories_in=words("Shoes"), minimum_minor=1, of_matching_lines=True, priority=1)], order(total=5000), "2.50 = 2.50", CheckName.MINIMUM),
     # --- which lines
     E("one category", rule(categories_in=words("Shoes")), MIXED, "47.60 x 5 % = 2.38"),
     E("two categories", rule(categories_in=words("Shoes", "Shirts")), MIXED, "(47.60 + 29.75) x 5 % = 3.8675 = 3.87"),
@@ -122,6 +125,7 @@ EXAMPLES = [
     E("rounded line by line", rule(per=RewardPer.LINE), order(*(line(n, 1010) for n in range(3))), "3 x (10.10 x 5 % = 0.505 = 0.51) = 1.53"),
     E("rounded unit by unit", rule(per=RewardPer.UNIT), order(line(1, 1010, quantity=4)), "4 x (2.525 x 5 % = 0.12625 = 0.13) = 0.52"),
     E("whole units of two and a half", rule(per=RewardPer.UNIT), order(line(1, 1000, quantity="2.5")), "2 x (4.00 x 5 % = 0.20) = 0.40"),
+    E("a line of no unit", rule(per=RewardPer.UNIT), order(line(1, 1000, quantity=0), line(2, 2000)), "0 + 1 x (20.00 x 5 % = 1.00) = 1.00"),
     E("never more than was paid", rule(per=RewardPer.UNIT, rounding=Rounding.UP), order(line(1, 10, quantity=1000)), "1000 x 0.01, at most 0.10 = 0.10"),
     E("a fixed amount", rule(fixed=250), MIXED, "once 2.50 = 2.50"),
     E("fixed for each line", rule(fixed=100, per=RewardPer.LINE), MIXED, "3 x 1.00 = 3.00"),
@@ -208,6 +212,13 @@ def test_the_sum_is_right_and_explains_itself(example: Example) -> None:
     said = sentences(found)
     assert len(said) == 1 + len(found.outcomes)
     assert all(text.endswith((".", "3")) or "expression" in text for text in said), said
+
+
+def test_what_is_explained_before_rounding_is_what_was_rounded() -> None:
+    bought = order(line(1, 1000, quantity=0), line(2, 2000), line(3, 1000, quantity="2.5"))
+    (outcome,) = answer(rule(per=RewardPer.UNIT), bought).outcomes
+    # A line of no unit earns nothing; of two and a half units, two do: 1.00 + 2 x 0.20.
+    assert (Fraction(*outcome.raw), outcome.rounded_minor) == (140, 140)
 
 
 def test_there_are_enough_examples() -> None:
