@@ -71,5 +71,11 @@ class Expressions(Protocol):
     def compile(self, source: str) -> Expression:
         """Return the compiled expression, or raise `FieldInvalid` with the place of the fault."""
 
+    def check(self, source: str) -> Expression:
+        """Compile what somebody wrote just now, and refuse also what would take too long on a large order.
+
+        It may depend on the machine, so it is for those who write rules, and never for a rule that is kept.
+        """
+
     def bind(self, variables: dict[str, object]) -> object:
         """Return the variables in the language's own form, for many expressions."""

@@ -216,7 +216,7 @@ class RuleChange:
 def check_rule(rule: CashbackRule) -> CashbackRule:
     """Return the rule as it is kept (texts in normal form), or raise `FieldInvalid`.
 
-    An expression is checked where the language is: `Expressions.compile`.
+    An expression is checked where the language is: `Expressions.check`.
     """
     name = check_text(rule.name, field="name", length_max=NAME_MAX)
     if not name:
