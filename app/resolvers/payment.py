@@ -5,12 +5,11 @@ from typing import Annotated, TypeVar
 import strawberry
 
 from app.context import AppInfo
-from app.domain.errors import FieldInvalid
 from app.domain.page import PageRequest
 from app.domain.payment import CaptureMethod, PaymentStatus
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
-from app.schema.types.filters import texts, wallet_ref
+from app.schema.types.filters import own_wallet, texts, wallet_ref
 from app.schema.types.inputs import (
     INPUT,
     AuthorizePaymentInput,
@@ -30,7 +29,6 @@ from app.schema.types.payloads import (
 from app.schema.types.payment import Payment, PaymentSelector
 from app.schema.types.wallet import Wallet
 from app.services import payment as payments
-from app.services.ledger.command import WalletRef
 from app.services.payment import OrderToPay, Paid, PaymentRequest
 
 A = TypeVar("A", bound=PaymentPayload)
@@ -133,7 +131,7 @@ def _request(
 ) -> PaymentRequest:
     order, amount, total = given.order, given.amount, given.order.total
     return PaymentRequest(
-        wallet=_own_wallet(info) if given.wallet is None else wallet_ref(given.wallet),
+        wallet=wallet_ref(given.wallet) if given.wallet else own_wallet(info.context.principal),
         order=OrderToPay(
             order.source, order.external_id, amount_of(total), None if total is None else total.currency
         ),
@@ -144,13 +142,6 @@ def _request(
         capture=capture,
         idempotency_key=checked_key(given.idempotency_key),
     )
-
-
-def _own_wallet(info: AppInfo) -> WalletRef:
-    own = info.context.principal.customer_external_id
-    if own is None:
-        raise FieldInvalid("Name the wallet: you have none of your own.", field=("wallet",))
-    return WalletRef(external_id=own)
 
 
 def _payload(kind: type[A], done: Paid) -> A:

@@ -5,12 +5,11 @@ from typing import Annotated, TypeVar
 import strawberry
 
 from app.context import AppInfo
-from app.domain.errors import FieldInvalid
 from app.domain.page import PageRequest
 from app.domain.withdrawal import WithdrawalStatus
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
-from app.schema.types.filters import texts, wallet_ref
+from app.schema.types.filters import own_wallet, texts, wallet_ref
 from app.schema.types.inputs import (
     INPUT,
     CancelWithdrawalInput,
@@ -29,7 +28,6 @@ from app.schema.types.payloads import (
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
 from app.services import withdrawal as withdrawals
-from app.services.ledger.command import WalletRef
 from app.services.withdrawal import Decided
 
 A = TypeVar("A", bound=WithdrawalPayload)
@@ -61,7 +59,7 @@ async def request_withdrawal(
     done = await withdrawals.request(
         info.context.runtime.writer,
         info.context.principal,
-        _own_wallet(info) if input.wallet is None else wallet_ref(input.wallet),
+        wallet_ref(input.wallet) if input.wallet else own_wallet(info.context.principal),
         amount=input.amount.amount,
         currency=input.amount.currency,
         note=input.note or "",
@@ -116,13 +114,6 @@ async def mark_withdrawal_paid(
         idempotency_key=checked_key(input.idempotency_key),
     )
     return _payload(MarkWithdrawalPaidPayload, done)
-
-
-def _own_wallet(info: AppInfo) -> WalletRef:
-    own = info.context.principal.customer_external_id
-    if own is None:
-        raise FieldInvalid("Name the wallet: you have none of your own.", field=("wallet",))
-    return WalletRef(external_id=own)
 
 
 def _payload(kind: type[A], done: Decided) -> A:

@@ -101,6 +101,14 @@ def wallet_ref(selector: "WalletSelector", *, field: str = "wallet") -> WalletRe
     )
 
 
+def own_wallet(principal: Principal) -> WalletRef:
+    """Return what names the caller's own wallet, or raise `FieldInvalid` for a caller who has none."""
+    own = principal.customer_external_id
+    if own is None:
+        raise FieldInvalid("Name the wallet: you have none of your own.", field=("wallet",))
+    return WalletRef(external_id=own)
+
+
 def order_filter(given: "OrderFilter | None", search: str | None) -> Orders:
     """Return the filter of orders."""
     if given is None:
