@@ -73,7 +73,8 @@ class Mutation:
     pay_order: payloads.PayOrderPayload = root(
         payment_resolvers.pay_order,
         SignedIn(),
-        "Pay an order with a wallet at once, wholly or in part. For others than oneself it needs PAYMENTS_WRITE.",
+        "Pay an order with a wallet at once, wholly or in part. Customers pay what the store has told of as theirs; "
+        "for all else it needs PAYMENTS_WRITE.",
     )
     capture_payment: payloads.CapturePaymentPayload = root(
         payment_resolvers.capture_payment,
