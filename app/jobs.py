@@ -12,6 +12,7 @@ from time import monotonic
 
 import structlog
 
+from app.backends.patience import DatabaseBusy
 from app.context import Runtime
 from app.services import delivery, expiry, payment as payments
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
@@ -86,7 +87,7 @@ async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> Non
     while True:
         try:
             await work()
-        except (Overloaded, NotAccepting, LedgerUnavailable) as error:
+        except (Overloaded, NotAccepting, LedgerUnavailable, DatabaseBusy) as error:
             log.warning("jobs wait for the ledger", error=type(error).__name__)
         except Exception:
             log.exception("jobs failed; they go on at the next round")

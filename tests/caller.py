@@ -125,7 +125,7 @@ class Caller:
         response = await self.post(document, variables)
         if errors := response.get("errors"):
             codes = {error.get("extensions", {}).get("code") for error in errors}
-            if codes <= {"OVERLOADED", "SERVICE_UNAVAILABLE"}:
+            if codes <= {"OVERLOADED", "SERVICE_UNAVAILABLE", "TIMEOUT"}:
                 raise UnansweredError(", ".join(sorted(codes)))
             raise AssertionError(f"the server answered with errors: {errors}")
         return next(iter(response["data"].values()))

@@ -407,9 +407,12 @@ async def test_a_flood_of_errors_is_a_few_lines(
 ) -> None:
     for number in range(600):
         await ask(served[1], f"{{ nope{number} }}")
+        # Nothing here waits for a network, so without this the server's own tasks would never get a turn.
+        await asyncio.sleep(0)
     lines = out.getvalue().splitlines()
     assert 1 <= len(lines) <= 4 * SAMPLE_SIZE
-    assert all(json.loads(line)["outcome"] == "GRAPHQL_VALIDATION_FAILED" for line in lines)
+    others = [line for line in lines if json.loads(line).get("outcome") != "GRAPHQL_VALIDATION_FAILED"]
+    assert others == []
     await ask(served[1], "{ viewer { kind } }")
     assert json.loads(out.getvalue().splitlines()[-1])["outcome"] == "OK", "what goes well is never left out"
 
