@@ -72,7 +72,7 @@ class PaymentEnd(StrEnum):
     ORDER = "ORDER"
     """The order's status: when the order is reopened, the wallet owes it again."""
     EXPIRY = "EXPIRY"
-    """Its time ran out: when the order turns out to be paid nevertheless, the wallet owes it again."""
+    """Its time ran out: nothing is taken for it any more, unless the store says what else paid the order, and how much."""
 
 
 @dataclass(frozen=True, slots=True)

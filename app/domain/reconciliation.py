@@ -73,9 +73,20 @@ def is_anew(basis: OrderSnapshot | None, payment: Payment) -> bool:
     return basis.modified_at <= payment.after_failure_at
 
 
+def claimed(basis: OrderSnapshot | None, payment: Payment) -> int:
+    """Return what the order may claim for a payment, in minor units.
+
+    Once its time ran out, that is only what was captured: the customer may have paid by other means since. Where the
+    store says what others paid, the rest is the wallet's all the same.
+    """
+    if payment.ended_by is not PaymentEnd.EXPIRY or (basis and basis.paid_otherwise_minor is not None):
+        return payment.owed_minor
+    return min(payment.owed_minor, payment.captured_minor)
+
+
 def wallet_part(basis: OrderSnapshot | None, payments: Collection[Payment]) -> int:
     """Return what the wallet owes an order before refunds, in minor units: never more than others leave to pay."""
-    owed = sum(payment.owed_minor for payment in payments)
+    owed = sum(claimed(basis, payment) for payment in payments)
     if basis is None:
         return owed
     return max(0, min(owed, basis.total_minor - (basis.paid_otherwise_minor or 0)))
@@ -89,7 +100,7 @@ def target(
     part = wallet_part(basis, payments)
     requested = sum(min(payment.requested_minor, payment.owed_minor) for payment in payments)
     automatic = sum(
-        payment.owed_minor - min(payment.requested_minor, payment.owed_minor)
+        claimed(basis, payment) - min(payment.requested_minor, payment.owed_minor)
         for payment in payments
         if payment.capture is CaptureMethod.AUTOMATIC
     )
@@ -283,7 +294,8 @@ class _Work:
         """
         explanation = paying.purchase(self.order, self.actor)
         for place, payment in enumerate(list(self.payments)):
-            part = self._again(min(missing, payment.uncovered_minor), payment)
+            uncovered = claimed(self.order.basis, payment) - payment.net_minor - payment.held_minor
+            part = self._again(min(missing, uncovered), payment)
             if part > 0:
                 requested = min(part, payment.requested_minor)
                 again = self._begin_again(place, part, requested_minor=requested)

@@ -239,8 +239,12 @@ async def test_capture_after_expiry(api: Store) -> None:
             "EXPIRY",
         )
         assert await balance(api, customer) == ("100.00", "0.00", "100.00")
-        # The store took the order for paid nevertheless.
+        # The store took the order for paid; by what, it does not say.
         order = await api.record(told, status="PAID")
+        assert [one["origin"] for one in order["payments"]] == ["CHECKOUT"]
+        assert await balance(api, customer) == ("100.00", "0.00", "100.00")
+        # Now it says that nobody else paid it.
+        order = await api.record(told, status="PAID", paidOtherwise="0.00")
         assert [one["origin"] for one in order["payments"]] == ["CHECKOUT", "ORDER"]
         assert await balance(api, customer) == ("20.00", "0.00", "20.00")
 
