@@ -21,7 +21,7 @@ from app.domain.errors import (
     PaymentNotOpen,
     WalletFrozen,
 )
-from app.domain.hold import Hold, HoldPurpose, HoldStatus
+from app.domain.hold import HoldPurpose, HoldStatus
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
 
@@ -359,13 +359,3 @@ def require_own(draft: Draft, order: Order) -> None:
 def purchase(order: Order, actor: Actor, note: str | None = None) -> Explanation:
     """Return how a payment of an order is written down."""
     return Explanation(TransactionKind.PURCHASE, actor, note or f"Order {order.name}", order_id=order.id)
-
-
-def held_by(payments: Iterable[Payment]) -> int:
-    """Return what payments hold together, in minor units."""
-    return sum(payment.held_minor for payment in payments)
-
-
-def due(hold: Hold, now: datetime) -> bool:
-    """Whether a hold's time has run out."""
-    return hold.expires_at is not None and hold.expires_at <= now

@@ -71,10 +71,8 @@ class _Elsewhere(Exception):
         self.ref = ref
 
 
-SORTS = {
-    "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True),
-}
-"""How a list of orders is sorted."""
+SORT = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True)
+"""Orders come newest first."""
 
 
 # --- read ---------------------------------------------------------------------------------------------------
@@ -120,7 +118,7 @@ async def find(principal: Principal, row_id: UUID) -> OrderModel | None:
 
 async def page_of(query: QuerySet[OrderModel], page: PageRequest) -> Page[OrderModel]:
     """Read one page of a list of orders, newest first."""
-    return await fetch_page(query, SORTS["CREATED_AT"], page)
+    return await fetch_page(query, SORT, page)
 
 
 Pages = PageLoader[OrderFilter, OrderModel]
@@ -129,7 +127,7 @@ Counts = CountLoader[OrderFilter]
 
 def pages() -> Pages:
     """Return a loader of pages of wallets' orders, newest first."""
-    return PageLoader(orders, SORTS["CREATED_AT"], partition="wallet_id")
+    return PageLoader(orders, SORT, partition="wallet_id")
 
 
 def counts() -> Counts:
