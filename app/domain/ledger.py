@@ -22,6 +22,7 @@ from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
 from app.domain.bucket import Bucket
+from app.domain.cashback.earning import Earning
 from app.domain.customer import Customer
 from app.domain.errors import BalanceTooLarge, InsufficientFunds, NotFound
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
@@ -136,6 +137,8 @@ class Wallet:
     created_at: datetime
     updated_at: datetime
     last_activity_at: datetime
+    debt_minor: int = 0
+    """What is still to be taken back of cashback that was spent: it is settled from the next credits."""
 
     def available_minor(self, credit_limit_minor: int = 0) -> int:
         """Return what can be drawn now: posted minus held, plus the credit limit where the caller may use it."""
@@ -328,10 +331,22 @@ SYSTEM = Actor(ActorKind.SYSTEM, "clock")
 class WalletState:
     """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named.
 
-    `closed` are the lots with nothing left that a named hold may give value back to.
+    `closed` are the lots with nothing left that a named hold may give value back to. `expired` is what of lots was
+    posted as breakage, in minor units, of lots that were asked for. `earning` is what cashback is worked out from, for a
+    command that may earn some.
     """
 
-    __slots__ = ("closed", "customer", "holds", "is_new", "lots", "reservations", "wallet")
+    __slots__ = (
+        "closed",
+        "customer",
+        "earning",
+        "expired",
+        "holds",
+        "is_new",
+        "lots",
+        "reservations",
+        "wallet",
+    )
 
     def __init__(
         self,
@@ -348,6 +363,8 @@ class WalletState:
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
         self.closed: dict[UUID, Lot] = {}
+        self.expired: dict[UUID, int] = {}
+        self.earning: Earning | None = None
 
     @classmethod
     def opened(cls, wallet_id: UUID, customer: Customer, currency: str, now: datetime) -> "WalletState":
@@ -374,6 +391,8 @@ class WalletState:
         self.holds.clear()
         self.reservations.clear()
         self.closed.clear()
+        self.expired.clear()
+        self.earning = None
 
     def fold(self, draft: "Draft") -> None:
         """Make an accepted draft part of the state."""
@@ -381,6 +400,7 @@ class WalletState:
         self.customer = draft.customer
         self.holds.update(draft.holds)
         self.reservations.update(draft.reservations)
+        self.expired = draft.expired
         for lot in draft.lots.values():
             # A lot's place in the drawing order never changes, so it is found without a walk.
             place = bisect_left(self.lots, drawing_order(lot), key=drawing_order)
@@ -450,6 +470,17 @@ class Desk:
             raise TypeError(f"{row_id} is a {type(row).__name__}, not a {kind.__name__}")
         return row
 
+    def current(self, kind: "type[R]", row_id: UUID) -> "R | None":
+        """Return a row as it is after what was added so far, or as it was loaded, if there is one."""
+        for row in reversed(self.rows):
+            if row.id == row_id and isinstance(row, kind):
+                return row
+        return self.found(kind, row_id)
+
+    def known(self, kind: "type[R]") -> "list[R]":
+        """Return the rows of a kind that the batch knows, as the commands before left them, in no order."""
+        return [row for row in self._loaded.values() if isinstance(row, kind)]
+
     def row(self, kind: "type[R]", row_id: UUID) -> "R":
         """Return a row beside the ledger that the command named, as it was loaded, or raise `NotFound`."""
         row = self.found(kind, row_id)
@@ -478,6 +509,7 @@ class Draft(Desk):
         "_opened",
         "_state",
         "customer",
+        "expired",
         "holds",
         "lots",
         "reservations",
@@ -503,6 +535,12 @@ class Draft(Desk):
         self.lots: dict[UUID, Lot] = {}
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
+        self.expired: dict[UUID, int] = dict(state.expired)
+
+    @property
+    def earning(self) -> "Earning | None":
+        """What cashback is worked out from, or `None`: the command earns none."""
+        return self._state.earning
 
     @property
     def currency(self) -> Currency:
@@ -537,6 +575,15 @@ class Draft(Desk):
     def spendable_minor(self, buckets: Collection[Bucket] = frozenset(Bucket)) -> int:
         """Return what of the buckets can be spent now: their free value, never more than is available."""
         return max(0, min(self._free_minor(buckets), self.wallet.available_minor()))
+
+    def unspent_minor(self, lot_ids: Collection[UUID]) -> int:
+        """Return what of these lots can be drawn now, never more than is available."""
+        free = sum(lot.remaining_minor for lot in self.drawable(frozenset(Bucket)) if lot.id in lot_ids)
+        return max(0, min(free, self.wallet.available_minor()))
+
+    def open_lots(self, lot_ids: Collection[UUID]) -> bool:
+        """Whether anything is left of one of these lots, free or held."""
+        return any(self.lots.get(lot.id, lot).is_open for lot in self._state.lots if lot.id in lot_ids)
 
     def withdrawable_minor(self) -> int:
         """Return what can be withdrawn now: free value of withdrawable lots, never more than is available."""
@@ -584,13 +631,15 @@ class Draft(Desk):
         buckets: Collection[Bucket] = frozenset(Bucket),
         credit_limit_minor: int = 0,
         newest_of: Bucket | None = None,
+        lots: Collection[UUID] | None = None,
     ) -> Transaction:
         """Post a debit from the lots in drawing order, then, within the credit limit, from the overdraft.
 
-        With `newest_of`, the youngest lots of that kind come first: what takes a credit back takes that credit.
-        Raises `InsufficientFunds` when less than that is available; nothing is ever clamped.
+        With `newest_of`, the youngest lots of that kind come first: what takes a credit back takes that credit. With
+        `lots`, only these are drawn on. Raises `InsufficientFunds` when less than that is available; nothing is ever
+        clamped.
         """
-        drawn, left = self._draw(amount_minor, buckets, newest_of)
+        drawn, left = self._draw(amount_minor, buckets, newest_of, lots)
         overdraft_room = max(0, credit_limit_minor - self.wallet.overdraft_minor)
         if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
             free = self._free_minor(buckets) + overdraft_room
@@ -605,12 +654,18 @@ class Draft(Desk):
         return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
 
     def _draw(
-        self, amount_minor: int, buckets: Collection[Bucket], newest_of: Bucket | None = None
+        self,
+        amount_minor: int,
+        buckets: Collection[Bucket],
+        newest_of: Bucket | None = None,
+        only: Collection[UUID] | None = None,
     ) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
         _require_positive(amount_minor)
         drawn, left = [], amount_minor
         lots: Iterable[Lot] = self.drawable(buckets)
+        if only is not None:
+            lots = [lot for lot in lots if lot.id in only]
         if newest_of is not None:
             lots = sorted(lots, key=lambda lot: -lot.sequence if lot.bucket is newest_of else 0)
         for lot in lots:
@@ -731,6 +786,7 @@ class Draft(Desk):
                 continue
             amount = lot.remaining_minor
             self.lots[lot.id] = replace(lot, remaining_minor=0)
+            self.expired[lot.id] = self.expired.get(lot.id, 0) + amount
             note = f"{lot.bucket.replace('_', ' ').capitalize()} credit of transaction {lot.sequence} expired"
             explanation = Explanation(TransactionKind.EXPIRY, SYSTEM, note)
             posted.append(self._post(-amount, explanation, [Allocation.of(lot, -amount)]))
@@ -739,6 +795,13 @@ class Draft(Desk):
     def set_status(self, status: WalletStatus) -> None:
         """Freeze or unfreeze the wallet."""
         self.wallet = replace(self.wallet, status=status)
+        self._touch()
+
+    def set_debt(self, debt_minor: int) -> None:
+        """Write down what is still to be taken back from the next credits, in minor units."""
+        if debt_minor < 0:
+            raise AssertionError(f"a debt is not negative: {debt_minor}")
+        self.wallet = replace(self.wallet, debt_minor=debt_minor)
         self._touch()
 
     def set_customer(self, customer: Customer) -> None:

@@ -69,7 +69,10 @@ class OrderProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """One line: `subtotal_minor` before discounts and `total_minor` after them, both without tax."""
+    """One line: `subtotal_minor` before discounts and `total_minor` after them, both without tax.
+
+    `on_sale`: it was sold at a lowered price, as far as the store tells.
+    """
 
     id: str
     name: str = ""
@@ -81,6 +84,7 @@ class OrderLine:
     subtotal_minor: int = 0
     total_minor: int = 0
     tax_minor: int = 0
+    on_sale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from app.domain import payment as paying, refund as refunding
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
+from app.domain.cashback import posting as cashback
 from app.domain.ledger import Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus, StoreRefund
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd
@@ -153,6 +154,8 @@ def reconcile(
     for refund in divided.values():
         if refund != stored.get(refund.id):
             draft.add(refund)
+    paid_minor = wallet_part(basis, work.payments)
+    cashback.follow(draft, order, list(divided.values()), wallet_paid_minor=paid_minor, actor=actor)
     short = short_minor + work.short_minor + max(0, work.credited_minor - goal.shares.credited_minor)
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:

@@ -13,7 +13,7 @@ class Wallet(Model):
 
     All amounts are integers of the currency's minor unit. `posted_minor` is the sum of the wallet's
     transactions; `held_minor` the sum of its open holds; `overdraft_minor` what debits took beyond the lots
-    (never negative). `sequence` and `head_hash` belong to the newest transaction. `version` grows with every
+    (never negative); `debt_minor` what cashback that was spent still owes. `sequence` and `head_hash` belong to the newest transaction. `version` grows with every
     change, also with those that post no transaction (a hold, a freeze).
     """
 
@@ -33,6 +33,7 @@ class Wallet(Model):
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
     last_activity_at = fields.DatetimeField()
+    debt_minor = fields.BigIntField(default=0)
 
     class Meta:
         table = "wallets"

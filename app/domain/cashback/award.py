@@ -7,7 +7,7 @@ written down in the award, so that whatever is given back goes the same way back
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.domain.bucket import Bucket
-from app.domain.cashback.data import Reader, maybe, plain, read
 from app.domain.cashback.evaluation import Decision, LineAward, Outcome
 from app.domain.cashback.occasion import Occasion, award_id
+from app.domain.cashback.period import local
 from app.domain.cashback.share import Rounding, rounded
 from app.domain.order import RefundedLine, StoreRefund
 from app.domain.refund import Refund
@@ -34,6 +34,15 @@ class AwardStatus(StrEnum):
     """All of it was taken back, or is owed."""
     EXPIRED = "EXPIRED"
     """What was left of it reached its expiry."""
+
+
+class AwardSource(StrEnum):
+    """What gave it."""
+
+    CASHBACK = "CASHBACK"
+    """A cashback rule."""
+    PROMOTION = "PROMOTION"
+    """A coupon that grants wallet money."""
 
 
 class ShortfallPolicy(StrEnum):
@@ -80,12 +89,14 @@ class Award:
     """What one rule gave a customer for one occasion; amounts in minor units of `currency`.
 
     The lines add up to the amount. `order_total_minor` is what the order cost, which full refunds are known by.
-    `explanation` is `Outcome.as_data` of the evaluation that gave it.
+    `explanation` is `Outcome.as_data` of the evaluation that gave it. `occurred_on` is the day of the occasion by the
+    store's calendar, which the periods of caps go by. `lot_ids` are the lots that its money went into.
     """
 
     id: UUID
     rule_id: UUID
     rule_version: int
+    wallet_id: UUID
     customer_id: str
     occasion_key: str
     order_id: UUID | None
@@ -95,12 +106,15 @@ class Award:
     lines: tuple[LineAward, ...]
     bucket: Bucket
     occurred_at: datetime
+    occurred_on: date
     awarded_at: datetime
     vests_at: datetime
     expires_at: datetime | None
+    source: AwardSource = AwardSource.CASHBACK
     vested_at: datetime | None = None
     expired_at: datetime | None = None
     taken: Taken = field(default_factory=Taken)
+    lot_ids: tuple[UUID, ...] = ()
     explanation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -113,41 +127,26 @@ class Award:
         return AwardStatus.PENDING if self.vested_at is None else AwardStatus.VESTED
 
     @property
+    def net_minor(self) -> int:
+        """What was given after all that was taken back, which caps count."""
+        return self.amount_minor - self.taken.total_minor
+
+    @property
+    def rule_name(self) -> str:
+        """The name of the rule that gave it, as it was then."""
+        return str(self.explanation.get("rule", {}).get("name", ""))
+
+    @property
     def pending_minor(self) -> int:
         """What will become money when it vests."""
         return self.amount_minor - self.taken.unvested_minor if self.vested_at is None else 0
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the award as plain JSON data."""
-        data: dict[str, Any] = plain(self)
-        return data
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> "Award":
-        """Read a stored award."""
-        return read(cls, data, _READ)
-
-
-_READ: dict[str, Reader] = {
-    "id": UUID,
-    "rule_id": UUID,
-    "order_id": maybe(UUID),
-    "lines": lambda lines: tuple(LineAward(**line) for line in lines),
-    "bucket": Bucket,
-    "occurred_at": datetime.fromisoformat,
-    "awarded_at": datetime.fromisoformat,
-    "vests_at": datetime.fromisoformat,
-    "expires_at": maybe(datetime.fromisoformat),
-    "vested_at": maybe(datetime.fromisoformat),
-    "expired_at": maybe(datetime.fromisoformat),
-    "taken": lambda data: read(Taken, data, {}),
-}
 
 
 def award_of(
     outcome: Outcome,
     occasion: Occasion,
     customer_id: str,
+    wallet_id: UUID,
     *,
     now: datetime,
     zone: ZoneInfo,
@@ -162,6 +161,7 @@ def award_of(
         id=award_id(rule.id, customer_id, occasion.key),
         rule_id=rule.id,
         rule_version=rule.version,
+        wallet_id=wallet_id,
         customer_id=customer_id,
         occasion_key=occasion.key,
         order_id=order.id if order else None,
@@ -171,6 +171,7 @@ def award_of(
         lines=outcome.lines,
         bucket=rule.reward.bucket,
         occurred_at=occasion.at,
+        occurred_on=local(occasion.at, zone).date(),
         awarded_at=now,
         vests_at=vests_at,
         expires_at=rule.reward.expiry.at(vests_at, zone),

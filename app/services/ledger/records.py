@@ -4,7 +4,7 @@ PostgreSQL's driver gives ids and times as objects, SQLite's as text; both shape
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,10 @@ import orjson
 from app.domain.access import Actor, ActorKind, Capability
 from app.domain.api_key import ApiKey
 from app.domain.bucket import Bucket
+from app.domain.cashback.award import Award, AwardSource, Taken
+from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
+from app.domain.cashback.evaluation import LineAward
+from app.domain.cashback.rule import TriggerKind
 from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
@@ -84,6 +88,7 @@ def read_wallet(row: DatabaseRow) -> Wallet:
         read_time(row["created_at"]),
         read_time(row["updated_at"]),
         read_time(row["last_activity_at"]),
+        row["debt_minor"],
     )
 
 
@@ -362,6 +367,62 @@ def read_sync_cursor(row: DatabaseRow) -> SyncCursor:
     )
 
 
+def read_award(row: DatabaseRow) -> Award:
+    """Read an award."""
+    return Award(
+        id=read_uuid(row["id"]),
+        rule_id=read_uuid(row["rule_id"]),
+        rule_version=row["rule_version"],
+        wallet_id=read_uuid(row["wallet_id"]),
+        customer_id=row["customer_id"],
+        occasion_key=row["occasion_key"],
+        order_id=_maybe(read_uuid, row["order_id"]),
+        currency=row["currency"],
+        amount_minor=row["amount_minor"],
+        order_total_minor=row["order_total_minor"],
+        lines=tuple(LineAward(*line) for line in read_json(row["lines"])),
+        bucket=Bucket(row["bucket"]),
+        occurred_at=read_time(row["occurred_at"]),
+        occurred_on=date.fromisoformat(row["occurred_on"]),
+        awarded_at=read_time(row["awarded_at"]),
+        vests_at=read_time(row["vests_at"]),
+        expires_at=_maybe(read_time, row["expires_at"]),
+        source=AwardSource(row["source"]),
+        vested_at=_maybe(read_time, row["vested_at"]),
+        expired_at=_maybe(read_time, row["expired_at"]),
+        taken=Taken(**read_json(row["taken"])),
+        lot_ids=tuple(UUID(lot_id) for lot_id in read_json(row["lot_ids"])),
+        explanation=read_json(row["explanation"]),
+    )
+
+
+def read_evaluation(row: DatabaseRow) -> CashbackEvaluation:
+    """Read what was looked at."""
+    return CashbackEvaluation(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        order_id=_maybe(read_uuid, row["order_id"]),
+        trigger=TriggerKind(row["trigger"]),
+        occasion_key=row["occasion_key"],
+        currency=row["currency"],
+        total_minor=row["total_minor"],
+        outcomes=tuple(read_json(row["outcomes"])),
+        occurred_at=read_time(row["occurred_at"]),
+        created_at=read_time(row["created_at"]),
+    )
+
+
+def read_total(row: DatabaseRow) -> CashbackTotal:
+    """Read what a rule has given."""
+    return CashbackTotal(
+        id=read_uuid(row["id"]),
+        rule_id=read_uuid(row["rule_id"]),
+        given_minor=row["given_minor"],
+        awards=row["awards"],
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -382,5 +443,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Delivery: read_delivery,
     CatalogItem: read_catalog_item,
     SyncCursor: read_sync_cursor,
+    Award: read_award,
+    CashbackEvaluation: read_evaluation,
+    CashbackTotal: read_total,
 }
 """How the rows that a command may name are read, by the record's type."""

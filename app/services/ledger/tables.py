@@ -5,7 +5,7 @@ columns, so that the writer can write hundreds of rows by one statement.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -14,6 +14,8 @@ from tortoise.models import Model
 
 from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
+from app.domain.cashback.award import Award
+from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
 from app.domain.catalog import CatalogItem
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryBody
@@ -30,6 +32,7 @@ from app.domain.withdrawal import Withdrawal
 from app.models import (
     api_key,
     audit,
+    cashback_award,
     catalog,
     customer,
     delivery,
@@ -112,6 +115,7 @@ def _wallet(w: Wallet) -> tuple[Any, ...]:
         w.created_at,
         w.updated_at,
         w.last_activity_at,
+        w.debt_minor,
     )
 
 
@@ -402,6 +406,57 @@ def _renewal(r: Renewal) -> tuple[Any, ...]:
     )
 
 
+def _award(a: Award) -> tuple[Any, ...]:
+    taken = a.taken
+    return (
+        a.id,
+        a.rule_id,
+        a.rule_version,
+        str(a.source),
+        a.wallet_id,
+        a.order_id,
+        a.customer_id,
+        a.occasion_key,
+        str(a.status),
+        a.currency,
+        a.amount_minor,
+        a.order_total_minor,
+        taken.total_minor,
+        taken.debt_minor,
+        _json(asdict(taken)),
+        _json([list(line) for line in a.lines]),
+        _json([str(lot_id) for lot_id in a.lot_ids]),
+        str(a.bucket),
+        a.occurred_on.isoformat(),
+        a.occurred_at,
+        a.awarded_at,
+        a.vests_at,
+        a.expires_at,
+        a.vested_at,
+        a.expired_at,
+        _json(a.explanation),
+    )
+
+
+def _evaluation(e: CashbackEvaluation) -> tuple[Any, ...]:
+    return (
+        e.id,
+        e.wallet_id,
+        e.order_id,
+        str(e.trigger),
+        e.occasion_key,
+        e.currency,
+        e.total_minor,
+        _json(e.outcomes),
+        e.occurred_at,
+        e.created_at,
+    )
+
+
+def _total(t: CashbackTotal) -> tuple[Any, ...]:
+    return (t.id, t.rule_id, t.given_minor, t.awards, t.updated_at)
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
@@ -415,9 +470,10 @@ CUSTOMERS = Table.of(
 WALLETS = Table.of(
     wallet.Wallet,
     "id customer_id currency status posted_minor held_minor overdraft_minor sequence version head_hash "
-    "created_at updated_at last_activity_at",
+    "created_at updated_at last_activity_at debt_minor",
     _wallet,
-    changing="status posted_minor held_minor overdraft_minor sequence version head_hash updated_at last_activity_at",
+    changing="status posted_minor held_minor overdraft_minor sequence version head_hash updated_at last_activity_at "
+    "debt_minor",
 )
 LOTS = Table.of(
     lot.Lot,
@@ -532,10 +588,29 @@ BESIDE: dict[type[Any], Table] = {
         _sync_cursor,
         changing="position leased_until holder updated_at",
     ),
+    Award: Table.of(
+        cashback_award.CashbackAward,
+        "id rule_id rule_version source wallet_id order_id customer_id occasion_key status currency amount_minor "
+        "order_total_minor clawed_minor debt_minor taken lines lot_ids bucket occurred_on occurred_at awarded_at vests_at "
+        "expires_at vested_at expired_at explanation",
+        _award,
+        changing="status clawed_minor debt_minor taken lot_ids vested_at expired_at",
+    ),
+    CashbackEvaluation: Table.of(
+        cashback_award.CashbackEvaluation,
+        "id wallet_id order_id trigger occasion_key currency total_minor outcomes occurred_at created_at",
+        _evaluation,
+    ),
+    CashbackTotal: Table.of(
+        cashback_award.CashbackTotal,
+        "id rule_id given_minor awards updated_at",
+        _total,
+        changing="given_minor awards updated_at",
+    ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
 
-OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund)
+OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, Award, CashbackEvaluation)
 """The rows that come along with an order that a command names."""
 
 RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})
