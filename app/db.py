@@ -34,6 +34,7 @@ MIGRATIONS_MODULE: Final = "app.migrations"
 MODEL_MODULES: Final = (
     "app.models.api_key",
     "app.models.audit",
+    "app.models.cashback_rule",
     "app.models.catalog",
     "app.models.customer",
     "app.models.delivery",
