@@ -35,6 +35,7 @@ MODEL_MODULES: Final = (
     "app.models.api_key",
     "app.models.audit",
     "app.models.cashback_award",
+    "app.models.cashback_rule",
     "app.models.catalog",
     "app.models.customer",
     "app.models.delivery",

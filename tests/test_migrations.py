@@ -44,18 +44,26 @@ initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
 signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
+rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY]
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *rules.TABLES]
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | rules.APPEND_ONLY
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT
+IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *rules.IDENTITY]
 ADDED_CHECKS = {"reservations_within_captured"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
     statement.split()[2]
-    for statement in [*initial.INDEXES, *rights.INDEXES, *signals.INDEXES, *orders.INDEXES, *doors.INDEXES]
+    for statement in [
+        *initial.INDEXES,
+        *rights.INDEXES,
+        *signals.INDEXES,
+        *orders.INDEXES,
+        *doors.INDEXES,
+        *rules.INDEXES,
+    ]
 }
 
 
@@ -163,6 +171,14 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("catalog_items", {"kind": "RUMOUR"}, "kind_known"),
     ("catalog_items", {"external_id": ""}, "external_id_not_empty"),
     ("sync_cursors", {"name": ""}, "name_not_empty"),
+    ("cashback_rules", {"version": 0}, "version_positive"),
+    ("cashback_rules", {"revision": 0}, "revision_positive"),
+    ("cashback_rules", {"status": "LOUD"}, "status_known"),
+    ("cashback_rules", {"trigger_kind": "FULL_MOON"}, "trigger_known"),
+    ("cashback_rules", {"name": ""}, "name_not_empty"),
+    ("cashback_rule_versions", {"version": 0}, "version_positive"),
+    ("cashback_rule_versions", {"revision": 0}, "revision_positive"),
+    ("cashback_rule_versions", {"actor_kind": "ROBOT"}, "actor_kind_known"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),
@@ -247,6 +263,9 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("delivery_bodies", {"delivery_id": row_id(37)}),
         ("roles", {"name": "buyer"}),
         ("api_keys", {"prefix": "7k3m92qdxa4p"}),
+        ("cashback_rules", {"revision": 1}),
+        ("cashback_rule_versions", {"version": 1}),
+        ("cashback_rule_versions", {"revision": 1}),
     ],
 )
 async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str, Any]) -> None:
@@ -315,6 +334,7 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "source": "'shopify'",
         "external_id": "'9999'",
         "subscription": "'99'",
+        "created_at": "'2099-01-01 00:00:00+00:00'",
     }
     for table, columns, message in IDENTITY:
         for column in columns:

@@ -159,6 +159,7 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "lifetimeMinutes",
         "paymentHoldMinutes",
         "refundGraceDays",
+        "returnPeriodDays",
         "overlapHours",
         "count",
         "windowSeconds",

@@ -59,6 +59,10 @@ class Capability(StrEnum):
     """See what came in from the store and what became of it."""
     WEBHOOKS_REPLAY = "WEBHOOKS_REPLAY"
     """Have messages of the store worked on again."""
+    CASHBACK_READ = "CASHBACK_READ"
+    """See every cashback rule, what it gives and why, and simulate rules over past orders."""
+    CASHBACK_WRITE = "CASHBACK_WRITE"
+    """Create and change cashback rules, start, pause and archive them."""
 
 
 class PrincipalKind(StrEnum):
@@ -123,6 +127,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.FRAUD_READ,
             Capability.SETTINGS_READ,
             Capability.AUDIT_READ,
+            Capability.CASHBACK_READ,
         }
     ),
     "support": frozenset(
@@ -132,6 +137,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WITHDRAWALS_REQUEST,
             Capability.ORDERS_READ,
             Capability.REFUNDS_WRITE,
+            Capability.CASHBACK_READ,
         }
     ),
     SERVICE: frozenset(
@@ -146,6 +152,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.PAYMENTS_WRITE,
             Capability.REFUNDS_WRITE,
             Capability.REFUNDS_REDIRECT,
+            Capability.CASHBACK_READ,
         }
     ),
     CUSTOMER: frozenset(),

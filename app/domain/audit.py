@@ -30,6 +30,10 @@ class AuditAction(StrEnum):
     """A service's key was ended before its time."""
     REPLAY_WEBHOOKS = "REPLAY_WEBHOOKS"
     """Messages of the store were worked on again."""
+    CREATE_CASHBACK_RULE = "CREATE_CASHBACK_RULE"
+    """A cashback rule was made."""
+    UPDATE_CASHBACK_RULE = "UPDATE_CASHBACK_RULE"
+    """A cashback rule was changed, started, paused or archived."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
+from app.domain.cashback.award import ShortfallPolicy
+from app.domain.cashback.period import zone_of
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.order import OrderStatus
@@ -19,6 +21,7 @@ HOLD_LIFETIME_MAX_MINUTES = 43_200
 
 ORDER_STATUSES_MAX = 50
 PAYMENT_METHODS_MAX = 20
+RETURN_PERIOD_MAX_DAYS = 365
 
 
 class CaptureOn(StrEnum):
@@ -71,6 +74,12 @@ class StoreSettings:
     """What the store calls paying with the wallet: orders of these methods whose subscription is renewed are charged."""
     order_statuses: tuple[tuple[str, OrderStatus], ...] = ()
     """What the store's own statuses mean, where Coffer does not know them."""
+    time_zone: str = "UTC"
+    """The store's own clock, as the IANA database names it: days, hours and months of cashback go by it."""
+    return_period_days: int = 14
+    """How long customers may return what they bought: cashback that waits for it vests after that."""
+    shortfall_policy: ShortfallPolicy = ShortfallPolicy.LEAVE
+    """What becomes of cashback that is to be taken back after it was spent."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -103,6 +112,14 @@ class StoreSettings:
         if len({word for word, _ in self.order_statuses}) < len(self.order_statuses):
             raise FieldInvalid(
                 "A status stands here twice. Give each one meaning.", field=("orderStatuses", "storeStatus")
+            )
+        self._check_cashback()
+
+    def _check_cashback(self) -> None:
+        zone_of(self.time_zone)
+        if not 0 <= self.return_period_days <= RETURN_PERIOD_MAX_DAYS:
+            raise FieldInvalid(
+                f"Choose from 0 to {RETURN_PERIOD_MAX_DAYS} days.", field=("returnPeriodDays",)
             )
 
     @property
@@ -141,6 +158,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "renewal_policy": RenewalPolicy,
     "wallet_payment_methods": tuple,
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
+    "shortfall_policy": ShortfallPolicy,
 }
 """How the fields are read whose values JSON does not hold as they are."""
 

@@ -56,6 +56,9 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "refund_grace_days": given.refund_grace_days,
         "renewal_policy": given.renewal_policy,
         "wallet_payment_methods": _words(given.wallet_payment_methods),
+        "time_zone": given.time_zone,
+        "return_period_days": given.return_period_days,
+        "shortfall_policy": given.shortfall_policy,
         "order_statuses": _meanings(given.order_statuses),
     }
     return {name: value for name, value in changes.items() if value is not None}

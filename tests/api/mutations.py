@@ -1194,6 +1194,10 @@ MUTATIONS = (
             refused("endless", "FIELD_INVALID", "paymentHoldMinutes", sends(paymentHoldMinutes=43_201)),
             refused("no grace", "FIELD_INVALID", "refundGraceDays", sends(refundGraceDays=-1)),
             refused("endless grace", "FIELD_INVALID", "refundGraceDays", sends(refundGraceDays=366)),
+            refused("no zone", "FIELD_INVALID", "timeZone", sends(timeZone="Mars/Olympus")),
+            refused("no file", "FIELD_INVALID", "timeZone", sends(timeZone="../../etc/passwd")),
+            refused("returned before", "FIELD_INVALID", "returnPeriodDays", sends(returnPeriodDays=-1)),
+            refused("returned for ever", "FIELD_INVALID", "returnPeriodDays", sends(returnPeriodDays=366)),
             refused(
                 "empty method", "FIELD_INVALID", "walletPaymentMethods", sends(walletPaymentMethods=[""])
             ),

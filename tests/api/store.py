@@ -207,7 +207,7 @@ WITHDRAWAL = (
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
-    "walletPaymentMethods orderStatuses { storeStatus means } version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from app.domain.access import Actor
 from app.domain.cashback.condition import Conditions
 from app.domain.cashback.data import Reader, maybe, plain, read
 from app.domain.cashback.reward import Reward, RewardKind, RewardPer
@@ -200,17 +199,6 @@ _READ: dict[str, Reader] = {
     "ends_at": maybe(datetime.fromisoformat),
     "stacking": lambda data: read(Stacking, data, {"mode": StackingMode}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RuleChange:
-    """A new version of a rule: who made it, when and why."""
-
-    id: UUID
-    rule: CashbackRule
-    actor: Actor
-    note: str
-    created_at: datetime
 
 
 def check_rule(rule: CashbackRule) -> CashbackRule:

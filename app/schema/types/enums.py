@@ -13,6 +13,7 @@ from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.audit import AuditAction
 from app.domain.bucket import Bucket
+from app.domain.cashback.award import ShortfallPolicy
 from app.domain.delivery import DeliveryStatus, Door
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
@@ -51,6 +52,7 @@ __all__ = [
     "RefundDestination",
     "RenewalPolicy",
     "RenewalStatus",
+    "ShortfallPolicy",
     "SignalKind",
     "TransactionKind",
     "UpdateKind",
@@ -107,6 +109,11 @@ publish(RefundDestination, "Where a refund goes.")
 publish(RenewalStatus, "How an announced renewal stands.")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
+publish(
+    ShortfallPolicy,
+    "What becomes of cashback that is to be taken back when nothing of it is left.",
+    name="CashbackShortfallPolicy",
+)
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

@@ -15,6 +15,7 @@ from app.schema.types.enums import (
     OrderStatus,
     RefundDestination,
     RenewalPolicy,
+    ShortfallPolicy,
 )
 from app.schema.types.money import MoneyInput
 from app.schema.types.order import OrderSelector, StoreOrderInput
@@ -450,6 +451,18 @@ class UpdateSettingsInput:
     order_statuses: list[OrderStatusMeaningInput] | None = strawberry.field(
         default=None,
         description="All of the store's own statuses that Coffer would not know, and what each means.",
+    )
+    time_zone: str | None = strawberry.field(
+        default=None,
+        description="The store's own clock by its name in the IANA database, such as Europe/Berlin.",
+    )
+    return_period_days: int | None = strawberry.field(
+        default=None,
+        description="How long customers may return what they bought, from 0 to 365; "
+        "cashback that waits for it vests after that.",
+    )
+    shortfall_policy: ShortfallPolicy | None = strawberry.field(
+        default=None, description="What becomes of cashback that is to be taken back after it was spent."
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

@@ -2,7 +2,14 @@
 
 import strawberry
 
-from app.schema.types.enums import Bucket, CaptureOn, OrderStatus, RefundDestination, RenewalPolicy
+from app.schema.types.enums import (
+    Bucket,
+    CaptureOn,
+    OrderStatus,
+    RefundDestination,
+    RenewalPolicy,
+    ShortfallPolicy,
+)
 from app.schema.types.money import Money, money
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.services.settings import SettingsInForce
@@ -54,6 +61,15 @@ class Settings:
     order_statuses: list[OrderStatusMeaning] = strawberry.field(
         description="The store's own statuses that Coffer would not know, and what each means."
     )
+    time_zone: str = strawberry.field(
+        description="The store's own clock, as the IANA database names it: days, hours and months of cashback go by it."
+    )
+    return_period_days: int = strawberry.field(
+        description="How long customers may return what they bought; cashback that waits for it vests after that."
+    )
+    shortfall_policy: ShortfallPolicy = strawberry.field(
+        description="What becomes of cashback that is to be taken back after it was spent."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -80,6 +96,9 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         order_statuses=[
             OrderStatusMeaning(store_status=word, means=means) for word, means in settings.order_statuses
         ],
+        time_zone=settings.time_zone,
+        return_period_days=settings.return_period_days,
+        shortfall_policy=settings.shortfall_policy,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

@@ -17,6 +17,8 @@ from app.domain.cashback.award import Award, AwardSource, Taken
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
 from app.domain.cashback.evaluation import LineAward
 from app.domain.cashback.rule import TriggerKind
+from app.domain.cashback.registry import RuleChange, StoredRule
+from app.domain.cashback.rule import CashbackRule
 from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
@@ -318,6 +320,29 @@ def read_api_key(row: DatabaseRow) -> ApiKey:
     )
 
 
+def read_stored_rule(row: DatabaseRow) -> StoredRule:
+    """Read a cashback rule as it is now."""
+    return StoredRule(
+        id=read_uuid(row["id"]),
+        rule=CashbackRule.from_data(read_json(row["data"])),
+        revision=row["revision"],
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_rule_change(row: DatabaseRow) -> RuleChange:
+    """Read a version of a cashback rule."""
+    return RuleChange(
+        id=read_uuid(row["id"]),
+        rule=CashbackRule.from_data(read_json(row["data"])),
+        revision=row["revision"],
+        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
+        note=row["note"],
+        created_at=read_time(row["created_at"]),
+    )
+
+
 def read_delivery(row: DatabaseRow) -> Delivery:
     """Read a delivery."""
     return Delivery(
@@ -440,6 +465,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Withdrawal: read_withdrawal,
     Role: read_role,
     ApiKey: read_api_key,
+    StoredRule: read_stored_rule,
+    RuleChange: read_rule_change,
     Delivery: read_delivery,
     CatalogItem: read_catalog_item,
     SyncCursor: read_sync_cursor,

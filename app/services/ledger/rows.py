@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
+from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
@@ -15,6 +16,7 @@ from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
+from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery
 from app.models.order import Order
@@ -88,6 +90,11 @@ def api_key_of(record: ApiKeyRecord) -> ApiKey:
     """Return the model of an API key."""
     capabilities = None if record.capabilities is None else sorted(record.capabilities)
     return _model(ApiKey, tables.BESIDE[ApiKeyRecord], record, {"capabilities": capabilities})
+
+
+def cashback_rule_of(record: StoredRule) -> CashbackRule:
+    """Return the model of a cashback rule."""
+    return _model(CashbackRule, tables.BESIDE[StoredRule], record, {"data": record.rule.as_data()})
 
 
 def delivery_of(record: DeliveryRecord) -> Delivery:

@@ -16,6 +16,7 @@ from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
 from app.domain.cashback.award import Award
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
+from app.domain.cashback.registry import RuleChange, StoredRule
 from app.domain.catalog import CatalogItem
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryBody
@@ -33,6 +34,7 @@ from app.models import (
     api_key,
     audit,
     cashback_award,
+    cashback_rule,
     catalog,
     customer,
     delivery,
@@ -250,6 +252,39 @@ def _api_key(k: ApiKey) -> tuple[Any, ...]:
         k.created_at,
         k.last_used_at,
         k.revoked_at,
+    )
+
+
+def _stored_rule(s: StoredRule) -> tuple[Any, ...]:
+    rule = s.rule
+    return (
+        s.id,
+        rule.version,
+        s.revision,
+        str(rule.status),
+        str(rule.trigger.kind),
+        rule.name,
+        rule.currency,
+        rule.priority,
+        rule.starts_at,
+        rule.ends_at,
+        _json(rule.as_data()),
+        s.created_at,
+        s.updated_at,
+    )
+
+
+def _rule_change(c: RuleChange) -> tuple[Any, ...]:
+    return (
+        c.id,
+        c.rule.id,
+        c.rule.version,
+        c.revision,
+        _json(c.rule.as_data()),
+        str(c.actor.kind),
+        c.actor.id,
+        c.note,
+        c.created_at,
     )
 
 
@@ -561,6 +596,17 @@ BESIDE: dict[type[Any], Table] = {
         _api_key,
         # Not last_used_at: that is written past the writer, and a command must not turn it back.
         changing="expires_at revoked_at",
+    ),
+    StoredRule: Table.of(
+        cashback_rule.CashbackRule,
+        "id version revision status trigger_kind name currency priority starts_at ends_at data created_at updated_at",
+        _stored_rule,
+        changing="version revision status trigger_kind name currency priority starts_at ends_at data updated_at",
+    ),
+    RuleChange: Table.of(
+        cashback_rule.CashbackRuleVersion,
+        "id rule_id version revision data actor_kind actor_id note created_at",
+        _rule_change,
     ),
     AuditEntry: Table.of(
         audit.AuditEntry, "id wallet_id action actor_kind actor_id note data created_at", _audit_entry
