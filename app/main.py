@@ -27,6 +27,7 @@ from app.execution.gate import COST_HEADER
 from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.execution.throttle import Allowance, Budget
+from app.expressions import Cel
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
 from app.jobs import Jobs
@@ -188,6 +189,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         queue_max=settings.batch_queue_max,
         process=process,
         on_batch=metrics.observe_batch,
+        expressions=Cel(),
     )
     reads = BalanceReads(now, most=settings.balance_reads_per_minute_max)
     runtime = Runtime(

@@ -18,9 +18,21 @@ Tables = dict[str, Rows]
 
 TIMES = (
     "created_at", "updated_at", "expires_at", "last_activity_at", "decided_at", "grace_until", "modified_at",
-    "deleted_at", "refunded_at", "withdrawn_at", "due_at",
+    "deleted_at", "refunded_at", "withdrawn_at", "due_at", "occurred_at", "awarded_at", "vests_at", "vested_at",
+    "expired_at",
 )  # fmt: skip
-JSON = ("data", "result", "snapshot", "basis", "lines", "buckets")
+JSON = (
+    "data",
+    "result",
+    "snapshot",
+    "basis",
+    "lines",
+    "buckets",
+    "taken",
+    "lot_ids",
+    "explanation",
+    "outcomes",
+)
 # fmt: off
 HASHED = (
     "wallet_id", "sequence", "id", "reference", "kind", "counter_account", "amount_minor", "balance_after_minor",
@@ -41,6 +53,10 @@ COUNTER_ACCOUNTS = {
     "FEE": "FEES",
     "OPENING": "FUNDING",
 }
+
+
+GIVEN_AWAY = {"CASHBACK", "PROMOTION", "CLAWBACK"}
+"""What an order brings a customer beside its own money."""
 
 
 async def read_tables() -> Tables:
@@ -243,7 +259,14 @@ def _audit_payments(tables: Tables) -> None:
 def _audit_orders(tables: Tables) -> None:
     """An order moved what its payments gave and its refunds credited, in the one wallet that it concerns."""
     payments, refunds = _by(tables["payments"], "order_id"), _by(tables["refunds"], "order_id")
-    moved = _by([row for row in tables["transactions"] if row["order_id"] is not None], "order_id")
+    moved = _by(
+        [
+            row
+            for row in tables["transactions"]
+            if row["order_id"] is not None and row["kind"] not in GIVEN_AWAY
+        ],
+        "order_id",
+    )
     for order in tables["orders"]:
         paid, back = payments[order["id"]], refunds[order["id"]]
         # What a stranger merely holds, for an order that the store had not told of, moves nothing.

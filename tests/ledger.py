@@ -24,6 +24,7 @@ from app.domain.ledger import (
 )
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+from app.expressions import Cel
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
@@ -270,6 +271,7 @@ async def running_writer(
         publish=publish,
         batch_size_max=batch_size_max,
         queue_max=queue_max,
+        expressions=Cel(),
     )
     writer.start()
     try:

@@ -88,8 +88,7 @@ INDEXES = [
     "CREATE INDEX cashback_awards_by_rule ON cashback_awards (rule_id, awarded_at, id)",
     "CREATE INDEX cashback_awards_by_awarded_at ON cashback_awards (awarded_at, id)",
     "CREATE INDEX cashback_awards_to_vest ON cashback_awards (vests_at) WHERE status = 'PENDING'",
-    "CREATE INDEX cashback_awards_to_expire ON cashback_awards (expires_at) "
-    "WHERE expires_at IS NOT NULL AND expired_at IS NULL AND vested_at IS NOT NULL",
+    "CREATE INDEX cashback_awards_to_expire ON cashback_awards (expires_at) WHERE status = 'VESTED'",
     "CREATE INDEX cashback_awards_owed ON cashback_awards (wallet_id) WHERE debt_minor > 0",
     "CREATE INDEX cashback_evaluations_by_order ON cashback_evaluations (order_id) WHERE order_id IS NOT NULL",
     "CREATE INDEX cashback_evaluations_by_wallet ON cashback_evaluations (wallet_id, created_at, id)",
@@ -151,7 +150,5 @@ class Migration(migrations.Migration):
             "cashback_evaluations",
             "What was looked at stays as it was: it explains what was given",
         ),
-        Refuse(
-            "UPDATE", "cashback_awards", "What was given stays as it was: take it back", columns=GIVEN
-        ),
+        Refuse("UPDATE", "cashback_awards", "What was given stays as it was: take it back", columns=GIVEN),
     ]

@@ -10,6 +10,8 @@ from tortoise.queryset import QuerySet
 
 from app.domain import payment as paying, renewal as renewals
 from app.domain.access import Actor, Capability, Principal
+from app.domain.cashback.award import Award
+from app.domain.cashback.rule import TriggerKind
 from app.domain.errors import InsufficientFunds, NotFound, OrderOfAnother, RenewalNotCharged, WalletFrozen
 from app.domain.ledger import Desk, Draft
 from app.domain.note import check_text
@@ -38,6 +40,19 @@ MOVES_MAX = 5
 """How often an order is followed to another wallet while it is being recorded."""
 
 SEARCH_MAX = 128
+
+EARNING = (TriggerKind.ORDER_PAID, TriggerKind.ORDER_COMPLETED)
+"""The occasions that an order may be."""
+
+_EARN_NOTHING = frozenset(
+    {
+        OrderStatus.PENDING,
+        OrderStatus.ON_HOLD,
+        OrderStatus.FAILED,
+        OrderStatus.CANCELLED,
+        OrderStatus.REFUNDED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,7 @@ async def record(
         ),
         claim=claim,
         customer=snapshot.customer,
+        earns=() if snapshot.status in _EARN_NOTHING else EARNING,
     )
 
 
@@ -189,7 +205,14 @@ async def claim(
     content = {"order": str(row_id), "customer": customer}
     key = IdempotencyClaim.of(actor, idempotency_key, "claimOrder", content)
     return await _follow(
-        writer, "claimOrder", actor, row_id, change, claim=key, customer=StoreCustomer(customer)
+        writer,
+        "claimOrder",
+        actor,
+        row_id,
+        change,
+        claim=key,
+        customer=StoreCustomer(customer),
+        earns=EARNING,
     )
 
 
@@ -230,6 +253,7 @@ async def _follow(
     *,
     claim: IdempotencyClaim | None = None,
     customer: StoreCustomer | None = None,
+    earns: tuple[TriggerKind, ...] = (),
 ) -> Recorded:
     """Change an order under the lock of the wallet that it concerns, wherever that turns out to be."""
     known = await OrderModel.get_or_none(id=row_id)
@@ -243,7 +267,7 @@ async def _follow(
             command = DeskCommand(name, actor, _as_a_guest(row_id, change), claim, rows=rows)
         else:
             decide = _in_a_wallet(row_id, change, actor, customer)
-            command = Command(name, actor, ref, decide, claim, opens=True, rows=rows)
+            command = Command(name, actor, ref, decide, claim, opens=True, rows=rows, earns=earns)
         try:
             return await _recorded(await writer.submit(command))
         except _Elsewhere as moved:
@@ -254,7 +278,7 @@ async def _follow(
 def _as_a_guest(row_id: UUID, change: Callable[[Desk], Order]) -> Callable[[Desk], Order]:
     def decide(desk: Desk) -> Order:
         order = change(desk)
-        if (ref := _place(order, desk.of_order(Payment, row_id))) is not None:
+        if (ref := _place(order, desk)) is not None:
             raise _Elsewhere(ref)
         # Its customer may have been taken off it since: it is as if it had been a guest's from the beginning.
         order = replace(order, wallet_id=None, problem=None, shortfall_minor=0)
@@ -270,7 +294,7 @@ def _in_a_wallet(
 ) -> Callable[[Draft], Order]:
     def decide(draft: Draft) -> Order:
         order = change(draft)
-        ref = _place(order, draft.of_order(Payment, row_id))
+        ref = _place(order, draft)
         if ref is None or not (
             ref.wallet_id == draft.wallet.id or ref.external_id == draft.customer.external_id
         ):
@@ -285,12 +309,16 @@ def _in_a_wallet(
     return decide
 
 
-def _place(order: Order, payments: list[Payment]) -> WalletRef | None:
+def _place(order: Order, desk: Desk) -> WalletRef | None:
     """Return the wallet that an order concerns: the one that paid, or that of its customer, or the one that holds.
 
-    Anybody may authorize an order that the store has not told of, so what is merely held binds nobody.
+    Anybody may authorize an order that the store has not told of, so what is merely held binds nobody. Cashback that
+    was given for it stays where it is until it is taken back.
     """
+    payments = desk.of_order(Payment, order.id)
     paid_by = paying.payer(payments) or (order.wallet_id if order.credited_minor else None)
+    if paid_by is None:
+        paid_by = next((award.wallet_id for award in desk.of_order(Award, order.id) if award.net_minor), None)
     if paid_by is None and order.customer is not None:
         return WalletRef(external_id=order.customer)
     held_by = next((payment.wallet_id for payment in reversed(payments) if payment.is_open), None)

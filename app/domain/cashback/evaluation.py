@@ -192,7 +192,8 @@ class _Ready(NamedTuple):
 class RuleBook:
     """Rules made ready: in the order of their priority, by trigger, with their expressions compiled.
 
-    Whoever keeps rules makes one when they change, not for each occasion. Raises `FieldInvalid` for an unknown time
+    Whoever keeps rules makes one when they change, not for each occasion. `asks_history` tells whether any rule looks
+    at a customer's earlier orders, `asks_usage` whether at what the customer was given before. Raises `FieldInvalid` for an unknown time
     zone, and for an expression that can't be compiled, or where no language was handed in.
     """
 
@@ -209,6 +210,14 @@ class RuleBook:
         completed, milestones = TriggerKind.ORDER_COMPLETED, TriggerKind.MILESTONE
         both = self._by_trigger[completed] + self._by_trigger[milestones]
         self._by_trigger[completed] = sorted(both, key=lambda ready: _place(ready.rule))
+
+        every = [ready.rule for found in self._by_trigger.values() for ready in found]
+        self.asks_history = any(
+            rule.trigger.kind is TriggerKind.MILESTONE or rule.conditions.expression for rule in every
+        )
+        self.asks_usage = any(
+            rule.reward.caps.periods or rule.reward.caps.customer_minor is not None for rule in every
+        )
 
     def _ready(self, rule: CashbackRule) -> _Ready:
         source, expression = rule.conditions.expression, None

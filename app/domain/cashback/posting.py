@@ -30,7 +30,6 @@ from app.domain.cashback.earning import (
 )
 from app.domain.cashback.evaluation import evaluate
 from app.domain.cashback.occasion import CustomerFacts, Grant, Occasion
-from app.domain.cashback.period import zone_of
 from app.domain.cashback.rule import TriggerKind
 from app.domain.ledger import SYSTEM, Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
@@ -192,11 +191,13 @@ def follow(
 ) -> None:
     """Give what an order earns by now, and take back what its refunds take back, or its end."""
     told = order.basis
-    awards = draft.of_order(Award, order.id)
     if told is None:
         return
+    awards = [award for award in draft.of_order(Award, order.id) if award.wallet_id == draft.wallet.id]
     over = order.is_deleted or told.status in _OVER or told.status in _UNPAID
-    if not over and order.customer == draft.customer.external_id:
+    # An order that turns out to be somebody else's earns them something, and not who had it before.
+    over = over or order.customer != draft.customer.external_id
+    if not over:
         on_sale = frozenset(line.id for line in told.lines if line.on_sale)
         for trigger in _REACHED.get(told.status, ()):
             occasion = Occasion.of_order(

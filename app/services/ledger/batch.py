@@ -10,13 +10,19 @@ from uuid import UUID
 
 import orjson
 
+from app.domain.cashback.award import Award
+from app.domain.cashback.earning import CashbackTotal, CustomerHistory, Earning
+from app.domain.cashback.evaluation import RuleBook
+from app.domain.cashback.expression import Expressions
+from app.domain.cashback.posting import pay_debts
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.order import Order
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
-from app.services.ledger import records, tables
+from app.services.ledger import cashback, records, tables
+from app.services.ledger.cashback import KnownRules
 from app.services.ledger.command import (
     Command,
     DeskCommand,
@@ -41,9 +47,10 @@ class FaultyWallet(Exception):
 class Known:
     """What is kept from batch to batch, and used again only while what is stored has the same version."""
 
-    def __init__(self, size_max: int) -> None:
+    def __init__(self, size_max: int, expressions: Expressions | None = None) -> None:
         self.settings_version = 0
         self.settings = StoreSettings()
+        self.rules = KnownRules(expressions)
         self._size_max = size_max
         self._states: dict[UUID, WalletState] = {}
         self._ids: dict[UUID | str, UUID] = {}
@@ -110,6 +117,7 @@ class Batch:
         self._claims: dict[tuple[str, str], Stored] = {}
         self._settings = StoreSettings()
         self._settings_version = 0
+        self._book: RuleBook | None = None
         self._fresh: set[UUID] = set()
         self._first_sequence: dict[UUID, int] = {}
         self.writes = Writes()
@@ -144,7 +152,9 @@ class Batch:
         await self._load_holds({hold_id for command in commands for hold_id in command.holds})
         await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
-        await self._load_settings(await self._load_claims())
+        version, revision = await self._load_claims()
+        await self._load_settings(version)
+        await self._load_cashback(commands, revision)
         self._now = self._clock()
 
     async def _find_wallets(self, refs: set[WalletRef]) -> set[UUID]:
@@ -262,15 +272,15 @@ class Batch:
                 self._tables[kind] = {record.id: record for record in found}
                 self._stored.update(self._tables[kind])
 
-    async def _load_claims(self) -> int:
-        """Read what is stored of the batch's keys, and return the version of the settings in force."""
+    async def _load_claims(self) -> tuple[int, int]:
+        """Read what is stored of the batch's keys; return the versions of the settings and of the rules in force."""
         keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
         rows = await self._session.claims(keys)
         for row in rows:
             if row["key"] is not None:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
                 self._claims[row["scope"], row["key"]] = stored
-        return rows[0]["version"] or 0
+        return rows[0]["version"] or 0, rows[0]["revision"] or 0
 
     async def _load_settings(self, version: int) -> None:
         known = self._known
@@ -281,6 +291,31 @@ class Batch:
             known.settings = StoreSettings.from_data(records.read_json(rows[0]["data"]))
             known.settings_version = version
         self._settings, self._settings_version = known.settings, version
+
+    async def _load_cashback(self, commands: Sequence[Command], revision: int) -> None:
+        """Read what awards are worked out from and settled with; what rules have given is locked last of all."""
+        session, earning = self._session, [command for command in commands if command.earns]
+        owing = [state.wallet.id for state in self._states.values() if state.wallet.debt_minor]
+        if owing:
+            sql = f"SELECT * FROM {tables.BESIDE[Award].name} WHERE wallet_id IN {{ids}} AND debt_minor > 0"
+            self._keep_loaded(Award, await session.select(sql, owing))
+        if earning:
+            self._book = await self._known.rules.at(session, revision, self._settings.time_zone)
+        triggers = {trigger for command in earning for trigger in command.earns}
+        totals = cashback.totals_of(self._book, triggers, self._loaded)
+        if totals:
+            found = await session.lock_rows(tables.BESIDE[CashbackTotal], totals)
+            self._keep_loaded(CashbackTotal, found)
+        awards = [row for row in self._loaded.values() if isinstance(row, Award)]
+        for wallet_id, lots in (await cashback.expired(session, awards)).items():
+            if wallet_id in self._states:
+                self._states[wallet_id].expired = lots
+        if self._book is not None:
+            ids = {state.wallet.id for state in map(self._known_state, earning) if state is not None}
+            for wallet_id, found_earning in (
+                await cashback.earnings(session, self._book, ids, self._loaded)
+            ).items():
+                self._states[wallet_id].earning = found_earning
 
     # --- decide ---------------------------------------------------------------------------------------------
 
@@ -308,6 +343,8 @@ class Batch:
         draft = Draft(state, now=now, mint=self._mint, settings=self._settings, loaded=self._loaded)
         draft.expire_due()
         answer = command.decide(draft)
+        if draft.wallet.debt_minor:
+            pay_debts(draft)
         return self._accept(command, state, draft, answer)
 
     def _at_desk(self, command: DeskCommand) -> Outcome:
@@ -331,15 +368,16 @@ class Batch:
             self._claim(command.claim, command.name, result)
         return Outcome(result, answer=answer)
 
-    def _state_of(self, command: Command) -> WalletState:
+    def _known_state(self, command: Command) -> WalletState | None:
         ref = command.wallet
-        state = None
         if ref.wallet_id is not None:
-            state = self._states.get(ref.wallet_id)
-        elif ref.customer_id is not None:
-            state = self._by_customer.get(ref.customer_id)
-        elif ref.external_id is not None:
-            state = self._by_external.get(ref.external_id)
+            return self._states.get(ref.wallet_id)
+        if ref.customer_id is not None:
+            return self._by_customer.get(ref.customer_id)
+        return None if ref.external_id is None else self._by_external.get(ref.external_id)
+
+    def _state_of(self, command: Command) -> WalletState:
+        ref, state = command.wallet, self._known_state(command)
         if state is not None:
             return state
         if ref.wallet_id is not None or not command.opens:
@@ -349,7 +387,10 @@ class Batch:
             if ref.external_id is None:
                 raise NotFound("customer", field=("wallet",))
             customer = Customer(self._mint.id(), ref.external_id, "", "", self._now, self._now)
-        return WalletState.opened(self._mint.id(), customer, self._currency, self._now)
+        opened = WalletState.opened(self._mint.id(), customer, self._currency, self._now)
+        if self._book is not None:
+            opened.earning = Earning(self._book, history=CustomerHistory(), given={})
+        return opened
 
     def _accept(self, command: Command, state: WalletState, draft: Draft, answer: Row | None) -> Outcome:
         writes, wallet = self.writes, draft.wallet
@@ -366,6 +407,9 @@ class Batch:
             for placed in enumerate(draft.reservations[hold_id]):
                 writes.reservations[placed[1].id] = placed
         for row in draft.rows:
+            if isinstance(row, Award) and state.earning is not None:
+                before = self._loaded.get(row.id)
+                state.earning.count(before if isinstance(before, Award) else None, row)
             writes.rows[row.id] = row
             self._loaded.put(row)
         changed = wallet.version != state.wallet.version or state.is_new

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from app.domain.access import Actor
+from app.domain.cashback.rule import TriggerKind
 from app.domain.customer import Customer
 from app.domain.ledger import Desk, Draft, Row, Transaction, Wallet
 
@@ -60,7 +61,8 @@ class Command:
     `decide` is pure: it works on the draft it is given and returns the row that answers the caller, or
     raises a `DomainError`. With `opens`, a customer and a wallet that are missing are created. `holds` and
     `rows` name what must be loaded beside the wallet, by id and (for rows) type; with an order come its payments,
-    their holds and its refunds.
+    their holds, its refunds and its awards. `earns` are the occasions that it may bring about: the rules that wait for
+    them come along.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Command:
     opens: bool = False
     holds: tuple[UUID, ...] = ()
     rows: tuple[tuple[type[Row], UUID], ...] = ()
+    earns: tuple[TriggerKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ from app.domain.bucket import Bucket
 from app.domain.cashback.award import Award, AwardSource, Taken
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
 from app.domain.cashback.evaluation import LineAward
-from app.domain.cashback.rule import TriggerKind
 from app.domain.cashback.registry import RuleChange, StoredRule
-from app.domain.cashback.rule import CashbackRule
+from app.domain.cashback.rule import CashbackRule, TriggerKind
 from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door

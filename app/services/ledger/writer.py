@@ -20,6 +20,7 @@ from time import monotonic
 import structlog
 from tortoise.transactions import in_transaction
 
+from app.domain.cashback.expression import Expressions
 from app.domain.ledger import Mint, WalletChange
 from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
@@ -75,6 +76,7 @@ class Writer:
 
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
     one that changed who may do what; `on_batch` after each batch with its size and the seconds that it took.
+    `expressions` is the language of cashback rules; without it, rules that use it give nothing.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Writer:
         queue_max: int = 10_000,
         process: str = "",
         on_batch: Callable[[int, float], None] = lambda size, duration_s: None,
+        expressions: Expressions | None = None,
     ) -> None:
         self.process = process or mint.id().hex
         self.batch_sizes: deque[int] = deque(maxlen=1024)
@@ -101,7 +104,7 @@ class Writer:
         self._queue_max = queue_max
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
-        self._known = Known(KNOWN_WALLETS_MAX)
+        self._known = Known(KNOWN_WALLETS_MAX, expressions)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._on_batch = on_batch

@@ -20,11 +20,14 @@ SELECT p.*, h.wallet_id AS h_wallet_id, h.purpose AS h_purpose, h.status AS h_st
 FROM payments p LEFT JOIN holds h ON h.id = p.hold_id
 """
 
+# Cashback and coupons of an order are not its own money; they are checked with the awards.
 _ORDERS = """
 SELECT o.*,
-  (SELECT COALESCE(SUM(t.amount_minor), 0) FROM transactions t WHERE t.order_id = o.id) AS t_moved_minor,
+  (SELECT COALESCE(SUM(t.amount_minor), 0) FROM transactions t
+    WHERE t.order_id = o.id AND t.kind NOT IN ('CASHBACK', 'PROMOTION', 'CLAWBACK')) AS t_moved_minor,
   (SELECT COUNT(*) FROM transactions t
-    WHERE t.order_id = o.id AND (o.wallet_id IS NULL OR t.wallet_id <> o.wallet_id)) AS t_strangers,
+    WHERE t.order_id = o.id AND t.kind NOT IN ('CASHBACK', 'PROMOTION', 'CLAWBACK')
+    AND (o.wallet_id IS NULL OR t.wallet_id <> o.wallet_id)) AS t_strangers,
   (SELECT COUNT(*) FROM payments p
     WHERE p.order_id = o.id AND p.captured_minor > 0 AND (o.wallet_id IS NULL OR p.wallet_id <> o.wallet_id))
     AS p_strangers,

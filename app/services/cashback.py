@@ -1,0 +1,132 @@
+"""Cashback that was given: what of it is due by the clock, and what can be read of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.queryset import QuerySet
+
+from app.domain.access import Capability, Principal
+from app.domain.cashback.award import Award, AwardSource, AwardStatus
+from app.domain.cashback.posting import expire_due, vest_due
+from app.domain.ledger import SYSTEM, Draft
+from app.domain.page import Page, PageRequest
+from app.models.cashback_award import CashbackAward, CashbackEvaluation
+from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
+from app.services.ledger.command import Command, WalletRef
+from app.services.ledger.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class AwardFilter:
+    """What a list of awards is narrowed to; `None` does not narrow."""
+
+    statuses: tuple[str, ...] | None = None
+    rule_id: UUID | None = None
+    awarded_from: datetime | None = None
+    awarded_to: datetime | None = None
+
+
+SORT = Sort("AWARDED_AT", "awarded_at", lambda row: row.awarded_at, time_value, descending=True)
+"""Awards come newest first."""
+
+EVALUATIONS = Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value, descending=True)
+"""What was looked at comes newest first."""
+
+
+# --- read ---------------------------------------------------------------------------------------------------
+
+
+def awards(narrowed: AwardFilter, wallet_id: UUID | None = None) -> QuerySet[CashbackAward]:
+    """Return the query of a list of cashback awards, of one wallet or of the whole store."""
+    query = CashbackAward.filter(source=str(AwardSource.CASHBACK))
+    if wallet_id is not None:
+        query = query.filter(wallet_id=wallet_id)
+    for name, value in (
+        ("status__in", narrowed.statuses),
+        ("rule_id", narrowed.rule_id),
+        ("awarded_at__gte", narrowed.awarded_from),
+        ("awarded_at__lte", narrowed.awarded_to),
+    ):
+        if value is not None:
+            query = query.filter(**{name: value})
+    return query
+
+
+def evaluations(_narrowed: None, wallet_id: UUID | None = None) -> QuerySet[CashbackEvaluation]:
+    """Return the query of what was looked at, for one wallet or for the whole store."""
+    return CashbackEvaluation.all() if wallet_id is None else CashbackEvaluation.filter(wallet_id=wallet_id)
+
+
+async def find(principal: Principal, row_id: UUID) -> CashbackAward | None:
+    """Return an award, or `None` when there is none of that id or its wallet is not the caller's."""
+    award = await CashbackAward.get_or_none(id=row_id, source=str(AwardSource.CASHBACK))
+    if award is None or principal.may(Capability.CASHBACK_READ) or principal.owns(award.customer_id):
+        return award
+    return None
+
+
+async def page_of(query: QuerySet[CashbackAward], page: PageRequest) -> Page[CashbackAward]:
+    """Read one page of a list of awards, newest first."""
+    return await fetch_page(query, SORT, page)
+
+
+Pages = PageLoader[AwardFilter, CashbackAward]
+Counts = CountLoader[AwardFilter]
+EvaluationPages = PageLoader[None, CashbackEvaluation]
+
+
+def pages() -> Pages:
+    """Return a loader of pages of wallets' awards, newest first."""
+    return PageLoader(awards, SORT, partition="wallet_id")
+
+
+def counts() -> Counts:
+    """Return a loader of how many awards wallets have."""
+    return CountLoader(awards, partition="wallet_id")
+
+
+def evaluation_pages() -> EvaluationPages:
+    """Return a loader of pages of what was looked at for wallets, newest first."""
+    return PageLoader(evaluations, EVALUATIONS, partition="wallet_id")
+
+
+# --- the clock ----------------------------------------------------------------------------------------------
+
+
+async def due_to_vest(now: datetime, limit: int) -> list[CashbackAward]:
+    """Return awards, at most so many, that become money now, the longest due first."""
+    query = CashbackAward.filter(status=str(AwardStatus.PENDING), vests_at__lte=now)
+    return await query.order_by("vests_at").limit(limit)
+
+
+async def due_to_expire(now: datetime, limit: int) -> list[CashbackAward]:
+    """Return awards, at most so many, whose money has run out, and that don't say so yet."""
+    query = CashbackAward.filter(status=str(AwardStatus.VESTED), expires_at__lte=now)
+    return await query.order_by("expires_at").limit(limit)
+
+
+async def vest(writer: Writer, award: CashbackAward) -> None:
+    """Make an award money; nothing happens when somebody else has done it meanwhile."""
+
+    def decide(draft: Draft) -> Award:
+        return vest_due(draft, draft.row(Award, award.id))
+
+    await _by_the_clock(writer, "vestAward", award, decide)
+
+
+async def expire(writer: Writer, award: CashbackAward) -> None:
+    """Write down that an award has run out. What was left of its money was posted as breakage before."""
+
+    def decide(draft: Draft) -> Award:
+        return expire_due(draft, draft.row(Award, award.id))
+
+    await _by_the_clock(writer, "expireAward", award, decide)
+
+
+async def _by_the_clock(
+    writer: Writer, name: str, award: CashbackAward, decide: Callable[[Draft], Award]
+) -> None:
+    ref = WalletRef(wallet_id=award.wallet_id)
+    await writer.submit(Command(name, SYSTEM, ref, decide, rows=((Award, award.id),)))
