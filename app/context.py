@@ -15,6 +15,7 @@ from app.live import Hub
 from app.loaders import Loaders
 from app.services import (
     audit,
+    cashback,
     order as orders,
     payment as payments,
     renewal as renewals,
@@ -68,6 +69,10 @@ class Context:
     payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
     renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
     renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
+    award_pages: cashback.Pages = field(default_factory=cashback.pages)
+    award_counts: cashback.Counts = field(default_factory=cashback.counts)
+    award_sums: cashback.SumLoader = field(default_factory=cashback.SumLoader)
+    evaluation_pages: cashback.EvaluationPages = field(default_factory=cashback.evaluation_pages)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

@@ -14,6 +14,7 @@ from tortoise.models import Model
 
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
+from app.models.cashback_award import CashbackAward, CashbackEvaluation
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
 from app.models.hold import Hold
@@ -102,16 +103,17 @@ class CustomerByStoreId(DataLoader[str, Customer | None]):
 
 
 class OfOrder(DataLoader[UUID, list[M]]):
-    """The payments or refunds of an order, oldest first; how many there may be is limited where they are made."""
+    """What belongs to an order, oldest first; how many there may be is limited where they are made."""
 
-    def __init__(self, model: type[M]) -> None:
+    def __init__(self, model: type[M], *, by: str = "created_at") -> None:
         super().__init__()
         self._model = model
+        self._by = by
 
     async def batch_load_fn(self, keys: list[UUID]) -> list[list[M]]:
         """Load the rows of the orders."""
         return _grouped(
-            await self._model.filter(order_id__in=keys).order_by("created_at", "id"), keys, "order_id"
+            await self._model.filter(order_id__in=keys).order_by(self._by, "id"), keys, "order_id"
         )
 
 
@@ -136,6 +138,9 @@ class Loaders:
         self.delivery_bodies = DeliveryBodies()
         self.payments_of_order: OfOrder[Payment] = OfOrder(Payment)
         self.refunds_of_order: OfOrder[Refund] = OfOrder(Refund)
+        self.awards: ById[CashbackAward] = ById(CashbackAward)
+        self.awards_of_order: OfOrder[CashbackAward] = OfOrder(CashbackAward, by="awarded_at")
+        self.evaluations_of_order: OfOrder[CashbackEvaluation] = OfOrder(CashbackEvaluation)
         self.customers_by_store_id = CustomerByStoreId()
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()

@@ -50,14 +50,14 @@ async def _desk(writer: Writer, decide: Any) -> StoredRule:
 
 async def awards_of(who: str) -> list[dict[str, Any]]:
     """What a customer was given, oldest first."""
-    rows = [row for row in (await read_tables())["cashback_awards"] if row["customer_id"] == who]
+    rows = [row for row in (await read_tables())["cashback_awards"] if row["store_customer"] == who]
     return sorted(rows, key=lambda row: (row["awarded_at"], row["id"]))
 
 
 async def given(rule_id: UUID) -> int:
     """What a rule has given in all, as its total says."""
     rows = (await read_tables())["cashback_totals"]
-    return sum(row["given_minor"] for row in rows if row["rule_id"] == str(rule_id))
+    return sum(row["given_minor"] for row in rows if row["given_by"] == str(rule_id))
 
 
 def audit_cashback(tables: Tables) -> None:
@@ -73,7 +73,7 @@ def audit_cashback(tables: Tables) -> None:
             assert lots[lot_id]["wallet_id"] == award["wallet_id"]
         debts[award["wallet_id"]] = debts.get(award["wallet_id"], 0) + award["debt_minor"]
         net = award["amount_minor"] - award["clawed_minor"]
-        totals[award["rule_id"]] = totals.get(award["rule_id"], 0) + net
+        totals[award["given_by"]] = totals.get(award["given_by"], 0) + net
     for wallet in tables["wallets"]:
         assert wallet["debt_minor"] == debts.get(wallet["id"], 0), "a wallet owes what its awards do"
         posted = sum(
@@ -84,7 +84,7 @@ def audit_cashback(tables: Tables) -> None:
         of_wallet = [row for row in tables["cashback_awards"] if row["wallet_id"] == wallet["id"]]
         assert posted == sum(map(_posted, of_wallet)), "what was posted is what awards came to"
     for total in tables["cashback_totals"]:
-        assert total["given_minor"] == totals.pop(total["rule_id"], 0), "a rule's total is what it gave"
+        assert total["given_minor"] == totals.pop(total["given_by"], 0), "a rule's total is what it gave"
     assert not any(totals.values())
 
 

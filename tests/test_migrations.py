@@ -45,13 +45,29 @@ signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
 rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
+awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *rules.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | rules.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *rules.IDENTITY]
-ADDED_CHECKS = {"reservations_within_captured"}
+TABLES = [
+    *initial.TABLES,
+    *rights.TABLES,
+    *signals.TABLES,
+    *orders.TABLES,
+    *doors.TABLES,
+    *rules.TABLES,
+    *awards.TABLES,
+]
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | rules.APPEND_ONLY | awards.APPEND_ONLY
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT
+IDENTITY = [
+    *initial.IDENTITY,
+    *rights.IDENTITY,
+    *orders.IDENTITY,
+    *doors.IDENTITY,
+    *rules.IDENTITY,
+    *awards.IDENTITY,
+]
+ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
@@ -63,6 +79,7 @@ INDEXES = {
         *orders.INDEXES,
         *doors.INDEXES,
         *rules.INDEXES,
+        *awards.INDEXES,
     ]
 }
 
@@ -179,6 +196,19 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("cashback_rule_versions", {"version": 0}, "version_positive"),
     ("cashback_rule_versions", {"revision": 0}, "revision_positive"),
     ("cashback_rule_versions", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("wallets", {"debt_minor": -1}, "debt_not_negative"),
+    ("cashback_awards", {"source": "LUCK"}, "source_known"),
+    ("cashback_awards", {"status": "LOST"}, "status_known"),
+    ("cashback_awards", {"bucket": "GOLD"}, "bucket_known"),
+    ("cashback_awards", {"amount_minor": 0}, "amount_positive"),
+    ("cashback_awards", {"clawed_minor": 501}, "clawed_within_amount"),
+    ("cashback_awards", {"clawed_minor": 7, "debt_minor": 8}, "debt_within_clawed"),
+    ("cashback_awards", {"expired_minor": 501}, "expired_within_amount"),
+    ("cashback_awards", {"order_total_minor": -1}, "order_total_not_negative"),
+    ("cashback_evaluations", {"total_minor": -1}, "total_not_negative"),
+    ("cashback_evaluations", {"occasion_key": ""}, "key_not_empty"),
+    ("cashback_totals", {"given_minor": -1}, "given_not_negative"),
+    ("cashback_totals", {"awards": -1}, "awards_not_negative"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),
@@ -266,6 +296,7 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("cashback_rules", {"revision": 1}),
         ("cashback_rule_versions", {"version": 1}),
         ("cashback_rule_versions", {"revision": 1}),
+        ("cashback_totals", {"given_by": row_id(50)}),
     ],
 )
 async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str, Any]) -> None:
@@ -334,6 +365,15 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "source": "'shopify'",
         "external_id": "'9999'",
         "subscription": "'99'",
+        "lines": "'[7]'",
+        "explanation": "'[7]'",
+        "occasion_key": "'order:7'",
+        "given_by": f"'{row_id(11)}'",
+        "store_customer": "'somebody'",
+        "occurred_on": "'2099-01-01'",
+        "occurred_at": "'2099-01-01 00:00:00+00:00'",
+        "awarded_at": "'2099-01-01 00:00:00+00:00'",
+        "vests_at": "'2099-01-01 00:00:00+00:00'",
         "created_at": "'2099-01-01 00:00:00+00:00'",
     }
     for table, columns, message in IDENTITY:

@@ -15,12 +15,12 @@ TABLES = [
         "cashback_awards",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            ("rule_id", fields.UUIDField()),
+            ("given_by", fields.UUIDField()),
             ("rule_version", fields.IntField()),
             ("source", fields.CharField(max_length=16)),
             ("wallet", reference("Wallet", "wallet_id", related_name="awards")),
             ("order", reference("Order", "order_id", related_name="awards", null=True)),
-            ("customer_id", fields.CharField(max_length=128)),
+            ("store_customer", fields.CharField(max_length=128)),
             ("occasion_key", fields.CharField(max_length=400)),
             ("status", fields.CharField(max_length=16)),
             ("currency", fields.CharField(max_length=3)),
@@ -39,6 +39,7 @@ TABLES = [
             ("expires_at", fields.DatetimeField(null=True)),
             ("vested_at", fields.DatetimeField(null=True)),
             ("expired_at", fields.DatetimeField(null=True)),
+            ("expired_minor", fields.BigIntField()),
             ("explanation", fields.JSONField()),
         ],
         checks={
@@ -48,6 +49,7 @@ TABLES = [
             "amount_positive": "amount_minor > 0",
             "clawed_within_amount": "clawed_minor BETWEEN 0 AND amount_minor",
             "debt_within_clawed": "debt_minor BETWEEN 0 AND clawed_minor",
+            "expired_within_amount": "expired_minor BETWEEN 0 AND amount_minor",
             "order_total_not_negative": "order_total_minor >= 0",
         },
     ),
@@ -73,7 +75,7 @@ TABLES = [
         "cashback_totals",
         [
             ("id", fields.UUIDField(primary_key=True)),
-            ("rule_id", fields.UUIDField(unique=True)),
+            ("given_by", fields.UUIDField(unique=True)),
             ("given_minor", fields.BigIntField()),
             ("awards", fields.BigIntField()),
             ("updated_at", fields.DatetimeField()),
@@ -85,7 +87,7 @@ TABLES = [
 INDEXES = [
     "CREATE INDEX cashback_awards_by_wallet ON cashback_awards (wallet_id, awarded_at, id)",
     "CREATE INDEX cashback_awards_by_order ON cashback_awards (order_id) WHERE order_id IS NOT NULL",
-    "CREATE INDEX cashback_awards_by_rule ON cashback_awards (rule_id, awarded_at, id)",
+    "CREATE INDEX cashback_awards_by_rule ON cashback_awards (given_by, awarded_at, id)",
     "CREATE INDEX cashback_awards_by_awarded_at ON cashback_awards (awarded_at, id)",
     "CREATE INDEX cashback_awards_to_vest ON cashback_awards (vests_at) WHERE status = 'PENDING'",
     "CREATE INDEX cashback_awards_to_expire ON cashback_awards (expires_at) WHERE status = 'VESTED'",
@@ -96,12 +98,12 @@ INDEXES = [
 
 GIVEN = (
     "id",
-    "rule_id",
+    "given_by",
     "rule_version",
     "source",
     "wallet_id",
     "order_id",
-    "customer_id",
+    "store_customer",
     "occasion_key",
     "currency",
     "amount_minor",
@@ -117,10 +119,15 @@ GIVEN = (
 )
 """What of an award stays as it was given."""
 
+IDENTITY = [("cashback_awards", GIVEN, "What was given stays as it was: take it back")]
+
 KEPT = {
     "cashback_awards": "Awards are never deleted: take them back",
-    "cashback_evaluations": "What was looked at is never deleted: it explains what was given",
     "cashback_totals": "What a rule has given is never deleted: archive the rule",
+}
+
+APPEND_ONLY = {
+    "cashback_evaluations": "What was looked at stays as it was: it explains what was given",
 }
 
 
@@ -145,10 +152,10 @@ class Migration(migrations.Migration):
             for table, message in KEPT.items()
             for event in ("DELETE", "TRUNCATE")
         ),
-        Refuse(
-            "UPDATE",
-            "cashback_evaluations",
-            "What was looked at stays as it was: it explains what was given",
+        *(
+            Refuse(event, table, message)
+            for table, message in APPEND_ONLY.items()
+            for event in ("UPDATE", "DELETE", "TRUNCATE")
         ),
-        Refuse("UPDATE", "cashback_awards", "What was given stays as it was: take it back", columns=GIVEN),
+        *(Refuse("UPDATE", table, message, columns=columns) for table, columns, message in IDENTITY),
     ]

@@ -12,12 +12,12 @@ from app.models.wallet import Wallet
 class CashbackAward(Model):
     """What one rule, or a coupon, gave a customer for one occasion; it is taken back as its order is refunded.
 
-    `taken` says where what was taken back came from; `clawed_minor` is the sum of it and `debt_minor` what of it is
+    `given_by` is the id of the rule, or of the promotion. `taken` says where what was taken back came from; `clawed_minor` is the sum of it and `debt_minor` what of it is
     still owed. All amounts are integers of the currency's minor unit.
     """
 
     id = fields.UUIDField(primary_key=True)
-    rule_id = fields.UUIDField()
+    given_by = fields.UUIDField()
     rule_version = fields.IntField()
     source = fields.CharField(max_length=16)
     wallet_id: UUID
@@ -28,7 +28,7 @@ class CashbackAward(Model):
     order: fields.ForeignKeyNullableRelation[Order] = fields.ForeignKeyField(
         "coffer.Order", related_name="awards", null=True, on_delete=fields.RESTRICT
     )
-    customer_id = fields.CharField(max_length=128)
+    store_customer = fields.CharField(max_length=128)
     occasion_key = fields.CharField(max_length=400)
     status = fields.CharField(max_length=16)
     currency = fields.CharField(max_length=3)
@@ -47,6 +47,7 @@ class CashbackAward(Model):
     expires_at = fields.DatetimeField(null=True)
     vested_at = fields.DatetimeField(null=True)
     expired_at = fields.DatetimeField(null=True)
+    expired_minor = fields.BigIntField()
     explanation = fields.JSONField[dict[str, object]]()
 
     class Meta:
@@ -81,7 +82,7 @@ class CashbackTotal(Model):
     """What a rule, or a promotion, has given in all its versions, net of what was taken back."""
 
     id = fields.UUIDField(primary_key=True)
-    rule_id = fields.UUIDField(unique=True)
+    given_by = fields.UUIDField(unique=True)
     given_minor = fields.BigIntField()
     awards = fields.BigIntField()
     updated_at = fields.DatetimeField()

@@ -9,11 +9,13 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.access import Capability
+from app.domain.cashback.award import AwardSource
 from app.domain.errors import FieldInvalid
 from app.domain.page import PAGE_MAX
 from app.loaders import ById, Loaders
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
+from app.schema.types.cashback_award import CashbackAward
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
@@ -73,6 +75,13 @@ def _of_wallet(
     return find
 
 
+async def _cashback_award(info: AppInfo, row_id: UUID) -> CashbackAward | None:
+    row = await info.context.loaders.awards.load(row_id)
+    if row is None or row.source != AwardSource.CASHBACK:
+        return None
+    return CashbackAward(model=row) if await sees(info, Capability.CASHBACK_READ, row.wallet_id) else None
+
+
 async def _role(info: AppInfo, row_id: UUID) -> Role | None:
     if not info.context.principal.may(Capability.ROLES_READ):
         return None
@@ -111,6 +120,7 @@ async def _webhook_delivery(info: AppInfo, row_id: UUID) -> WebhookDelivery | No
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
+    "CashbackAward": _cashback_award,
     "Customer": _customer,
     "FraudSignal": _fraud_signal,
     "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),

@@ -6,6 +6,7 @@ from app.domain.access import Capability
 from app.resolvers import (
     api_key as api_key_resolvers,
     audit as audit_resolvers,
+    cashback as cashback_resolvers,
     customer as customer_resolvers,
     delivery as delivery_resolvers,
     fraud as fraud_resolvers,
@@ -24,6 +25,7 @@ from app.resolvers import (
 from app.schema.permissions import Anyone, Needs, SignedIn, root
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
+from app.schema.types.cashback_award import CashbackAward
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
@@ -92,6 +94,11 @@ class Query:
         renewal_resolvers.list_renewals,
         Needs(Capability.ORDERS_READ),
         "The renewals of subscriptions that are to come, the next one first.",
+    )
+    cashback_awards: Connection[CashbackAward] = root(
+        cashback_resolvers.list_cashback_awards,
+        Needs(Capability.CASHBACK_READ),
+        "The cashback that all customers were given, newest first: filtered, in pages.",
     )
     fraud_signals: Connection[FraudSignal] = root(
         fraud_resolvers.list_fraud_signals,

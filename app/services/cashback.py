@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from aiodataloader import DataLoader
+from tortoise.functions import Min, Sum
 from tortoise.queryset import QuerySet
 
 from app.domain.access import Capability, Principal
@@ -45,7 +47,7 @@ def awards(narrowed: AwardFilter, wallet_id: UUID | None = None) -> QuerySet[Cas
         query = query.filter(wallet_id=wallet_id)
     for name, value in (
         ("status__in", narrowed.statuses),
-        ("rule_id", narrowed.rule_id),
+        ("given_by", narrowed.rule_id),
         ("awarded_at__gte", narrowed.awarded_from),
         ("awarded_at__lte", narrowed.awarded_to),
     ):
@@ -62,7 +64,7 @@ def evaluations(_narrowed: None, wallet_id: UUID | None = None) -> QuerySet[Cash
 async def find(principal: Principal, row_id: UUID) -> CashbackAward | None:
     """Return an award, or `None` when there is none of that id or its wallet is not the caller's."""
     award = await CashbackAward.get_or_none(id=row_id, source=str(AwardSource.CASHBACK))
-    if award is None or principal.may(Capability.CASHBACK_READ) or principal.owns(award.customer_id):
+    if award is None or principal.may(Capability.CASHBACK_READ) or principal.owns(award.store_customer):
         return award
     return None
 
@@ -90,6 +92,44 @@ def counts() -> Counts:
 def evaluation_pages() -> EvaluationPages:
     """Return a loader of pages of what was looked at for wallets, newest first."""
     return PageLoader(evaluations, EVALUATIONS, partition="wallet_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A wallet's awards in all, in minor units; `owed_minor` stands in the wallet itself."""
+
+    earned_minor: int = 0
+    pending_minor: int = 0
+    expired_minor: int = 0
+    clawed_minor: int = 0
+    next_vesting_at: datetime | None = None
+
+
+class SumLoader(DataLoader[UUID, Sums]):
+    """The sums of wallets' awards, by the wallet's id: one statement for all of them."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[Sums]:
+        """Add up."""
+        query = CashbackAward.filter(source=str(AwardSource.CASHBACK), wallet_id__in=keys).annotate(
+            amount=Sum("amount_minor"),
+            clawed=Sum("clawed_minor"),
+            expired=Sum("expired_minor"),
+            next=Min("vests_at"),
+        )
+        found: dict[UUID, Sums] = {}
+        for row in await query.group_by("wallet_id", "status").values(
+            "wallet_id", "status", "amount", "clawed", "expired", "next"
+        ):
+            before, net = found.get(row["wallet_id"], Sums()), int(row["amount"]) - int(row["clawed"])
+            pending = row["status"] == AwardStatus.PENDING
+            found[row["wallet_id"]] = Sums(
+                before.earned_minor + (0 if pending else net),
+                before.pending_minor + (net if pending else 0),
+                before.expired_minor + int(row["expired"]),
+                before.clawed_minor + int(row["clawed"]),
+                row["next"] if pending else before.next_vesting_at,
+            )
+        return [found.get(key, Sums()) for key in keys]
 
 
 # --- the clock ----------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ async def test_milestones_count_completed_orders(writer: Writer) -> None:
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="c"))
     assert [row["amount_minor"] for row in await awards_of("ada")] == [111]
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="d"))
-    assert [row["amount_minor"] for row in await awards_of("ada")] == [111, 222]
+    assert sorted(row["amount_minor"] for row in await awards_of("ada")) == [111, 222]
 
 
 async def test_each_order_of_a_batch_sees_those_before_it(writer: Writer) -> None:

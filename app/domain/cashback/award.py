@@ -18,7 +18,9 @@ from app.domain.bucket import Bucket
 from app.domain.cashback.evaluation import Decision, LineAward, Outcome
 from app.domain.cashback.occasion import Occasion, award_id
 from app.domain.cashback.period import local
+from app.domain.cashback.sentence import explained
 from app.domain.cashback.share import Rounding, rounded
+from app.domain.money import currency_of
 from app.domain.order import RefundedLine, StoreRefund
 from app.domain.refund import Refund
 
@@ -89,8 +91,8 @@ class Award:
     """What one rule gave a customer for one occasion; amounts in minor units of `currency`.
 
     The lines add up to the amount. `order_total_minor` is what the order cost, which full refunds are known by.
-    `explanation` is `Outcome.as_data` of the evaluation that gave it. `occurred_on` is the day of the occasion by the
-    store's calendar, which the periods of caps go by. `lot_ids` are the lots that its money went into.
+    `explanation` is `Outcome.as_data` of the evaluation that gave it, with its sentences. `occurred_on` is the day of the occasion by the
+    store's calendar, which the periods of caps go by. `expired_minor` ran out before it was spent. `lot_ids` are the lots that its money went into.
     """
 
     id: UUID
@@ -113,6 +115,7 @@ class Award:
     source: AwardSource = AwardSource.CASHBACK
     vested_at: datetime | None = None
     expired_at: datetime | None = None
+    expired_minor: int = 0
     taken: Taken = field(default_factory=Taken)
     lot_ids: tuple[UUID, ...] = ()
     explanation: Mapping[str, Any] = field(default_factory=dict)
@@ -175,7 +178,7 @@ def award_of(
         awarded_at=now,
         vests_at=vests_at,
         expires_at=rule.reward.expiry.at(vests_at, zone),
-        explanation=outcome.as_data(),
+        explanation=outcome.as_data() | {"sentences": explained(outcome, currency_of(occasion.currency))},
     )
 
 
@@ -290,9 +293,11 @@ def vest(award: Award, now: datetime) -> tuple[Award, Posting]:
     return replace(award, vested_at=now), Posting(credit_minor=credit)
 
 
-def expire(award: Award, now: datetime) -> Award:
-    """Return the award after what was left of its lots was posted as breakage."""
-    return award if award.vested_at is None or award.expired_at else replace(award, expired_at=now)
+def expire(award: Award, now: datetime, expired_minor: int = 0) -> Award:
+    """Return the award after what was left of its lots, in minor units, was posted as breakage."""
+    if award.vested_at is None or award.expired_at:
+        return award
+    return replace(award, expired_at=now, expired_minor=expired_minor)
 
 
 def settle(award: Award, target_minor: int, funds: Funds, policy: ShortfallPolicy) -> tuple[Award, Posting]:

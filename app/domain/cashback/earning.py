@@ -12,6 +12,8 @@ from app.domain.cashback.evaluation import Decision, Evaluation, Outcome, RuleBo
 from app.domain.cashback.occasion import RuleUsage, Usage, usage_key
 from app.domain.cashback.period import Period
 from app.domain.cashback.rule import TriggerKind
+from app.domain.cashback.sentence import explained
+from app.domain.money import Currency, currency_of
 
 _TOTALS = UUID("3c6fd1f2-3f2e-5b53-9a5c-0f5cf1f0b6f1")
 _EVALUATIONS = UUID("5a0c2d5e-7a33-5ff4-8d7c-7f7f1f6a2f44")
@@ -84,7 +86,9 @@ class CashbackEvaluation:
             occasion_key=occasion.key,
             currency=occasion.currency,
             total_minor=evaluation.total_minor,
-            outcomes=tuple(summary(outcome) for outcome in evaluation.outcomes),
+            outcomes=tuple(
+                summary(outcome, currency_of(occasion.currency)) for outcome in evaluation.outcomes
+            ),
             occurred_at=occasion.at,
             created_at=now,
         )
@@ -95,7 +99,7 @@ def evaluation_id(customer_id: str, trigger: TriggerKind, key: str) -> UUID:
     return uuid5(_EVALUATIONS, f"{customer_id}\n{trigger}\n{key}")
 
 
-def summary(outcome: Outcome) -> dict[str, Any]:
+def summary(outcome: Outcome, currency: Currency) -> dict[str, Any]:
     """Return what a rule came to as plain data. What gave something is explained whole by its award."""
     rule = outcome.rule
     told: dict[str, Any] = {
@@ -104,7 +108,8 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "amount_minor": outcome.amount_minor,
     }
     if outcome.decision is not Decision.AWARDED:
-        told |= {"failed": outcome.failed, "caps": outcome.caps, "winner_id": outcome.winner_id}
+        told |= {"checks": outcome.failed, "caps": outcome.caps, "winner_id": outcome.winner_id}
+        told["sentences"] = explained(outcome, currency)
     data: dict[str, Any] = plain(told)
     return data
 

@@ -110,7 +110,7 @@ def expire_due(draft: Draft, award: Award) -> Award:
     due = award.expires_at is not None and award.expires_at <= draft.now
     if not due or award.vested_at is None or draft.open_lots(award.lot_ids):
         return award
-    after = expire(award, draft.now)
+    after = expire(award, draft.now, _expired(draft, award))
     if after != award:
         draft.add(after)
     return after
@@ -214,7 +214,7 @@ def settle_award(draft: Draft, award: Award, target_minor: int, actor: Actor) ->
     own = draft.unspent_minor(award.lot_ids)
     # A frozen wallet keeps what else is in it; what was given for the order goes back to the store.
     others = 0 if draft.wallet.status is WalletStatus.FROZEN else draft.spendable_minor() - own
-    expired = sum(draft.expired.get(lot_id, 0) for lot_id in award.lot_ids)
+    expired = _expired(draft, award)
     policy = draft.settings.shortfall_policy
     after, posting = settle(award, target_minor, Funds(own, expired, others), policy)
     if after == award:
@@ -244,6 +244,10 @@ def pay_debts(draft: Draft) -> None:
         room -= posting.from_others_minor
         _owe(draft, award, after)
         draft.add(after)
+
+
+def _expired(draft: Draft, award: Award) -> int:
+    return sum(draft.expired.get(lot_id, 0) for lot_id in award.lot_ids)
 
 
 def _now_in(draft: Draft) -> Callable[[Award], Award]:

@@ -14,6 +14,7 @@ from app.schema.types.enums import Capability
 from app.schema.types.money import AmountRange
 from app.schema.types.node import decode_id
 from app.schema.types.transaction import TransactionFilter
+from app.services.cashback import AwardFilter as Awards
 from app.services.customer import check_external_id
 from app.services.ledger.command import WalletRef
 from app.services.order import OrderFilter as Orders
@@ -21,6 +22,7 @@ from app.services.transaction import TransactionFilter as Transactions
 from app.services.wallet import WalletFilter as Wallets
 
 if TYPE_CHECKING:
+    from app.schema.types.cashback_award import CashbackAwardFilter
     from app.schema.types.order import OrderFilter, OrderSelector
     from app.schema.types.wallet import WalletFilter, WalletSelector
 
@@ -47,6 +49,22 @@ def texts(values: Sequence[str] | None, field: str) -> tuple[str, ...] | None:
     if len(values) > LIST_MAX:
         raise FieldInvalid(f"Send at most {LIST_MAX} values.", field=tuple(field.split(".")))
     return tuple(str(value) for value in values)
+
+
+def award_filter(given: "CashbackAwardFilter | None") -> Awards:
+    """Return the filter of cashback awards."""
+    if given is None:
+        return Awards()
+    rule_id = None
+    if given.rule_id is not None:
+        rule_id = decode_id(given.rule_id, "CashbackRule", field=("filter", "ruleId"))
+    awarded = given.awarded
+    return Awards(
+        statuses=texts(given.statuses, "filter.statuses"),
+        rule_id=rule_id,
+        awarded_from=awarded.from_ if awarded else None,
+        awarded_to=awarded.to if awarded else None,
+    )
 
 
 def transaction_filter(given: TransactionFilter | None, currency: str, principal: Principal) -> Transactions:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
+from app.domain.cashback.award import AwardSource
 from app.domain.order import Coupon, OrderLine as Line, OrderSnapshot
 from app.domain.page import PageRequest
 from app.domain.standing import Standing
 from app.models.order import Order as OrderModel
 from app.models.payment import Payment as PaymentModel
+from app.schema.types.cashback_award import CashbackAward, CashbackEvaluation
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import (
@@ -332,6 +334,27 @@ class Order(Node):
     async def refunds(self, info: AppInfo) -> list[Refund]:
         """Load the refunds."""
         return [Refund(model=row) for row in await info.context.loaders.refunds_of_order.load(self.model.id)]
+
+    @strawberry.field(
+        description="The cashback that it earned, oldest first; null for those who may not see it."
+    )
+    async def cashback_awards(self, info: AppInfo) -> list[CashbackAward] | None:
+        """Load the awards."""
+        if not await sees(info, Capability.CASHBACK_READ, self.model.wallet_id):
+            return None
+        rows = await info.context.loaders.awards_of_order.load(self.model.id)
+        return [CashbackAward(model=row) for row in rows if row.source == AwardSource.CASHBACK]
+
+    @strawberry.field(
+        description="What the cashback rules came to for it, and why; empty as long as it was not looked at. "
+        "Null for those who may not see it."
+    )
+    async def cashback_evaluations(self, info: AppInfo) -> list[CashbackEvaluation] | None:
+        """Load what was looked at."""
+        if not await sees(info, Capability.CASHBACK_READ, self.model.wallet_id):
+            return None
+        rows = await info.context.loaders.evaluations_of_order.load(self.model.id)
+        return [CashbackEvaluation(model=row) for row in rows]
 
     @strawberry.field(
         description="Everything that it did to the wallet, oldest first: with who, when and why, it settles a dispute. "

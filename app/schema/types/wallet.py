@@ -14,10 +14,11 @@ from app.domain.page import PageRequest
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.audit import AuditEntry
+from app.schema.types.cashback_award import CashbackAward, CashbackAwardFilter, CashbackSummary
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import Bucket, PaymentStatus, WalletStatus, WithdrawalStatus, publish
-from app.schema.types.filters import order_filter, texts, transaction_filter
+from app.schema.types.filters import award_filter, order_filter, texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.order import Order, OrderFilter
@@ -225,6 +226,46 @@ class Wallet(Node):
             page,
             lambda row: Withdrawal(model=row),
             lambda: context.withdrawal_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(description="Its cashback in all: earned, pending, expired, taken back.")
+    async def cashback(self, info: AppInfo) -> CashbackSummary:
+        """Add the awards up."""
+        sums, currency = await info.context.award_sums.load(self.model.id), self.model.currency
+        return CashbackSummary(
+            earned=money(sums.earned_minor, currency),
+            pending=money(sums.pending_minor, currency),
+            next_vesting_at=DateTime(sums.next_vesting_at) if sums.next_vesting_at else None,
+            expired=money(sums.expired_minor, currency),
+            clawed_back=money(sums.clawed_minor, currency),
+            owed=money(self.model.debt_minor, currency),
+        )
+
+    @strawberry.field(
+        description="The cashback that it was given, newest first: pending, vested, expired or taken back.",
+        extensions=[telling()],
+    )
+    async def cashback_awards(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        filter: Annotated[  # noqa: A002 — the argument's name in the API
+            CashbackAwardFilter | None, strawberry.argument(description="What the list is narrowed to.")
+        ] = None,
+    ) -> Connection[CashbackAward]:
+        """Load a page of the awards."""
+        context = info.context
+        wanted = award_filter(filter)
+        page = await context.award_pages.load(
+            (self.model.id, wanted, PageRequest(first, after, last, before))
+        )
+        return connection(
+            page,
+            lambda row: CashbackAward(model=row),
+            lambda: context.award_counts.load((self.model.id, wanted)),
         )
 
     @strawberry.field(

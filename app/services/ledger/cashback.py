@@ -37,9 +37,9 @@ GROUP BY o.wallet_id
 """
 
 _GIVEN = """
-SELECT wallet_id, rule_id, occurred_on, SUM(amount_minor - clawed_minor) AS given_minor FROM cashback_awards
+SELECT wallet_id, given_by, occurred_on, SUM(amount_minor - clawed_minor) AS given_minor FROM cashback_awards
 WHERE wallet_id IN {ids} AND source = 'CASHBACK'
-GROUP BY wallet_id, rule_id, occurred_on
+GROUP BY wallet_id, given_by, occurred_on
 """
 
 _EXPIRED = """
@@ -104,7 +104,7 @@ async def given(session: Session, wallet_ids: Collection[UUID]) -> dict[UUID, di
     found: dict[UUID, dict[UUID, dict[date, int]]] = {}
     for row in await session.select(_GIVEN, wallet_ids):
         rules = found.setdefault(records.read_uuid(row["wallet_id"]), {})
-        days = rules.setdefault(records.read_uuid(row["rule_id"]), {})
+        days = rules.setdefault(records.read_uuid(row["given_by"]), {})
         days[date.fromisoformat(row["occurred_on"])] = int(row["given_minor"])
     return found
 

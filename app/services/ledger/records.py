@@ -395,10 +395,10 @@ def read_award(row: DatabaseRow) -> Award:
     """Read an award."""
     return Award(
         id=read_uuid(row["id"]),
-        rule_id=read_uuid(row["rule_id"]),
+        rule_id=read_uuid(row["given_by"]),
         rule_version=row["rule_version"],
         wallet_id=read_uuid(row["wallet_id"]),
-        customer_id=row["customer_id"],
+        customer_id=row["store_customer"],
         occasion_key=row["occasion_key"],
         order_id=_maybe(read_uuid, row["order_id"]),
         currency=row["currency"],
@@ -414,6 +414,7 @@ def read_award(row: DatabaseRow) -> Award:
         source=AwardSource(row["source"]),
         vested_at=_maybe(read_time, row["vested_at"]),
         expired_at=_maybe(read_time, row["expired_at"]),
+        expired_minor=row["expired_minor"],
         taken=Taken(**read_json(row["taken"])),
         lot_ids=tuple(UUID(lot_id) for lot_id in read_json(row["lot_ids"])),
         explanation=read_json(row["explanation"]),
@@ -440,7 +441,7 @@ def read_total(row: DatabaseRow) -> CashbackTotal:
     """Read what a rule has given."""
     return CashbackTotal(
         id=read_uuid(row["id"]),
-        rule_id=read_uuid(row["rule_id"]),
+        rule_id=read_uuid(row["given_by"]),
         given_minor=row["given_minor"],
         awards=row["awards"],
         updated_at=read_time(row["updated_at"]),

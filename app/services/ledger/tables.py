@@ -469,6 +469,7 @@ def _award(a: Award) -> tuple[Any, ...]:
         a.expires_at,
         a.vested_at,
         a.expired_at,
+        a.expired_minor,
         _json(a.explanation),
     )
 
@@ -636,11 +637,11 @@ BESIDE: dict[type[Any], Table] = {
     ),
     Award: Table.of(
         cashback_award.CashbackAward,
-        "id rule_id rule_version source wallet_id order_id customer_id occasion_key status currency amount_minor "
+        "id given_by rule_version source wallet_id order_id store_customer occasion_key status currency amount_minor "
         "order_total_minor clawed_minor debt_minor taken lines lot_ids bucket occurred_on occurred_at awarded_at vests_at "
-        "expires_at vested_at expired_at explanation",
+        "expires_at vested_at expired_at expired_minor explanation",
         _award,
-        changing="status clawed_minor debt_minor taken lot_ids vested_at expired_at",
+        changing="status clawed_minor debt_minor taken lot_ids vested_at expired_at expired_minor",
     ),
     CashbackEvaluation: Table.of(
         cashback_award.CashbackEvaluation,
@@ -649,7 +650,7 @@ BESIDE: dict[type[Any], Table] = {
     ),
     CashbackTotal: Table.of(
         cashback_award.CashbackTotal,
-        "id rule_id given_minor awards updated_at",
+        "id given_by given_minor awards updated_at",
         _total,
         changing="given_minor awards updated_at",
     ),
