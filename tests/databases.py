@@ -334,6 +334,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "given_by": row_id(50),
         "rule_version": 1,
         "source": "CASHBACK",
+        "trigger": "ORDER_COMPLETED",
         "wallet_id": row_id(2),
         "order_id": row_id(17),
         "store_customer": "c-1",

@@ -370,6 +370,7 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "occasion_key": "'order:7'",
         "given_by": f"'{row_id(11)}'",
         "store_customer": "'somebody'",
+        "trigger": "'EVENT'",
         "occurred_on": "'2099-01-01'",
         "occurred_at": "'2099-01-01 00:00:00+00:00'",
         "awarded_at": "'2099-01-01 00:00:00+00:00'",

@@ -20,6 +20,7 @@ class CashbackAward(Model):
     given_by = fields.UUIDField()
     rule_version = fields.IntField()
     source = fields.CharField(max_length=16)
+    trigger = fields.CharField(max_length=16)
     wallet_id: UUID
     order_id: UUID | None
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(

@@ -11,6 +11,7 @@ import asyncpg
 
 from app.domain.access import Actor, ActorKind
 from app.domain.bucket import Bucket
+from app.domain.cashback.reward import Vesting
 from app.domain.ledger import Desk, Draft, Explanation, Row, TransactionKind
 from app.domain.order import OrderStatus
 from app.domain.refund import RefundDestination
@@ -20,6 +21,7 @@ from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, 
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from tests import orders
+from tests.cashback import rule
 
 STAFF = Actor(ActorKind.STAFF, "mira")
 EXPLANATION = Explanation(TransactionKind.ADJUSTMENT, STAFF, "Order 17 came late, goodwill")
@@ -104,6 +106,10 @@ async def _buy(to: Writer) -> UUID:
     await orders.tell(to, paid)
     await orders.refund(to, 800, destination=RefundDestination.WALLET)
     await orders.authorize(to, "buyer", 150, order="1043")
+    await rule(to, vesting=Vesting())
+    await orders.tell(
+        to, orders.snapshot(0, OrderStatus.COMPLETED, 1_000, 400, order="1044", customer="buyer")
+    )
     assert bought.wallet
     return bought.wallet.id
 

@@ -1,7 +1,10 @@
 """Cashback through the writer, on both databases: given, vested, taken back, owed, expired, to the cent."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -10,7 +13,7 @@ from app.domain.cashback.award import ShortfallPolicy
 from app.domain.cashback.period import Period
 from app.domain.cashback.reward import Caps, Expiry, PeriodCap, Vesting, VestingKind
 from app.domain.cashback.rule import MilestoneKind, Trigger, TriggerKind
-from app.domain.order import OrderLine, OrderStatus, RefundedLine, StoreRefund
+from app.domain.order import OrderLine, OrderSnapshot, OrderStatus, RefundedLine, StoreCustomer, StoreRefund
 from app.domain.settings import StoreSettings
 from app.services import cashback, order as orders
 from app.services.ledger.writer import Writer
@@ -22,6 +25,7 @@ from tests.orders import STORE, at, balance_of, fill, id_of, lots_of, pay, snaps
 
 PENDING, PAID, COMPLETED = OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.COMPLETED
 CANCELLED = OrderStatus.CANCELLED
+HISTORIES = int(os.environ.get("CASHBACK_HISTORIES", "3"))
 AT_ONCE = Vesting()
 IN_TEN_DAYS = Vesting(VestingKind.AFTER_DAYS, 10)
 
@@ -266,6 +270,47 @@ async def test_an_expression_decides_too(writer: Writer) -> None:
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="a"))
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="b"))
     assert await balance_of("ada") == (500, 0)
+
+
+@pytest.mark.parametrize("seed", range(HISTORIES))
+async def test_histories_end_alike_however_they_are_told(writer: Writer, clock: Clock, seed: int) -> None:
+    """Orders whose status and refunds change, told in time, and as it comes: late, twice, in any order."""
+    chance = Random(seed)
+    await writer.submit(change_settings(StoreSettings(shortfall_policy=chance.choice(list(ShortfallPolicy)))))
+    vesting = chance.choice([AT_ONCE, IN_TEN_DAYS])
+    await rule(writer, number=1, vesting=vesting, caps=Caps(order_minor=chance.choice([400, 4_000])))
+    await rule(writer, number=2, vesting=AT_ONCE, fixed=77, trigger=Trigger(TriggerKind.ORDER_PAID))
+    stories = [_story(chance) for _ in range(12)]
+    for twin in ("in-time", "as-it-comes"):
+        told = [
+            replace(one, external_id=f"{number}-{twin}", customer=StoreCustomer(f"c{number}-{twin}"))
+            for number, story in enumerate(stories)
+            for one in story
+        ]
+        if twin == "as-it-comes":
+            told += chance.choices(told, k=len(told) // 2)
+            chance.shuffle(told)
+        await asyncio.gather(*(tell(writer, one) for one in told))
+    clock.move(days=11)
+    await work_the_clock(writer, clock)
+    for number in range(len(stories)):
+        ends = [await _end(f"c{number}-{twin}") for twin in ("in-time", "as-it-comes")]
+        assert ends[0] == ends[1], stories[number]
+
+
+def _story(chance: Random) -> list[OrderSnapshot]:
+    total, refunds, story = chance.randint(500, 12_345), list[int](), []
+    for minute in range(1, chance.randint(2, 6)):
+        if chance.random() < 0.4:
+            refunds = [*refunds, chance.randint(1, total // 2)]
+        status = chance.choice([PENDING, PAID, COMPLETED, COMPLETED, CANCELLED, OrderStatus.REFUNDED])
+        story.append(snapshot(minute, status, total, *refunds))
+    return story
+
+
+async def _end(who: str) -> tuple[tuple[int, int], int]:
+    net = sum(row["amount_minor"] - row["clawed_minor"] for row in await awards_of(who))
+    return await balance_of(who), net
 
 
 async def posted(who: str) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID, uuid5
 
 import pytest
@@ -86,6 +86,11 @@ def order_says(
     )
 
 
+def award_says(name: str, change: str) -> Tampering:
+    """An award of `buyer` that was changed, so that its rule's total is wrong too."""
+    return replace(order_says(name, "cashback_awards", change, "TRUE", Invariant.AWARD), harms_another=True)
+
+
 PAYMENT, ORDER, ALL = Invariant.PAYMENT, Invariant.ORDER, "TRUE"
 CAPTURED, HELD = "status = 'CAPTURED'", "status = 'AUTHORIZED'"
 OTHER_ORDER = "(SELECT id FROM orders WHERE external_id = '1043')"
@@ -140,6 +145,14 @@ OF_ORDERS = [
         None,
         None,
     ),
+    award_says("award says more was taken", "clawed_minor = clawed_minor + 1"),
+    order_says("award's status", "cashback_awards", "status = 'PENDING'", ALL, Invariant.AWARD),
+    order_says("award was never posted", "cashback_awards", "vested_at = NULL, status = 'PENDING'", ALL, Invariant.AWARD),
+    award_says("award's amount", "amount_minor = amount_minor + 1"),
+    order_says("award that can't be read", "cashback_awards", "lines = '[7]'", ALL, Invariant.AWARD),
+    order_says("award of no order", "cashback_awards", f"order_id = '{STRANGER}'", ALL, Invariant.REFERENCE),
+    Tampering("wallet owes", ("UPDATE wallets SET debt_minor = 5 WHERE id = '{buyer}'",), Invariant.AWARD, None, "buyer"),
+    Tampering("rule gave more", ("UPDATE cashback_totals SET given_minor = given_minor + 1",), Invariant.AWARD, None, None),
     order_says("transaction of another order", "transactions", f"order_id = {OTHER_ORDER}", "sequence = 3", Invariant.HASH, 3),
     order_says("transaction of no order", "transactions", "order_id = NULL", "sequence = 4", Invariant.HASH, 4),
     order_says("lot of a grace period", "lots", "expires_at = grace_until", "bucket = 'PROMO'", Invariant.ALLOCATION, 1),
@@ -396,11 +409,16 @@ async def test_an_untouched_ledger_is_clean(ledger: Ledger) -> None:
     report = await verify()
 
     assert report.is_clean
-    assert (report.wallets, report.transactions) == (4, 13)
+    assert (report.wallets, report.transactions) == (4, 15)
     (total,) = report.totals
     assert total.currency == "USD"
-    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50 + 1_100
-    assert total.counter_accounts_minor == {"ADJUSTMENTS": -9_650, "PAYOUTS": 700, "SALES": -100}
+    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50 + 1_100 + 30
+    assert total.counter_accounts_minor == {
+        "ADJUSTMENTS": -9_650,
+        "PAYOUTS": 700,
+        "SALES": -100,
+        "MARKETING": -30,
+    }
     assert total.difference_minor == 0
 
 
@@ -463,7 +481,7 @@ async def test_pages_may_end_anywhere(
     )
     report = await verify()
     assert [(fault.wallet_id, fault.sequence) for fault in report.faults] == [(ledger.rich, 4)]
-    assert (report.wallets, report.transactions) == (4, 13)
+    assert (report.wallets, report.transactions) == (4, 15)
 
 
 async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
@@ -473,7 +491,7 @@ async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
     last = {progress.phase: progress for progress in heard}
     assert set(last) == set(Phase)
     assert all(progress.done == progress.total for progress in last.values())
-    assert last[Phase.WALLETS].total == 13
+    assert last[Phase.WALLETS].total == 15
 
 
 async def test_a_writer_beside_it_raises_no_false_alarm(ledger: Ledger, running: Writer) -> None:

@@ -18,6 +18,7 @@ from app.domain.bucket import Bucket
 from app.domain.cashback.evaluation import Decision, LineAward, Outcome
 from app.domain.cashback.occasion import Occasion, award_id
 from app.domain.cashback.period import local
+from app.domain.cashback.rule import TriggerKind
 from app.domain.cashback.sentence import explained
 from app.domain.cashback.share import Rounding, rounded
 from app.domain.money import currency_of
@@ -113,6 +114,7 @@ class Award:
     vests_at: datetime
     expires_at: datetime | None
     source: AwardSource = AwardSource.CASHBACK
+    trigger: TriggerKind = TriggerKind.ORDER_COMPLETED
     vested_at: datetime | None = None
     expired_at: datetime | None = None
     expired_minor: int = 0
@@ -178,6 +180,7 @@ def award_of(
         awarded_at=now,
         vests_at=vests_at,
         expires_at=rule.reward.expiry.at(vests_at, zone),
+        trigger=occasion.trigger,
         explanation=outcome.as_data() | {"sentences": explained(outcome, currency_of(occasion.currency))},
     )
 

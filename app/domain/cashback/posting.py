@@ -35,13 +35,17 @@ from app.domain.ledger import SYSTEM, Draft, Explanation, TransactionKind, Walle
 from app.domain.order import Order, OrderStatus
 from app.domain.refund import Refund
 
-_UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
-_OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.FAILED})
 _REACHED = {
     OrderStatus.PAID: (TriggerKind.ORDER_PAID,),
     OrderStatus.COMPLETED: (TriggerKind.ORDER_PAID, TriggerKind.ORDER_COMPLETED),
 }
 """Which occasions an order is at a status: what is completed was paid."""
+
+_STANDS = {
+    TriggerKind.ORDER_PAID: frozenset({OrderStatus.PAID, OrderStatus.COMPLETED, OrderStatus.REFUNDED}),
+    TriggerKind.ORDER_COMPLETED: frozenset({OrderStatus.COMPLETED, OrderStatus.REFUNDED}),
+}
+"""At which statuses of its order an award stands; what was refunded is taken back by its refunds."""
 
 _KINDS = {
     AwardSource.CASHBACK: TransactionKind.CASHBACK,
@@ -194,10 +198,9 @@ def follow(
     if told is None:
         return
     awards = [award for award in draft.of_order(Award, order.id) if award.wallet_id == draft.wallet.id]
-    over = order.is_deleted or told.status in _OVER or told.status in _UNPAID
     # An order that turns out to be somebody else's earns them something, and not who had it before.
-    over = over or order.customer != draft.customer.external_id
-    if not over:
+    stands = not order.is_deleted and order.customer == draft.customer.external_id
+    if stands:
         on_sale = frozenset(line.id for line in told.lines if line.on_sale)
         for trigger in _REACHED.get(told.status, ()):
             occasion = Occasion.of_order(
@@ -205,6 +208,7 @@ def follow(
             )
             awards += earn(draft, occasion, actor=actor)
     for award in awards:
+        over = not stands or told.status not in _STANDS[award.trigger]
         target = clawback_target(award, refunds, order_ended=over)
         settle_award(draft, award, target, actor)
 

@@ -412,6 +412,7 @@ def read_award(row: DatabaseRow) -> Award:
         vests_at=read_time(row["vests_at"]),
         expires_at=_maybe(read_time, row["expires_at"]),
         source=AwardSource(row["source"]),
+        trigger=TriggerKind(row["trigger"]),
         vested_at=_maybe(read_time, row["vested_at"]),
         expired_at=_maybe(read_time, row["expired_at"]),
         expired_minor=row["expired_minor"],

@@ -448,6 +448,7 @@ def _award(a: Award) -> tuple[Any, ...]:
         a.rule_id,
         a.rule_version,
         str(a.source),
+        str(a.trigger),
         a.wallet_id,
         a.order_id,
         a.customer_id,
@@ -637,7 +638,7 @@ BESIDE: dict[type[Any], Table] = {
     ),
     Award: Table.of(
         cashback_award.CashbackAward,
-        "id given_by rule_version source wallet_id order_id store_customer occasion_key status currency amount_minor "
+        "id given_by rule_version source trigger wallet_id order_id store_customer occasion_key status currency amount_minor "
         "order_total_minor clawed_minor debt_minor taken lines lot_ids bucket occurred_on occurred_at awarded_at vests_at "
         "expires_at vested_at expired_at expired_minor explanation",
         _award,

@@ -4,6 +4,7 @@ report    what is found: faults, totals, figures
 snapshot  consistent reads, beside a live server, on both databases
 check     the arithmetic of one wallet: pure, fed row by row
 holds     holds against their reservations and captures
+awards    cashback against what was posted, what is owed and what its rules gave
 orders    payments against their holds, orders against what they moved
 sweep     what belongs to no single wallet: references, idempotency keys
 ledger    puts them together, page by page

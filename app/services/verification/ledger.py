@@ -9,6 +9,7 @@ from time import monotonic
 from uuid import UUID
 
 from app.services.ledger.records import read_uuid
+from app.services.verification.awards import check_awards
 from app.services.verification.check import Row, WalletCheck
 from app.services.verification.holds import check_holds
 from app.services.verification.orders import check_orders, check_payments
@@ -74,6 +75,7 @@ async def verify(
         await run.holds()
         await run.payments()
         await run.orders()
+        await run.awards()
         if wallet_id is None:
             await run.references()
             await run.keys()
@@ -147,6 +149,13 @@ class _Run:
         total = await self._count("SELECT COUNT(*) AS n FROM orders", self.wallet_id, column="wallet_id")
         counting = self._counting(Phase.ORDERS, total)
         await check_orders(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def awards(self) -> None:
+        """Check the awards."""
+        count = "SELECT COUNT(*) AS n FROM cashback_awards"
+        total = await self._count(count, self.wallet_id, column="wallet_id")
+        counting = self._counting(Phase.AWARDS, total)
+        await check_awards(self.snapshots, self.findings, self.wallet_id, counting)
 
     async def references(self) -> None:
         """Check what rows name."""

@@ -60,6 +60,10 @@ REFERENCES = (
     Reference("refunds", "order_id", "orders"),
     Reference("refunds", "wallet_id", "wallets"),
     Reference("renewals", "wallet_id", "wallets"),
+    Reference("cashback_awards", "wallet_id", "wallets"),
+    Reference("cashback_awards", "order_id", "orders"),
+    Reference("cashback_evaluations", "wallet_id", "wallets"),
+    Reference("cashback_evaluations", "order_id", "orders"),
     Reference("audit_entries", "wallet_id", "wallets"),
 )
 
