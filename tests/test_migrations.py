@@ -63,6 +63,7 @@ INDEXES = {
         *orders.INDEXES,
         *doors.INDEXES,
         *rules.INDEXES,
+        rules.PAST_ORDERS.sqlite,
     ]
 }
 

@@ -58,9 +58,13 @@ class CapName(StrEnum):
     """Which cap it is."""
 
     ORDER = "ORDER"
+    """What it gives for one order."""
     PERIOD = "PERIOD"
+    """What one customer gets in a stretch of the store's calendar."""
     CUSTOMER = "CUSTOMER"
+    """What one customer gets."""
     BUDGET = "BUDGET"
+    """What it gives in all."""
 
 
 class CapApplied(NamedTuple):

@@ -232,7 +232,13 @@ def revised(rule: CashbackRule, **changes: Any) -> CashbackRule:
         raise FieldInvalid(
             f"A rule that is {rule.status} can't become {wanted}. Choose {possible}.", field=("status",)
         )
-    return check_rule(replace(rule, **changes | {"id": rule.id, "version": rule.version + 1}))
+    next_rule = check_rule(replace(rule, **changes | {"id": rule.id, "version": rule.version + 1}))
+    if rule.currency and next_rule.currency != rule.currency and _states_amount(rule):
+        raise FieldInvalid(
+            f"The rule's amounts are in {rule.currency}, and so is what it gave. Make another rule for another currency.",
+            field=("currency",),
+        )
+    return next_rule
 
 
 def _check_window(rule: CashbackRule) -> None:
@@ -247,10 +253,15 @@ def _check_currency(rule: CashbackRule) -> None:
     if rule.currency is not None:
         currency_of(rule.currency)
         return
+    if _states_amount(rule):
+        raise FieldInvalid("The rule states an amount. Say in which currency.", field=("currency",))
+
+
+def _states_amount(rule: CashbackRule) -> bool:
     conditions, reward = rule.conditions, rule.reward
     amounts = (conditions.minimum_minor, conditions.maximum_minor, rule.trigger.spend_minor)
-    if reward.kind is RewardKind.FIXED or reward.caps.any or any(amount is not None for amount in amounts):
-        raise FieldInvalid("The rule states an amount. Say in which currency.", field=("currency",))
+    fixed = reward.kind is RewardKind.FIXED
+    return fixed or reward.caps.any or any(amount is not None for amount in amounts)
 
 
 def _check_base(rule: CashbackRule) -> None:
