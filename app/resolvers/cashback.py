@@ -12,7 +12,6 @@ from app.domain.access import Capability
 from app.domain.cashback.rule import CashbackRule as Terms, RuleStatus, check_rule, revised
 from app.domain.errors import DomainError, FieldInvalid, NotFound
 from app.domain.page import PageRequest
-from app.models.customer import Customer
 from app.resolvers.answering import answering, checked_key, optional_key
 from app.schema.types.cashback import (
     CashbackOffer,
@@ -65,7 +64,8 @@ from app.schema.types.payloads import (
 from app.schema.types.refusal import request_error
 from app.schema.types.sort import SortDirection
 from app.services import customer as customers
-from app.services.cashback import facts, rule as rules
+from app.services.cashback import rule as rules
+from app.services.cashback.facts import CustomerRef, customer_for
 from app.services.cashback.preview import preview
 from app.services.cashback.rule import Request, RuleFilter
 from app.services.cashback.simulation import Placed, Progress, simulate
@@ -224,26 +224,20 @@ async def preview_cashback(
     context, now = info.context, info.context.runtime.clock()
     with naming_cart_fields():
         cart = cart_of(input, context.runtime.settings.currency, now)
-        customer = await _customer(info, input.customer)
+        customer = await customer_for(context.principal, _named(input.customer))
     found = await preview(context.runtime.rule_books, cart, customer, now)
     return preview_type(found, explained_to_staff=context.principal.may(Capability.CASHBACK_READ))
 
 
-async def _customer(info: AppInfo, given: CustomerSelector | None) -> Customer | None:
-    principal = info.context.principal
+def _named(given: CustomerSelector | None) -> CustomerRef | None:
     if given is None:
-        own = principal.customer_external_id
-        return None if own is None else await facts.find(external_id=own)
+        return None
     if given.id:
-        found = await facts.find(customer_id=decode_id(given.id, "Customer", field=("customer", "id")))
-    else:
-        named = customers.check_external_id(
-            str(given.store_customer_id or ""), field="customer.storeCustomerId"
-        )
-        found = await facts.find(external_id=named)
-    if found is None or not (principal.may(Capability.CASHBACK_READ) or principal.owns(found.external_id)):
-        raise NotFound("customer", field=("customer",))
-    return found
+        return CustomerRef(decode_id(given.id, "Customer", field=("customer", "id")))
+    external_id = customers.check_external_id(
+        str(given.store_customer_id or ""), field="customer.storeCustomerId"
+    )
+    return CustomerRef(external_id=external_id)
 
 
 # --- simulation ---------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ class Trigger:
         counted = self.milestone in (MilestoneKind.NTH_ORDER, MilestoneKind.EVERY_NTH_ORDER)
         if counted != (self.n is not None) or (self.n is not None and not 2 <= self.n <= 10_000):
             raise FieldInvalid(
-                "The n-th and every n-th order need n, from 2 to 10000; for the first, choose FIRST_ORDER.",
+                "The n-th and every n-th order need n, from 2 to 10000. Choose FIRST_ORDER for the first.",
                 field=("trigger", "n"),
             )
         spend = self.spend_minor
@@ -125,7 +125,7 @@ class Trigger:
             spend is not None and not 0 < spend <= AMOUNT_MAX_MINOR
         ):
             raise FieldInvalid(
-                "A lifetime spend needs an amount of more than zero, and nothing else has one.",
+                "A lifetime spend needs an amount of more than zero, and nothing else has one. Give it there alone.",
                 field=("trigger", "spend"),
             )
 
@@ -225,7 +225,7 @@ def check_rule(rule: CashbackRule) -> CashbackRule:
 def revised(rule: CashbackRule, **changes: Any) -> CashbackRule:
     """Return the next version of a rule. Raises `FieldInvalid`; an archived rule is not changed any more."""
     if rule.status is RuleStatus.ARCHIVED:
-        raise FieldInvalid("An archived rule stays as it is. Make a new one.", field=("status",))
+        raise FieldInvalid("An archived rule stays as it is. Use a new one.", field=("status",))
     wanted = changes.get("status", rule.status)
     if wanted is not rule.status and wanted not in _NEXT[rule.status]:
         possible = " or ".join(_NEXT[rule.status])

@@ -27,7 +27,7 @@ from app.schema.types.enums import Bucket, publish
 from app.schema.types.money import Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.refusal import telling
-from app.schema.types.scalars import CurrencyCode, DateTime, Decimal
+from app.schema.types.scalars import BigInt, CurrencyCode, DateTime, Decimal
 from app.schema.types.sort import SortDirection
 from app.schema.types.transaction import Actor, actor
 
@@ -171,9 +171,9 @@ class CashbackTerms:
     terms: strawberry.Private[Terms]
 
     @strawberry.field(description="Counts the versions of the rule: 1, 2, 3 …")
-    def version(self) -> int:
+    def version(self) -> BigInt:
         """Return the version."""
-        return self.terms.version
+        return BigInt(self.terms.version)
 
     @strawberry.field(description="What customers may read as its name.")
     def name(self) -> str:

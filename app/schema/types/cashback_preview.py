@@ -20,7 +20,7 @@ from app.schema.types.customer import CustomerSelector
 from app.schema.types.enums import Bucket
 from app.schema.types.money import Money, money
 from app.schema.types.node import encode_id
-from app.schema.types.scalars import CurrencyCode, DateTime, Decimal
+from app.schema.types.scalars import BigInt, CurrencyCode, DateTime, Decimal
 from app.schema.types.snapshot import ROUNDED, OrderCouponInput
 from app.services.cashback.preview import Cart, Earning, Preview
 
@@ -189,7 +189,7 @@ class CashbackRuleOutcome:
 
     rule_id: strawberry.ID = strawberry.field(description="The rule; fetch it by `cashbackRule`.")
     rule_name: str = strawberry.field(description="Its name.")
-    rule_version: int = strawberry.field(description="Which version of it was asked.")
+    rule_version: BigInt = strawberry.field(description="Which version of it was asked.")
     decision: Decision = strawberry.field(description="What became of it.")
     conditions: list[CashbackConditionOutcome] = strawberry.field(
         description="All its conditions, also those that are met."
@@ -278,7 +278,7 @@ def outcome_type(outcome: Outcome, currency: Currency) -> CashbackRuleOutcome:
     return CashbackRuleOutcome(
         rule_id=encode_id("CashbackRule", outcome.rule.id),
         rule_name=outcome.rule.name,
-        rule_version=outcome.rule.version,
+        rule_version=BigInt(outcome.rule.version),
         decision=outcome.decision,
         conditions=[_condition(check, currency) for check in outcome.checks],
         base=money(basis.amount_minor, code) if basis else None,

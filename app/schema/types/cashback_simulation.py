@@ -11,7 +11,7 @@ from app.schema.types.cashback_enums import CheckName, Decision
 from app.schema.types.enums import Capability
 from app.schema.types.money import Money, money
 from app.schema.types.order import Order
-from app.schema.types.scalars import DateTime, Decimal
+from app.schema.types.scalars import BigInt, DateTime, Decimal
 from app.services.cashback.simulation import Progress
 
 
@@ -40,8 +40,8 @@ class CashbackSimulationMonth:
     """A month."""
 
     month: str = strawberry.field(description="The month in the store's time zone, such as 2026-03.")
-    orders: int = strawberry.field(description="Orders that were placed in it.")
-    orders_earning: int = strawberry.field(description="Those of them that earn something.")
+    orders: BigInt = strawberry.field(description="Orders that were placed in it.")
+    orders_earning: BigInt = strawberry.field(description="Those of them that earn something.")
     gross: Money = strawberry.field(description="What they earn.")
     clawed_back: Money = strawberry.field(description="What their refunds take back of it.")
     net: Money = strawberry.field(description="What it costs after all.")
@@ -53,7 +53,7 @@ class CashbackDecisionCount:
     """A count of decisions."""
 
     decision: Decision = strawberry.field(description="What became of the rule.")
-    orders: int = strawberry.field(description="For how many orders.")
+    orders: BigInt = strawberry.field(description="For how many orders.")
 
 
 @strawberry.type(description="How many orders failed a condition; an order may fail several.")
@@ -61,7 +61,7 @@ class CashbackConditionCount:
     """A count of conditions."""
 
     condition: CheckName = strawberry.field(description="Which condition.")
-    orders: int = strawberry.field(description="How many orders did not meet it.")
+    orders: BigInt = strawberry.field(description="How many orders did not meet it.")
 
 
 @strawberry.type(
@@ -73,9 +73,9 @@ class CashbackSimulation:
     """A simulation's result."""
 
     sentence: str = strawberry.field(description="The rule that was tried, in plain words.")
-    orders: int = strawberry.field(description="Orders that were looked at.")
-    orders_earning: int = strawberry.field(description="Those that earn something.")
-    customers_earning: int = strawberry.field(description="Customers who earn something.")
+    orders: BigInt = strawberry.field(description="Orders that were looked at.")
+    orders_earning: BigInt = strawberry.field(description="Those that earn something.")
+    customers_earning: BigInt = strawberry.field(description="Customers who earn something.")
     gross: Money = strawberry.field(description="What is given in all.")
     clawed_back: Money = strawberry.field(description="What the orders' refunds take back of it.")
     net: Money = strawberry.field(description="What it costs after all.")
@@ -102,8 +102,8 @@ class CashbackSimulationProgress:
     """Progress."""
 
     done: bool = strawberry.field(description="Whether it is the last one.")
-    orders_done: int = strawberry.field(description="Orders that were looked at so far.")
-    orders_total: int = strawberry.field(description="Orders that there are.")
+    orders_done: BigInt = strawberry.field(description="Orders that were looked at so far.")
+    orders_total: BigInt = strawberry.field(description="Orders that there are.")
     result: CashbackSimulation | None = strawberry.field(description="The result, once it is done.")
 
 
@@ -111,8 +111,8 @@ def progress_type(progress: Progress) -> CashbackSimulationProgress:
     """Return how far a simulation is, as GraphQL shows it."""
     return CashbackSimulationProgress(
         done=progress.done,
-        orders_done=progress.orders_done,
-        orders_total=progress.orders_total,
+        orders_done=BigInt(progress.orders_done),
+        orders_total=BigInt(progress.orders_total),
         result=simulation_type(progress.simulation) if progress.done else None,
     )
 
@@ -122,9 +122,9 @@ def simulation_type(found: Simulation) -> CashbackSimulation:
     code, sums = found.currency, found.all
     return CashbackSimulation(
         sentence=summary(found.rule),
-        orders=sums.orders,
-        orders_earning=sums.orders_earning,
-        customers_earning=found.customers_earning,
+        orders=BigInt(sums.orders),
+        orders_earning=BigInt(sums.orders_earning),
+        customers_earning=BigInt(found.customers_earning),
         gross=money(sums.gross_minor, code),
         clawed_back=money(sums.clawed_back_minor, code),
         net=money(sums.net_minor, code),
@@ -135,11 +135,11 @@ def simulation_type(found: Simulation) -> CashbackSimulation:
         outliers=[_outlier(one, code) for one in found.outliers],
         months=[_month(month, sums, code) for month, sums in sorted(found.months.items())],
         decisions=[
-            CashbackDecisionCount(decision=decision, orders=number)
+            CashbackDecisionCount(decision=decision, orders=BigInt(number))
             for decision, number in found.decisions.most_common()
         ],
         failed_conditions=[
-            CashbackConditionCount(condition=name, orders=number)
+            CashbackConditionCount(condition=name, orders=BigInt(number))
             for name, number in found.failed.most_common()
         ],
     )
@@ -159,8 +159,8 @@ def _outlier(one: Outlier, code: str) -> CashbackOutlier:
 def _month(month: str, sums: Sums, code: str) -> CashbackSimulationMonth:
     return CashbackSimulationMonth(
         month=month,
-        orders=sums.orders,
-        orders_earning=sums.orders_earning,
+        orders=BigInt(sums.orders),
+        orders_earning=BigInt(sums.orders_earning),
         gross=money(sums.gross_minor, code),
         clawed_back=money(sums.clawed_back_minor, code),
         net=money(sums.net_minor, code),

@@ -1,11 +1,14 @@
 """What is known of a customer, and what they were given before: what evaluations ask beside the occasion."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from tortoise.connection import get_connection
 
 from app.db import READER
+from app.domain.access import Capability, Principal
 from app.domain.cashback.occasion import CustomerFacts, Usage
+from app.domain.errors import NotFound
 from app.domain.order import OrderStatus
 from app.models.customer import Customer
 
@@ -20,11 +23,29 @@ _REFUNDED = (
 )
 
 
-async def find(*, customer_id: UUID | None = None, external_id: str | None = None) -> Customer | None:
-    """Return a customer by their id, or by the store's own id."""
-    if customer_id is not None:
-        return await Customer.get_or_none(id=customer_id)
-    return await Customer.get_or_none(external_id=external_id)
+@dataclass(frozen=True, slots=True)
+class CustomerRef:
+    """Names a customer by their id, or by the store's own id."""
+
+    customer_id: UUID | None = None
+    external_id: str | None = None
+
+
+async def customer_for(principal: Principal, named: CustomerRef | None) -> Customer | None:
+    """Return whom a caller asks for: oneself unless somebody is named, nobody for visitors and staff.
+
+    Raises `NotFound` also for a customer of whom the caller may know nothing.
+    """
+    if named is None:
+        own = principal.customer_external_id
+        return None if own is None else await Customer.get_or_none(external_id=own)
+    if named.customer_id is not None:
+        found = await Customer.get_or_none(id=named.customer_id)
+    else:
+        found = await Customer.get_or_none(external_id=named.external_id)
+    if found is None or not (principal.may(Capability.CASHBACK_READ) or principal.owns(found.external_id)):
+        raise NotFound("customer", field=("customer",))
+    return found
 
 
 async def facts_of(customer: Customer) -> CustomerFacts:
