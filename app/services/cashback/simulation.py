@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from tortoise.connection import get_connection
 
 from app.db import READER
@@ -17,9 +18,6 @@ from app.domain.cashback.simulation import PastOrder, Simulation
 from app.domain.order import OrderSnapshot, OrderStatus
 from app.domain.refund import Refund
 from app.domain.settings import StoreSettings
-from app.models.payment import Payment
-from app.models.refund import Refund as RefundModel
-from app.models.wallet import Wallet
 from app.services.ledger.records import read_json, read_refund, read_time, read_uuid
 
 PAGE = 500
@@ -72,7 +70,7 @@ async def simulate(
     total = await reader.count()
     yield Progress(0, total, simulation)
     while rows := await reader.page():
-        orders = await _past_orders(rows)
+        orders = await reader.past_orders(rows)
         for start in range(0, len(orders), SLICE):
             for past in orders[start : start + SLICE]:
                 simulation.take(past)
@@ -111,9 +109,14 @@ class _Reader:
             condition += f" AND ({self._column}, id) > ($4, $5)"
             placed, row_id = self._last
             values += [placed, str(row_id) if self._sqlite else row_id]
-        rows = await self._select(
+        page = (
             f"SELECT id, wallet_id, snapshot, {self._column} AS placed FROM orders "  # noqa: S608 — our own words
-            f"WHERE {condition} ORDER BY {self._column}, id LIMIT {PAGE}",
+            f"WHERE {condition} ORDER BY {self._column}, id LIMIT {PAGE}"
+        )
+        # The page first, and only then whose its orders are: so the index stays what the page is read by.
+        rows = await self._select(
+            f"SELECT p.*, c.external_id, c.created_at FROM ({page}) AS p "  # noqa: S608 — our own words
+            "JOIN wallets w ON w.id = p.wallet_id JOIN customers c ON c.id = w.customer_id ORDER BY p.placed, p.id",
             values,
         )
         if rows:
@@ -131,42 +134,35 @@ class _Reader:
         _, rows = await self._connection.execute_query(sql, values)
         return rows
 
+    async def past_orders(self, rows: Sequence[Any]) -> list[PastOrder]:
+        """Return orders with what belongs to them: a fixed number of statements for a page."""
+        ids = [read_uuid(row["id"]) for row in rows]
+        paid, refunds = await self._paid(ids), await self._refunds(ids)
+        found = []
+        for row_id, row in zip(ids, rows, strict=True):
+            order = OrderSnapshot.from_data(read_json(row["snapshot"]))
+            # Where the ledger has no refund of it, what the store told is all that is known.
+            refunded = tuple(refunds.get(row_id, ())) or order.refunds
+            signed_up_at = read_time(row["created_at"])
+            found.append(
+                PastOrder(row_id, order, row["external_id"], signed_up_at, paid.get(row_id, 0), refunded)
+            )
+        return found
 
-async def _past_orders(rows: Sequence[Any]) -> list[PastOrder]:
-    """Return orders with what belongs to them: a fixed number of statements for a page."""
-    ids = [read_uuid(row["id"]) for row in rows]
-    customers = await _customers({read_uuid(row["wallet_id"]) for row in rows})
-    paid, refunds = await _paid(ids), await _refunds(ids)
-    found = []
-    for row_id, row in zip(ids, rows, strict=True):
-        order = OrderSnapshot.from_data(read_json(row["snapshot"]))
-        external_id, signed_up_at = customers[read_uuid(row["wallet_id"])]
-        # Where the ledger has no refund of it, what the store told is all that is known.
-        told = tuple(refunds.get(row_id, ())) or order.refunds
-        found.append(PastOrder(row_id, order, external_id, signed_up_at, paid.get(row_id, 0), told))
-    return found
+    async def _paid(self, order_ids: list[UUID]) -> dict[UUID, int]:
+        sql = "SELECT order_id, sum(captured_minor) AS paid FROM payments WHERE order_id IN {ids} GROUP BY order_id"
+        return {read_uuid(row["order_id"]): int(row["paid"]) for row in await self._of(sql, order_ids)}
 
+    async def _refunds(self, order_ids: list[UUID]) -> dict[UUID, list[Refund]]:
+        refunds: dict[UUID, list[Refund]] = defaultdict(list)
+        for row in await self._of("SELECT * FROM refunds WHERE order_id IN {ids}", order_ids):
+            refund = read_refund(row)
+            if refund.withdrawn_at is None:
+                refunds[refund.order_id].append(refund)
+        return refunds
 
-async def _customers(wallet_ids: set[UUID]) -> dict[UUID, tuple[str, datetime]]:
-    rows = await Wallet.filter(id__in=list(wallet_ids)).values_list(
-        "id", "customer__external_id", "customer__created_at"
-    )
-    return {read_uuid(row[0]): (str(row[1]), read_time(row[2])) for row in rows}
-
-
-async def _paid(order_ids: list[UUID]) -> dict[UUID, int]:
-    """Return what the wallet paid of orders."""
-    paid: dict[UUID, int] = defaultdict(int)
-    rows = await Payment.filter(order_id__in=order_ids, captured_minor__gt=0).values_list(
-        "order_id", "captured_minor"
-    )
-    for order_id, captured in rows:
-        paid[read_uuid(order_id)] += int(str(captured))
-    return paid
-
-
-async def _refunds(order_ids: list[UUID]) -> dict[UUID, list[Refund]]:
-    refunds: dict[UUID, list[Refund]] = defaultdict(list)
-    for row in await RefundModel.filter(order_id__in=order_ids, withdrawn_at=None).values():
-        refunds[read_uuid(row["order_id"])].append(read_refund(row))
-    return refunds
+    async def _of(self, sql: str, order_ids: list[UUID]) -> Sequence[Any]:
+        if self._sqlite:
+            listed = orjson.dumps([str(row_id) for row_id in order_ids]).decode()
+            return await self._select(sql.replace("{ids}", "(SELECT value FROM json_each($1))"), [listed])
+        return await self._select(sql.replace("IN {ids}", "= ANY($1::uuid[])"), [order_ids])
