@@ -199,6 +199,7 @@ async def test_the_viewer(api: Store, world: JsonObject) -> None:
     sue = (await api.execute(query, None, SUPPORT)).data["viewer"]
     assert (sue["kind"], sue["roles"]) == ("STAFF", ["support"])
     assert sorted(sue["capabilities"]) == [
+        "CASHBACK_READ",
         "CUSTOMERS_READ",
         "ORDERS_READ",
         "REFUNDS_WRITE",

@@ -122,10 +122,10 @@ def _lines(rule: CashbackRule) -> str:
 
 
 def _membership(what: str, wanted: frozenset[str], unwanted: frozenset[str]) -> str:
-    parts = [_listed(sorted(wanted))] if wanted else []
+    said = [f"{what} {_listed(sorted(wanted))}"] if wanted else []
     if unwanted:
-        parts.append(f"not {_listed(sorted(unwanted))}")
-    return f"{what} {', '.join(parts)}"
+        said.append(f"not {what} {_listed(sorted(unwanted))}")
+    return ", ".join(said)
 
 
 def _listed(words: Iterator[str] | list[str]) -> str:
