@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.services.cashback import simulation as simulations
 from tests.api import socket
 from tests.api.store import (
     ADMINISTRATOR,
@@ -387,8 +388,8 @@ YEAR = {"from": "2019-01-01T00:00:00Z", "to": "2019-12-31T23:59:59Z"}
 
 
 @pytest.fixture(scope="module")
-def past() -> list[JsonObject]:
-    """What became of the orders of 2019, filled once."""
+def past(dialect: str) -> list[JsonObject]:
+    """What became of the orders of 2019, filled once for each database."""
     return []
 
 
@@ -551,13 +552,29 @@ async def test_one_at_a_time_for_each_caller(api: Store, past: list[JsonObject])
         simulating.clear()
 
 
-async def test_a_closed_socket_ends_it(api: Store, past: list[JsonObject]) -> None:
+async def test_a_closed_socket_ends_it(
+    api: Store, past: list[JsonObject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it waits for the database."""
     await buy(api, past)
-    async with socket.opened(api.app, FINANCE.headers) as opened:
-        await opened.subscribe("1", FOLLOWED)
-        await opened.receive()
-        await opened.send({"type": "complete", "id": "1"})
-    async with asyncio.timeout(10):
-        while api.app.state.runtime.simulating:
-            await asyncio.sleep(0.01)
+    reading, over = asyncio.Event(), asyncio.Event()
+
+    async def page(_reader: object) -> list[object]:
+        reading.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr(simulations._Reader, "page", page)
+        async with socket.opened(api.app, FINANCE.headers) as opened:
+            await opened.subscribe("1", FOLLOWED)
+            async with asyncio.timeout(10):
+                await reading.wait()
+                assert api.app.state.runtime.simulating == {("STAFF", FINANCE.subject)}
+                await opened.send({"type": "complete", "id": "1"})
+                await over.wait()
+    assert api.app.state.runtime.simulating == set()
     assert (await simulate(api, rule=rule_of(), placed=YEAR))["orders"] == 4

@@ -146,7 +146,7 @@ class Shelf:
 
     def desk(self) -> Desk:
         """A desk that knows them."""
-        return Desk(now=AT, mint=RandomMint(), settings=StoreSettings(), tables={StoredRule: self.rules})  # type: ignore[dict-item]
+        return Desk(now=AT, mint=RandomMint(), settings=StoreSettings(), tables={StoredRule: self.rules})
 
     def _file(self, desk: Desk) -> None:
         for row in desk.rows:
