@@ -15,7 +15,6 @@ from app.live import Hub
 from app.loaders import Loaders
 from app.services import (
     audit,
-    cashback,
     order as orders,
     payment as payments,
     renewal as renewals,
@@ -23,6 +22,8 @@ from app.services import (
     withdrawal as withdrawals,
 )
 from app.services.access import Directory
+from app.services.cashback import award as cashback, rule as cashback_rules
+from app.services.cashback.book import RuleBooks
 from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
@@ -39,10 +40,14 @@ class Runtime:
     clock: Callable[[], datetime]
     balance_reads: BalanceReads
     access: Directory
+    rule_books: RuleBooks
+    """The cashback rules in force, and the language of their expressions."""
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
+    simulating: set[tuple[str, str]] = field(default_factory=set)
+    """Who has a cashback rule simulated now: one at a time for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,12 @@ class Context:
     award_counts: cashback.Counts = field(default_factory=cashback.counts)
     award_sums: cashback.SumLoader = field(default_factory=cashback.SumLoader)
     evaluation_pages: cashback.EvaluationPages = field(default_factory=cashback.evaluation_pages)
+    evaluation_counts: cashback.EvaluationCounts = field(default_factory=cashback.evaluation_counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
+
+    cashback_version_pages: cashback_rules.Pages = field(default_factory=cashback_rules.pages)
+    cashback_version_counts: cashback_rules.Counts = field(default_factory=cashback_rules.counts)
 
     def forget(self) -> None:
         """Have the loaders read anew: something was written, and the operation may hold several mutations."""

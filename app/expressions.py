@@ -85,7 +85,7 @@ class Cel:
                 ) from None
         if thread_time() - began > TRIAL_MAX_S:
             raise FieldInvalid(
-                "The expression takes too long for a large order. Compare fewer lists, or use fewer macros.",
+                "The expression takes too long for a large order. Use fewer lists, or fewer macros.",
                 field=_FIELD,
             )
         return expression
@@ -98,7 +98,7 @@ class Cel:
             raise FieldInvalid(_explained(str(error)), field=_FIELD) from None
         if compiled.return_type() != cel.Type.BOOL:
             raise FieldInvalid(
-                "The expression is no yes or no. Compare it with something, such as amount_minor >= 5000.",
+                "The expression is no yes or no. Use a comparison, such as amount_minor >= 5000.",
                 field=_FIELD,
             )
         return _Compiled(compiled)
@@ -130,7 +130,7 @@ def _check_source(source: str) -> None:
     for token in _TOKEN.finditer(source):
         if token["float"]:
             raise FieldInvalid(
-                f"{_place(source, token.start())}: use whole numbers; money is in minor units (1050 for 10.50).",
+                f"{_place(source, token.start())}. Use whole numbers: money is in minor units (1050 for 10.50).",
                 field=_FIELD,
             )
         if token["macro"]:
@@ -138,7 +138,7 @@ def _check_source(source: str) -> None:
             if any(opened) or macros > MACROS_MAX:
                 raise FieldInvalid(
                     f"{_place(source, token.start())}: at most {MACROS_MAX} macros, none within another. "
-                    "Join conditions by && instead.",
+                    "Use && between conditions instead.",
                     field=_FIELD,
                 )
         if token["macro"] or token["open"]:
@@ -155,12 +155,12 @@ def _place(source: str, offset: int) -> str:
 def _explained(message: str) -> str:
     found = _PLACE.search(message)
     if found is None:
-        return "The expression is nested too deeply. Split it, or say a part of it by the other fields."
+        return "The expression is nested too deeply. Say a part of it by the other fields."
     line, column, fault = found.groups()
     fault = fault.replace(" (in container '')", "").removesuffix(" [INVALID_ARGUMENT]")
     if int(line) < 0:
-        return "The expression is nested too deeply. Split it, or say a part of it by the other fields."
-    hint = " Use one of the documented variables." if "undeclared reference" in fault else ""
+        return "The expression is nested too deeply. Say a part of it by the other fields."
+    hint = " Use one of the documented variables." if "undeclared reference" in fault else " Check it there."
     return f"Line {line}, column {column}: {fault}.{hint}"
 
 

@@ -15,6 +15,7 @@ from tortoise.models import Model
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.cashback_award import CashbackAward, CashbackEvaluation
+from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
 from app.models.hold import Hold
@@ -131,6 +132,7 @@ class Loaders:
         self.refunds: ById[Refund] = ById(Refund)
         self.renewals: ById[Renewal] = ById(Renewal)
         self.roles: ById[Role] = ById(Role)
+        self.cashback_rules: ById[CashbackRule] = ById(CashbackRule)
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)
         self.fraud_signals: ById[Signal] = ById(Signal)

@@ -41,6 +41,7 @@ from app.operations.tracing import Tracing, otlp_tracing
 from app.schema.schema import schema
 from app.services import order as orders
 from app.services.access import Directory
+from app.services.cashback.book import RuleBooks
 from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
@@ -193,7 +194,13 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
     )
     reads = BalanceReads(now, most=settings.balance_reads_per_minute_max)
     runtime = Runtime(
-        settings=settings, writer=writer, hub=hub, clock=now, balance_reads=reads, access=access
+        settings=settings,
+        writer=writer,
+        hub=hub,
+        clock=now,
+        balance_reads=reads,
+        access=access,
+        rule_books=RuleBooks(Cel()),
     )
     return runtime, listener
 
@@ -237,6 +244,11 @@ def _endpoint(
 WEIGHTS = {
     # Verifying reads the whole ledger.
     "Query.verifyLedger": 500,
+    # Simulations read all past orders.
+    "Query.cashbackSimulation": 500,
+    "Subscription.simulateCashbackRule": 500,
+    # Every rule in force is asked.
+    "Query.previewCashback": 20,
     # A count walks all rows that the filter finds, not a page of them.
     "*.totalCount": 10,
     # A frame around what is paid for already.
@@ -258,7 +270,7 @@ def _limits(settings: Settings) -> Limits:
         cost_max=settings.query_cost_max,
         cost_shown=settings.query_cost_shown,
         operation_timeout_s=settings.operation_timeout_s,
-        long_root_fields=frozenset({"verifyLedger"}),
+        long_root_fields=frozenset({"verifyLedger", "cashbackSimulation"}),
         requests_per_address=per_address if per_address.restore_per_s else None,
         sockets_per_principal_max=settings.sockets_per_principal_max,
         subscriptions_per_principal_max=settings.subscriptions_per_principal_max,

@@ -58,7 +58,7 @@ def test_a_visitor_has_values_too() -> None:
         ("amount_minor > 5 &&\n  ordr.lines > 3", "Line 2, column 7: undeclared reference to 'ordr.lines'"),
         ("amount_minor > 'a'", "Line 1, column 14: found no matching overload"),
         ("amount_minor + 5", "no yes or no"),
-        ("amount_minor > 10.5", "Line 1, column 16: use whole numbers"),
+        ("amount_minor > 10.5", "Line 1, column 16. Use whole numbers"),
         ("amount_minor * 1.1 > 5", "whole numbers"),
         ("1e3 > 2", "whole numbers"),
         ("double(amount_minor) > 5", "undeclared reference to 'double'"),

@@ -80,6 +80,7 @@ INDEXES = {
         *doors.INDEXES,
         *rules.INDEXES,
         *awards.INDEXES,
+        rules.PAST_ORDERS.sqlite,
     ]
 }
 

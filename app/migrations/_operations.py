@@ -7,7 +7,7 @@ anew without its unique keys, checks and triggers. So migrations use:
 - `Refuse` for triggers that keep rows as they are;
 - `ReplaceCheck` to widen a closed set;
 - `InsertNow` for rows that a table begins with, `GrantCapabilities` for rights that a version brings;
-- `AddColumn` for a new column, and `RunSQL` for indexes;
+- `AddColumn` for a new column, and `RunSQL` for indexes (`RunByDialect` where the two databases differ);
 - nothing that makes SQLite rebuild a table: no `AlterField`, `RemoveField` or `AddConstraint`.
 
 Applied migrations import this module: what an operation does must never change.
@@ -261,6 +261,23 @@ class InsertNow(TortoiseOperation):
         columns = ", ".join([*self.row, *self.times])
         values = ", ".join([*map(_literal, self.row.values()), *(now for _ in self.times)])
         await _run(state_editor, [f'INSERT INTO "{self.table}" ({columns}) VALUES ({values})'])  # noqa: S608
+
+
+class RunByDialect(TortoiseOperation):
+    """A statement that the two databases write differently."""
+
+    reversible = False
+
+    def __init__(self, *, sqlite: str, postgres: str) -> None:
+        self.sqlite = sqlite
+        self.postgres = postgres
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Run the statement."""
+        if state_editor is not None:
+            await _run(state_editor, [self.sqlite if state_editor.DIALECT == "sqlite" else self.postgres])
 
 
 class GrantCapabilities(TortoiseOperation):

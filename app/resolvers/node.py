@@ -15,6 +15,7 @@ from app.domain.page import PAGE_MAX
 from app.loaders import ById, Loaders
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
+from app.schema.types.cashback import CashbackRule, rule_of
 from app.schema.types.cashback_award import CashbackAward
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
@@ -89,6 +90,13 @@ async def _role(info: AppInfo, row_id: UUID) -> Role | None:
     return None if row is None else Role(model=row)
 
 
+async def _cashback_rule(info: AppInfo, row_id: UUID) -> CashbackRule | None:
+    if not info.context.principal.may(Capability.CASHBACK_READ):
+        return None
+    row = await info.context.loaders.cashback_rules.load(row_id)
+    return None if row is None else rule_of(row)
+
+
 async def _api_key(info: AppInfo, row_id: UUID) -> ApiKey | None:
     if not info.context.principal.may(Capability.API_KEYS_READ):
         return None
@@ -121,6 +129,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
     "CashbackAward": _cashback_award,
+    "CashbackRule": _cashback_rule,
     "Customer": _customer,
     "FraudSignal": _fraud_signal,
     "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),

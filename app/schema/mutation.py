@@ -6,6 +6,7 @@ from app.domain.access import Capability
 from app.resolvers import (
     adjustment as adjustment_resolvers,
     api_key as api_key_resolvers,
+    cashback as cashback_resolvers,
     customer as customer_resolvers,
     delivery as delivery_resolvers,
     order as order_resolvers,
@@ -113,6 +114,31 @@ class Mutation:
     )
     cancel_renewal: payloads.CancelRenewalPayload = root(
         renewal_resolvers.cancel_renewal, Needs(Capability.ORDERS_WRITE), "Take an announced renewal back."
+    )
+    create_cashback_rule: payloads.CreateCashbackRulePayload = root(
+        cashback_resolvers.create_cashback_rule,
+        Needs(Capability.CASHBACK_WRITE),
+        "Make a cashback rule, as a draft that gives nothing yet.",
+    )
+    update_cashback_rule: payloads.UpdateCashbackRulePayload = root(
+        cashback_resolvers.update_cashback_rule,
+        Needs(Capability.CASHBACK_WRITE),
+        "Change a cashback rule, wholly or in part: it gets a new version, and what was given keeps the one that gave it.",
+    )
+    activate_cashback_rule: payloads.ActivateCashbackRulePayload = root(
+        cashback_resolvers.activate_cashback_rule,
+        Needs(Capability.CASHBACK_WRITE),
+        "Have a cashback rule give cashback from now on, within its window.",
+    )
+    pause_cashback_rule: payloads.PauseCashbackRulePayload = root(
+        cashback_resolvers.pause_cashback_rule,
+        Needs(Capability.CASHBACK_WRITE),
+        "Stop a cashback rule; it can be made active again.",
+    )
+    archive_cashback_rule: payloads.ArchiveCashbackRulePayload = root(
+        cashback_resolvers.archive_cashback_rule,
+        Needs(Capability.CASHBACK_WRITE),
+        "End a cashback rule for good; what it gave stays explained.",
     )
     create_role: payloads.CreateRolePayload = root(
         role_resolvers.create_role,

@@ -7,6 +7,7 @@ from app.resolvers import (
     api_key as api_key_resolvers,
     audit as audit_resolvers,
     cashback as cashback_resolvers,
+    cashback_award as award_resolvers,
     customer as customer_resolvers,
     delivery as delivery_resolvers,
     fraud as fraud_resolvers,
@@ -25,7 +26,10 @@ from app.resolvers import (
 from app.schema.permissions import Anyone, Needs, SignedIn, root
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
+from app.schema.types.cashback import CashbackOffer, CashbackRule
 from app.schema.types.cashback_award import CashbackAward
+from app.schema.types.cashback_preview import CashbackPreview
+from app.schema.types.cashback_simulation import CashbackSimulation
 from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
@@ -96,7 +100,7 @@ class Query:
         "The renewals of subscriptions that are to come, the next one first.",
     )
     cashback_awards: Connection[CashbackAward] = root(
-        cashback_resolvers.list_cashback_awards,
+        award_resolvers.list_cashback_awards,
         Needs(Capability.CASHBACK_READ),
         "The cashback that all customers were given, newest first: filtered, in pages.",
     )
@@ -128,6 +132,31 @@ class Query:
         delivery_resolvers.list_webhook_deliveries,
         Needs(Capability.WEBHOOKS_READ),
         "What came in from the store and what became of it, newest first: filtered, in pages.",
+    )
+    cashback_offers: Connection[CashbackOffer] = root(
+        cashback_resolvers.list_cashback_offers,
+        Anyone(),
+        "What customers get cashback for now, the highest priority first.",
+    )
+    preview_cashback: CashbackPreview = root(
+        cashback_resolvers.preview_cashback,
+        Anyone(),
+        "What a cart would earn, decided by the same function as what orders earn. Customers learn it for themselves, "
+        "visitors as somebody who is not known; for others than oneself it needs CASHBACK_READ.",
+    )
+    cashback_rule: CashbackRule | None = root(
+        cashback_resolvers.cashback_rule, Needs(Capability.CASHBACK_READ), "One cashback rule."
+    )
+    cashback_rules: Connection[CashbackRule] = root(
+        cashback_resolvers.list_cashback_rules,
+        Needs(Capability.CASHBACK_READ),
+        "All cashback rules: searched, filtered, sorted, in pages.",
+    )
+    cashback_simulation: CashbackSimulation = root(
+        cashback_resolvers.cashback_simulation,
+        Needs(Capability.CASHBACK_READ),
+        "What a cashback rule would have cost over past orders, for those without a socket; nothing is written. It reads "
+        "all of them: name a time, or follow it by the subscription `simulateCashbackRule`.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

@@ -6,9 +6,11 @@ import strawberry
 
 from app.domain.access import Capability
 from app.resolvers import (
+    cashback as cashback_resolvers,
     live as live_resolvers,
 )
 from app.schema.permissions import Needs, SignedIn, stream
+from app.schema.types.cashback_simulation import CashbackSimulationProgress
 from app.schema.types.live import WalletUpdate
 from app.schema.types.transaction import Transaction
 
@@ -29,4 +31,10 @@ class Subscription:
         live_resolvers.transaction_posted,
         Needs(Capability.WALLETS_READ),
         "Every transaction of the store as it is posted.",
+    )
+    simulate_cashback_rule: AsyncGenerator[CashbackSimulationProgress, None] = stream(
+        cashback_resolvers.simulate_cashback_rule,
+        Needs(Capability.CASHBACK_READ),
+        "What a cashback rule would have cost over past orders: how far it is, and at the end the result. Nothing is "
+        "written. One at a time for each caller; completing it, or closing the connection, ends it.",
     )

@@ -741,6 +741,173 @@ API_KEYS = (
 )
 
 
+# --- cashback rules -----------------------------------------------------------------------------------------
+
+RULE: JsonObject = {
+    "name": "Five percent",
+    "trigger": {"kind": "ORDER_COMPLETED"},
+    "reward": {"kind": "PERCENT", "percent": "5"},
+    "currency": "USD",
+}
+
+
+async def a_new_rule(_store: Store) -> Scene:
+    rule = {**RULE, "name": fresh("Five percent")}
+    return Scene({"rule": rule, "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def a_changed_rule(store: Store) -> Scene:
+    rule = await store.cashback_rule()
+    changes = {"reward": {"kind": "PERCENT", "percent": "7.5"}, "caps": {"order": "20.00"}}
+    return Scene({"ruleId": rule["id"], "changes": changes, "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def a_draft(store: Store) -> Scene:
+    rule = await store.cashback_rule(active=False)
+    return Scene({"ruleId": rule["id"], "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def an_active_rule(store: Store) -> Scene:
+    rule = await store.cashback_rule()
+    return Scene({"ruleId": rule["id"], "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def archived(store: Store, scene: Scene) -> None:
+    """It was ended before."""
+    await store.done("archiveCashbackRule", {"ruleId": scene.input["ruleId"], "note": WHY})
+
+
+async def never_started(store: Store, scene: Scene) -> None:
+    """It is a draft still."""
+    scene.input["ruleId"] = (await store.cashback_rule(active=False))["id"]
+
+
+def wants(part: str, **changes: Any) -> Change:
+    """Another rule, or other changes of one."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        scene.input[part] = {**scene.input[part], **changes}
+
+    return change
+
+
+def rule_refusals(part: str) -> tuple[Refusal, ...]:
+    """What can't be meant of a rule, whether it is new or changed."""
+
+    def wrong(name: str, path: str, code: str = "FIELD_INVALID", /, **changes: Any) -> Refusal:
+        return refused(name, code, f"{part}.{path}", wants(part, **changes))
+
+    order = {"kind": "ORDER_COMPLETED"}
+    percent = {"kind": "PERCENT", "percent": "5"}
+    nth = {"kind": "MILESTONE", "milestone": "NTH_ORDER"}
+    return (
+        wrong("no name", "name", name=" "),
+        wrong("long name", "name", name="n" * 101),
+        wrong("name with a bell", "name", "TEXT_NOT_ALLOWED", name="Spring\u0007"),
+        wrong("long description", "description", description="d" * 2001),
+        wrong("low priority", "priority", priority=-1_000_001),
+        wrong("milestone of none", "trigger.milestone", trigger={**order, "milestone": "FIRST_ORDER"}),
+        wrong("nameless event", "trigger.event", trigger={"kind": "EVENT"}),
+        wrong("first of n", "trigger.n", trigger={**nth, "n": 1}),
+        wrong(
+            "spend of nothing",
+            "trigger.spend",
+            trigger={"kind": "MILESTONE", "milestone": "LIFETIME_SPEND", "spend": "0"},
+        ),
+        wrong("no percentage", "reward.percent", reward={"kind": "PERCENT"}),
+        wrong("more than all", "reward.percent", reward={"kind": "PERCENT", "percent": "100.01"}),
+        wrong("tiny percentage", "reward.percent", reward={"kind": "PERCENT", "percent": "0.001"}),
+        wrong("no amount", "reward.amount", reward={"kind": "FIXED"}),
+        wrong(
+            "fine amount",
+            "reward.amount",
+            "AMOUNT_TOO_PRECISE",
+            reward={"kind": "FIXED", "amount": "1.001"},
+        ),
+        wrong("both", "reward.kind", reward={**percent, "amount": "1"}),
+        wrong("gift card", "reward.bucket", reward={**percent, "bucket": "GIFT_CARD"}),
+        wrong(
+            "shipping by line",
+            "reward.base.shipping",
+            reward={**percent, "per": "LINE", "base": {"shipping": True}},
+        ),
+        wrong(
+            "lines of a top-up", "reward.per", trigger={"kind": "TOP_UP"}, reward={**percent, "per": "LINE"}
+        ),
+        wrong("percentage of a birthday", "reward.kind", trigger={"kind": "BIRTHDAY"}),
+        wrong("negative minimum", "conditions.minimum", conditions={"minimum": "-1"}),
+        wrong("more than the maximum", "conditions.maximum", conditions={"minimum": "2", "maximum": "1"}),
+        wrong("eighth day", "conditions.weekdays", conditions={"weekdays": [8]}),
+        wrong("half of the hours", "conditions.minuteFrom", conditions={"minuteFrom": 600}),
+        wrong("no hours", "conditions.minuteTo", conditions={"minuteFrom": 600, "minuteTo": 600}),
+        wrong("before sign-up", "conditions.daysSinceSignUpMin", conditions={"daysSinceSignUpMin": -1}),
+        wrong("empty role", "conditions.rolesIn", conditions={"rolesIn": [" "]}),
+        wrong(
+            "many segments",
+            "conditions.segmentsOut",
+            conditions={"segmentsOut": [f"s{n}" for n in range(201)]},
+        ),
+        wrong(
+            "segment with NUL",
+            "conditions.segmentsIn",
+            "TEXT_NOT_ALLOWED",
+            conditions={"segmentsIn": ["north\u0000"]},
+        ),
+        wrong(
+            "in and out",
+            "conditions.lines.skusOut",
+            conditions={"lines": {"skusIn": ["a"], "skusOut": ["a"]}},
+        ),
+        wrong(
+            "category with a bell",
+            "conditions.lines.categoriesIn",
+            "TEXT_NOT_ALLOWED",
+            conditions={"lines": {"categoriesIn": ["cups\u0007"]}},
+        ),
+        wrong("no expression", "conditions.expression", conditions={"expression": "amount_minor >"}),
+        wrong("not yes or no", "conditions.expression", conditions={"expression": "amount_minor + 1"}),
+        wrong("a float", "conditions.expression", conditions={"expression": "amount_minor > 1.5"}),
+        wrong(
+            "long expression",
+            "conditions.expression",
+            conditions={"expression": "true" + " " * 500 + "|| true"},
+        ),
+        wrong(
+            "expression with NUL",
+            "conditions.expression",
+            "TEXT_NOT_ALLOWED",
+            conditions={"expression": "event == '\u0000'"},
+        ),
+        wrong("no cap", "caps.order", caps={"order": "0"}),
+        wrong("no budget", "caps.budget", caps={"budget": "0"}),
+        wrong(
+            "two caps of a month",
+            "caps.periods.period",
+            caps={"periods": [{"period": "MONTH", "amount": "1"}, {"period": "MONTH", "amount": "2"}]},
+        ),
+        wrong("vests never", "vesting.days", vesting={"kind": "AFTER_DAYS"}),
+        wrong("vests twice", "vesting.days", vesting={"kind": "AT_ONCE", "days": 1}),
+        wrong("expires at once", "expiry.days", expiry={"days": 0}),
+        wrong("no group", "stacking.group", stacking={"mode": "BEST_OF_GROUP"}),
+        wrong(
+            "ends before it begins",
+            "endsAt",
+            startsAt="2026-03-02T00:00:00Z",
+            endsAt="2026-03-01T00:00:00Z",
+        ),
+        wrong("amount of no currency", "currency", currency=None, caps={"order": "1"}),
+    )
+
+
+RULES = (
+    *REASONS,
+    *KEYS,
+    refused("no id", "FIELD_INVALID", "ruleId", sends(ruleId="garbage")),
+    refused("another type's id", "FIELD_INVALID", "ruleId", sends(ruleId=encode_id("Role", NOBODY))),
+    refused("unknown", "NOT_FOUND", "ruleId", sends(ruleId=encode_id("CashbackRule", NOBODY))),
+)
+RULE_WRITERS = frozenset({"shop_manager", "administrator"})
+
 # --- the table ----------------------------------------------------------------------------------------------
 
 ALL = frozenset({"support", "finance", "shop_manager", "administrator", "service"})
@@ -1232,6 +1399,49 @@ MUTATIONS = (
                 sends(negativeBalanceEnabled=True, negativeBalanceLimit={"amount": "0", "currency": "USD"}),
             ),
         ),
+    ),
+    Mutation(
+        "createCashbackRule",
+        a_new_rule,
+        RULE_WRITERS,
+        {"note": "Agreed with the owner in June"},
+        (*REASONS, *KEYS, *rule_refusals("rule")),
+    ),
+    Mutation(
+        "updateCashbackRule",
+        a_changed_rule,
+        RULE_WRITERS,
+        {"note": "Agreed with the owner in June"},
+        (
+            *RULES,
+            *rule_refusals("changes"),
+            refused("archived", "FIELD_INVALID", "ruleId", archived),
+        ),
+    ),
+    Mutation(
+        "activateCashbackRule",
+        a_draft,
+        RULE_WRITERS,
+        {"note": "Agreed with the owner in June"},
+        (*RULES, refused("archived", "FIELD_INVALID", "ruleId", archived)),
+    ),
+    Mutation(
+        "pauseCashbackRule",
+        an_active_rule,
+        RULE_WRITERS,
+        {"note": "Agreed with the owner in June"},
+        (
+            *RULES,
+            refused("archived", "FIELD_INVALID", "ruleId", archived),
+            refused("never started", "FIELD_INVALID", "ruleId", never_started),
+        ),
+    ),
+    Mutation(
+        "archiveCashbackRule",
+        an_active_rule,
+        RULE_WRITERS,
+        {"note": "Agreed with the owner in June"},
+        (*RULES, refused("archived", "FIELD_INVALID", "ruleId", archived)),
     ),
     Mutation(
         "createRole",

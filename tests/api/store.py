@@ -238,6 +238,21 @@ RENEWAL = (
     f"{{ id source subscription description amount {MONEY} dueAt status short {MONEY} createdBy {{ kind id }} "
     "createdAt updatedAt wallet { id } }"
 )
+CASHBACK_TERMS = (
+    "version name description status currency priority sentence startsAt endsAt "
+    f"trigger {{ kind milestone n spend {MONEY} event }} "
+    f"conditions {{ minimum {MONEY} maximum {MONEY} base {{ tax shipping beforeDiscounts walletPaid }} ofMatchingLines "
+    "lines { categoriesIn categoriesOut productsIn productsOut skusIn skusOut saleOut couponedOut } paymentMethodsIn "
+    "paymentMethodsOut rolesIn rolesOut segmentsIn segmentsOut weekdays minuteFrom minuteTo daysSinceSignUpMin "
+    "daysSinceSignUpMax expression } "
+    f"reward {{ kind percent amount {MONEY} per base {{ tax shipping beforeDiscounts walletPaid }} rounding bucket }} "
+    f"caps {{ order {MONEY} periods {{ period amount {MONEY} }} customer {MONEY} budget {MONEY} }} "
+    "vesting { kind days } expiry { days endOfMonth } stacking { mode group }"
+)
+CASHBACK_RULE = (
+    f"{{ id {CASHBACK_TERMS} createdAt updatedAt "
+    f"versions {{ totalCount nodes {{ {CASHBACK_TERMS} actor {{ kind id }} note createdAt }} }} }}"
+)
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
@@ -262,6 +277,10 @@ PAYLOADS = {
     "cancelRenewal": f"renewal {RENEWAL} replayed {ERRORS}",
     "updateSettings": f"settings {SETTINGS} {ERRORS}",
     "createRole": f"role {ROLE} replayed {ERRORS}",
+    **{
+        f"{verb}CashbackRule": f"cashbackRule {CASHBACK_RULE} replayed {ERRORS}"
+        for verb in ("create", "update", "activate", "pause", "archive")
+    },
     "updateRole": f"role {ROLE} replayed {ERRORS}",
     "createApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
@@ -410,6 +429,21 @@ class Store:
         input_ = {"name": fresh("role").replace("-", "_"), "capabilities": capabilities, "note": WHY}
         role: JsonObject = (await self.done("createRole", {**input_, **more}))["role"]
         return role
+
+    async def cashback_rule(self, *, active: bool = True, **more: Any) -> JsonObject:
+        """A new cashback rule: five percent of completed orders, unless told otherwise."""
+        wanted = {
+            "name": fresh("Five percent"),
+            "trigger": {"kind": "ORDER_COMPLETED"},
+            "reward": {"kind": "PERCENT", "percent": "5"},
+            "currency": self.currency,
+        }
+        input_ = {"rule": {**wanted, **more}, "note": WHY, "idempotencyKey": fresh("key")}
+        rule: JsonObject = (await self.done("createCashbackRule", input_))["cashbackRule"]
+        if active:
+            started = await self.done("activateCashbackRule", {"ruleId": rule["id"], "note": WHY})
+            rule = started["cashbackRule"]
+        return rule
 
     async def api_key(self, *capabilities: str, **more: Any) -> JsonObject:
         """A new API key, with its secret."""

@@ -15,7 +15,8 @@ from app.domain.cashback.reward import Caps, Expiry, PeriodCap, Vesting, Vesting
 from app.domain.cashback.rule import MilestoneKind, Trigger, TriggerKind
 from app.domain.order import OrderLine, OrderSnapshot, OrderStatus, RefundedLine, StoreCustomer, StoreRefund
 from app.domain.settings import StoreSettings
-from app.services import cashback, order as orders
+from app.services import order as orders
+from app.services.cashback import award as cashback
 from app.services.ledger.writer import Writer
 from app.services.verification import verify
 from tests.auditor import read_tables

@@ -25,6 +25,9 @@ from app.domain.money import currency_of
 from app.domain.order import RefundedLine, StoreRefund
 from app.domain.refund import Refund
 
+NOBODYS = UUID(int=0)
+"""The wallet of an award that is only imagined, by a preview or a simulation."""
+
 
 class AwardStatus(StrEnum):
     """How an award stands."""

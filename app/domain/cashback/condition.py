@@ -169,4 +169,6 @@ def _check_range(least: int | None, most: int | None, names: tuple[str, str], la
         if value is not None and not 0 <= value <= largest:
             raise FieldInvalid(f"Choose from 0 to {largest}, or leave it out.", field=(name,))
     if least is not None and most is not None and least > most:
-        raise FieldInvalid("The maximum is below the minimum. Raise it, or leave one out.", field=(names[1],))
+        raise FieldInvalid(
+            "The maximum is below the minimum. Choose a larger one, or leave one out.", field=(names[1],)
+        )

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from app.domain.cashback.award import Award
-from app.domain.cashback.data import plain
 from app.domain.cashback.evaluation import Decision, Evaluation, Outcome, RuleBook
 from app.domain.cashback.occasion import RuleUsage, Usage, usage_key
 from app.domain.cashback.period import Period
@@ -58,7 +57,7 @@ def total_id(rule_id: UUID) -> UUID:
 class CashbackEvaluation:
     """That an occasion was looked at, once, and what each rule came to: why there was cashback, and why none.
 
-    `outcomes` are plain data, by priority: of a rule that gave nothing, only what stood in the way.
+    `outcomes` are plain data, by priority: of a rule that does not apply, only what stood in the way.
     """
 
     id: UUID
@@ -100,18 +99,13 @@ def evaluation_id(customer_id: str, trigger: TriggerKind, key: str) -> UUID:
 
 
 def summary(outcome: Outcome, currency: Currency) -> dict[str, Any]:
-    """Return what a rule came to as plain data. What gave something is explained whole by its award."""
-    rule = outcome.rule
-    told: dict[str, Any] = {
-        "rule": {"id": rule.id, "version": rule.version, "name": rule.name},
-        "decision": outcome.decision,
-        "amount_minor": outcome.amount_minor,
-    }
-    if outcome.decision is not Decision.AWARDED:
-        told |= {"checks": outcome.failed, "caps": outcome.caps, "winner_id": outcome.winner_id}
-        told["sentences"] = explained(outcome, currency)
-    data: dict[str, Any] = plain(told)
-    return data
+    """Return what a rule came to as plain data: of one that does not apply, which conditions are not met."""
+    data = outcome.as_data()
+    if outcome.decision is Decision.CONDITION_FAILED:
+        failed = [check for check in data["checks"] if not check["passed"]]
+        data = {"rule": data["rule"], "decision": data["decision"], "checks": failed}
+    data.pop("lines", None)
+    return data | {"sentences": explained(outcome, currency)}
 
 
 class Earning:
@@ -140,10 +134,10 @@ class Earning:
 
     def used(self, rule_id: UUID, total_minor: int) -> RuleUsage:
         """Return what a rule has given: in all, as its total says, and to this customer."""
-        return usage_of(self._given.get(rule_id, {}), total_minor)
+        return usage_by_days(self._given.get(rule_id, {}), total_minor)
 
 
-def usage_of(given: Mapping[date, int], total_minor: int) -> RuleUsage:
+def usage_by_days(given: Mapping[date, int], total_minor: int) -> RuleUsage:
     """Return a rule's usage from what it gave a customer by day, and in all."""
     periods: dict[str, int] = {}
     for day, amount in given.items():

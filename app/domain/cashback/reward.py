@@ -138,7 +138,8 @@ class Caps:
         for name, amount in [*named, *(("periods", cap.amount_minor) for cap in self.periods)]:
             if amount is not None and not 0 < amount <= AMOUNT_MAX_MINOR:
                 raise FieldInvalid(
-                    "A cap must be more than zero. Pause the rule to give nothing.", field=("caps", name)
+                    "A cap must be more than zero. Choose more, or pause the rule to give nothing.",
+                    field=("caps", name),
                 )
         if len({cap.period for cap in self.periods}) < len(self.periods):
             raise FieldInvalid(

@@ -117,7 +117,7 @@ class Trigger:
         counted = self.milestone in (MilestoneKind.NTH_ORDER, MilestoneKind.EVERY_NTH_ORDER)
         if counted != (self.n is not None) or (self.n is not None and not 2 <= self.n <= 10_000):
             raise FieldInvalid(
-                "The n-th and every n-th order need n, from 2 to 10000; for the first, choose FIRST_ORDER.",
+                "The n-th and every n-th order need n, from 2 to 10000. Choose FIRST_ORDER for the first.",
                 field=("trigger", "n"),
             )
         spend = self.spend_minor
@@ -125,7 +125,7 @@ class Trigger:
             spend is not None and not 0 < spend <= AMOUNT_MAX_MINOR
         ):
             raise FieldInvalid(
-                "A lifetime spend needs an amount of more than zero, and nothing else has one.",
+                "A lifetime spend needs an amount of more than zero, and nothing else has one. Give it there alone.",
                 field=("trigger", "spend"),
             )
 
@@ -225,14 +225,20 @@ def check_rule(rule: CashbackRule) -> CashbackRule:
 def revised(rule: CashbackRule, **changes: Any) -> CashbackRule:
     """Return the next version of a rule. Raises `FieldInvalid`; an archived rule is not changed any more."""
     if rule.status is RuleStatus.ARCHIVED:
-        raise FieldInvalid("An archived rule stays as it is. Make a new one.", field=("status",))
+        raise FieldInvalid("An archived rule stays as it is. Use a new one.", field=("status",))
     wanted = changes.get("status", rule.status)
     if wanted is not rule.status and wanted not in _NEXT[rule.status]:
         possible = " or ".join(_NEXT[rule.status])
         raise FieldInvalid(
             f"A rule that is {rule.status} can't become {wanted}. Choose {possible}.", field=("status",)
         )
-    return check_rule(replace(rule, **changes | {"id": rule.id, "version": rule.version + 1}))
+    next_rule = check_rule(replace(rule, **changes | {"id": rule.id, "version": rule.version + 1}))
+    if rule.currency and next_rule.currency != rule.currency and _states_amount(rule):
+        raise FieldInvalid(
+            f"The rule's amounts are in {rule.currency}, and so is what it gave. Make another rule for another currency.",
+            field=("currency",),
+        )
+    return next_rule
 
 
 def _check_window(rule: CashbackRule) -> None:
@@ -247,10 +253,15 @@ def _check_currency(rule: CashbackRule) -> None:
     if rule.currency is not None:
         currency_of(rule.currency)
         return
+    if _states_amount(rule):
+        raise FieldInvalid("The rule states an amount. Say in which currency.", field=("currency",))
+
+
+def _states_amount(rule: CashbackRule) -> bool:
     conditions, reward = rule.conditions, rule.reward
     amounts = (conditions.minimum_minor, conditions.maximum_minor, rule.trigger.spend_minor)
-    if reward.kind is RewardKind.FIXED or reward.caps.any or any(amount is not None for amount in amounts):
-        raise FieldInvalid("The rule states an amount. Say in which currency.", field=("currency",))
+    fixed = reward.kind is RewardKind.FIXED
+    return fixed or reward.caps.any or any(amount is not None for amount in amounts)
 
 
 def _check_base(rule: CashbackRule) -> None:

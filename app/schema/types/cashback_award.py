@@ -6,8 +6,10 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.cashback.award import AwardStatus
+from app.domain.money import currency_of
 from app.models.cashback_award import CashbackAward as AwardModel, CashbackEvaluation as EvaluationModel
-from app.schema.types.cashback_enums import TriggerKind
+from app.schema.types.cashback_enums import CheckName, TriggerKind
+from app.schema.types.cashback_outcome import CashbackRuleOutcome, stored_outcome
 from app.schema.types.enums import Bucket, Capability, publish
 from app.schema.types.money import Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
@@ -112,6 +114,16 @@ class CashbackAward(Node):
         """Return the sentences."""
         return list(self._explanation["sentences"])
 
+    @strawberry.field(
+        description="How it was worked out, step by step: conditions, base, rounding, caps. "
+        "Null without the capability CASHBACK_READ."
+    )
+    def outcome(self, info: AppInfo) -> CashbackRuleOutcome | None:
+        """Return what was written down."""
+        if not info.context.principal.may(Capability.CASHBACK_READ):
+            return None
+        return stored_outcome(self._explanation, currency_of(self.model.currency))
+
     @strawberry.field(description="What each line of the order earned.")
     def lines(self) -> list[CashbackAwardLine]:
         """Return the lines."""
@@ -196,6 +208,38 @@ class CashbackEvaluation:
         """Return the amount."""
         return money(self.model.total_minor, self.model.currency)
 
+    @strawberry.field(
+        description="Why there was so much, or nothing: what each rule came to, in words. "
+        "Customers do not read of roles, segments and expressions."
+    )
+    def explanation(self, info: AppInfo) -> list[str]:
+        """Return the sentences."""
+        first = "No cashback."
+        if self.model.total_minor:
+            shown = currency_of(self.model.currency).display(self.model.total_minor)
+            first = f"Cashback: {shown}."
+        told = [outcome for outcome in self._outcomes if self._staff(info) or not _is_internal(outcome)]
+        return [first, *(" ".join(outcome["sentences"]) for outcome in told)]
+
+    @strawberry.field(
+        description="What became of every rule, step by step; of those that did not apply, what was missing. "
+        "Null without the capability CASHBACK_READ."
+    )
+    def outcomes(self, info: AppInfo) -> list[CashbackRuleOutcome] | None:
+        """Return what was written down."""
+        currency = currency_of(self.model.currency)
+        return (
+            [stored_outcome(outcome, currency) for outcome in self._outcomes] if self._staff(info) else None
+        )
+
+    @property
+    def _outcomes(self) -> list[dict[str, Any]]:
+        return self.model.outcomes
+
+    @staticmethod
+    def _staff(info: AppInfo) -> bool:
+        return info.context.principal.may(Capability.CASHBACK_READ)
+
     @strawberry.field(description="When the occasion was.")
     def occurred_at(self) -> DateTime:
         """Return the time."""
@@ -205,6 +249,14 @@ class CashbackEvaluation:
     def evaluated_at(self) -> DateTime:
         """Return the time."""
         return DateTime(self.model.created_at)
+
+
+_INTERNAL = frozenset({CheckName.ROLES, CheckName.SEGMENTS, CheckName.EXPRESSION})
+
+
+def _is_internal(outcome: dict[str, Any]) -> bool:
+    """Tell whether what stood in the way of a rule is the store's business alone."""
+    return any(check["name"] in _INTERNAL and not check["passed"] for check in outcome["checks"])
 
 
 @strawberry.type(description="A customer's cashback in all.")

@@ -14,7 +14,7 @@ from app.schema.types.enums import Capability
 from app.schema.types.money import AmountRange
 from app.schema.types.node import decode_id
 from app.schema.types.transaction import TransactionFilter
-from app.services.cashback import AwardFilter as Awards
+from app.services.cashback.award import AwardFilter as Awards
 from app.services.customer import check_external_id
 from app.services.ledger.command import WalletRef
 from app.services.order import OrderFilter as Orders

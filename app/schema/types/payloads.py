@@ -3,6 +3,7 @@
 import strawberry
 
 from app.schema.types.api_key import ApiKey
+from app.schema.types.cashback import CashbackRule
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.error import UserError
@@ -209,6 +210,40 @@ class UpdateSettingsPayload:
 
     settings: Settings | None = strawberry.field(default=None, description="The settings now in force.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of the mutations of cashback rules.")
+class CashbackRulePayload:
+    """The rule, or the refusals."""
+
+    cashback_rule: CashbackRule | None = strawberry.field(default=None, description="The rule as it is now.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of createCashbackRule.")
+class CreateCashbackRulePayload(CashbackRulePayload):
+    """Answer of createCashbackRule."""
+
+
+@strawberry.type(description="The answer of updateCashbackRule.")
+class UpdateCashbackRulePayload(CashbackRulePayload):
+    """Answer of updateCashbackRule."""
+
+
+@strawberry.type(description="The answer of activateCashbackRule.")
+class ActivateCashbackRulePayload(CashbackRulePayload):
+    """Answer of activateCashbackRule."""
+
+
+@strawberry.type(description="The answer of pauseCashbackRule.")
+class PauseCashbackRulePayload(CashbackRulePayload):
+    """Answer of pauseCashbackRule."""
+
+
+@strawberry.type(description="The answer of archiveCashbackRule.")
+class ArchiveCashbackRulePayload(CashbackRulePayload):
+    """Answer of archiveCashbackRule."""
 
 
 @strawberry.type(description="The answer of createRole.")

@@ -14,7 +14,12 @@ from app.domain.page import PageRequest
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.audit import AuditEntry
-from app.schema.types.cashback_award import CashbackAward, CashbackAwardFilter, CashbackSummary
+from app.schema.types.cashback_award import (
+    CashbackAward,
+    CashbackAwardFilter,
+    CashbackEvaluation,
+    CashbackSummary,
+)
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
 from app.schema.types.enums import Bucket, PaymentStatus, WalletStatus, WithdrawalStatus, publish
@@ -266,6 +271,28 @@ class Wallet(Node):
             page,
             lambda row: CashbackAward(model=row),
             lambda: context.award_counts.load((self.model.id, wanted)),
+        )
+
+    @strawberry.field(
+        description="What the cashback rules were asked for it, newest first: why there was cashback, and why there was none.",
+        extensions=[telling()],
+    )
+    async def cashback_evaluations(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[CashbackEvaluation]:
+        """Load a page of what was looked at."""
+        context = info.context
+        request = PageRequest(first, after, last, before)
+        page = await context.evaluation_pages.load((self.model.id, None, request))
+        return connection(
+            page,
+            lambda row: CashbackEvaluation(model=row),
+            lambda: context.evaluation_counts.load((self.model.id, None)),
         )
 
     @strawberry.field(

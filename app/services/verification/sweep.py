@@ -19,6 +19,7 @@ ANSWERS = {
     "Payment": "payments",
     "Refund": "refunds",
     "Renewal": "renewals",
+    "StoredRule": "cashback_rules",
 }
 """The nouns that the ledger's answers name, and where their rows are."""
 

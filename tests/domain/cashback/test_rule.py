@@ -46,7 +46,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"fixed": 5, "percent_bp": 5}, "reward.kind", "Leave one"),
     ({"bucket": Bucket.GIFT_CARD}, "reward.bucket", "promotional"),
     ({"of": Base(shipping=True), "per": RewardPer.LINE}, "reward.base.shipping", "per order"),
-    ({"caps": Caps(order_minor=0)}, "caps.order", "Pause the rule"),
+    ({"caps": Caps(order_minor=0)}, "caps.order", "pause the rule"),
     ({"caps": Caps(periods=(PeriodCap(Period.DAY, 1),) * 2)}, "caps.periods.period", "one cap"),
     ({"vesting": Vesting(VestingKind.AFTER_DAYS)}, "vesting.days", "at once"),
     ({"vesting": Vesting(VestingKind.RETURN_PERIOD, 3)}, "vesting.days", "Leave them out"),
@@ -159,7 +159,7 @@ def test_each_change_is_a_new_version() -> None:
     assert (third.id, third.status, first.reward.percent_bp) == (first.id, RuleStatus.ACTIVE, 500)
     with pytest.raises(FieldInvalid, match="Choose PAUSED or ARCHIVED"):
         revised(third, status=RuleStatus.DRAFT)
-    with pytest.raises(FieldInvalid, match="Make a new one"):
+    with pytest.raises(FieldInvalid, match="Use a new one"):
         revised(revised(third, status=RuleStatus.ARCHIVED), name="Again")
     with pytest.raises(FieldInvalid, match="more than 0"):
         revised(third, reward=Reward(RewardKind.PERCENT))

@@ -77,6 +77,7 @@ async def page_of(query: QuerySet[CashbackAward], page: PageRequest) -> Page[Cas
 Pages = PageLoader[AwardFilter, CashbackAward]
 Counts = CountLoader[AwardFilter]
 EvaluationPages = PageLoader[None, CashbackEvaluation]
+EvaluationCounts = CountLoader[None]
 
 
 def pages() -> Pages:
@@ -92,6 +93,11 @@ def counts() -> Counts:
 def evaluation_pages() -> EvaluationPages:
     """Return a loader of pages of what was looked at for wallets, newest first."""
     return PageLoader(evaluations, EVALUATIONS, partition="wallet_id")
+
+
+def evaluation_counts() -> EvaluationCounts:
+    """Return a loader of how often the rules were asked for wallets."""
+    return CountLoader(evaluations, partition="wallet_id")
 
 
 @dataclass(frozen=True, slots=True)
