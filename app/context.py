@@ -10,11 +10,14 @@ from aiodataloader import DataLoader
 from strawberry.types import Info
 
 from app.auth import AuthenticationError, Failure
+from app.auth.gift_card import CodeKeys
 from app.domain.access import Principal
+from app.domain.fraud import GuessLimits
 from app.live import Hub
 from app.loaders import Loaders
 from app.services import (
     audit,
+    gift_card as gift_cards,
     order as orders,
     payment as payments,
     renewal as renewals,
@@ -38,6 +41,8 @@ class Runtime:
     clock: Callable[[], datetime]
     balance_reads: BalanceReads
     access: Directory
+    gift_card_keys: CodeKeys
+    guesses: GuessLimits
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,6 +56,8 @@ class Context:
     principal: Principal
     request_id: str
     runtime: Runtime
+    address: str | None = None
+    """What the caller's address is counted by; none for this machine itself."""
     noted: set[str] = field(default_factory=set)
     """What was counted of this operation already."""
     loaders: Loaders = field(default_factory=Loaders)
@@ -68,6 +75,8 @@ class Context:
     payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
     renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
     renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
+    gift_card_histories: gift_cards.Histories = field(default_factory=gift_cards.histories)
+    gift_card_history_counts: gift_cards.HistoryCounts = field(default_factory=gift_cards.history_counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

@@ -16,6 +16,7 @@ from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
+from app.models.gift_card import GiftCard
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
@@ -128,6 +129,7 @@ class Loaders:
         self.payments: ById[Payment] = ById(Payment)
         self.refunds: ById[Refund] = ById(Refund)
         self.renewals: ById[Renewal] = ById(Renewal)
+        self.gift_cards: ById[GiftCard] = ById(GiftCard)
         self.roles: ById[Role] = ById(Role)
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)

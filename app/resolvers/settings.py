@@ -57,6 +57,10 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "renewal_policy": given.renewal_policy,
         "wallet_payment_methods": _words(given.wallet_payment_methods),
         "order_statuses": _meanings(given.order_statuses),
+        "gift_cards_redeemable": given.gift_cards_redeemable,
+        "gift_card_partial_redemption": given.gift_card_partial_redemption,
+        "gift_card_lifetime_months": given.gift_card_lifetime_months,
+        "gift_card_check_by_anyone": given.gift_card_check_by_anyone,
     }
     return {name: value for name, value in changes.items() if value is not None}
 

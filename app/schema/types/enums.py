@@ -16,6 +16,7 @@ from app.domain.bucket import Bucket
 from app.domain.delivery import DeliveryStatus, Door
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
+from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
@@ -40,6 +41,9 @@ __all__ = [
     "Direction",
     "Door",
     "ErrorCode",
+    "GiftCardAccount",
+    "GiftCardEvent",
+    "GiftCardStatus",
     "OrderPaymentState",
     "OrderProblem",
     "OrderRefundState",
@@ -107,6 +111,9 @@ publish(RefundDestination, "Where a refund goes.")
 publish(RenewalStatus, "How an announced renewal stands.")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
+publish(GiftCardStatus, "How a gift card stands.")
+publish(GiftCardEvent, "What happened to a gift card.")
+publish(GiftCardAccount, "The account on the other side of what happened to a gift card.")
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

@@ -5,6 +5,7 @@ snapshot  consistent reads, beside a live server, on both databases
 check     the arithmetic of one wallet: pure, fed row by row
 holds     holds against their reservations and captures
 orders    payments against their holds, orders against what they moved
+gift_cards  gift cards against their histories and the wallets they were redeemed into
 sweep     what belongs to no single wallet: references, idempotency keys
 ledger    puts them together, page by page
 """

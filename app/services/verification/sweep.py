@@ -19,6 +19,8 @@ ANSWERS = {
     "Payment": "payments",
     "Refund": "refunds",
     "Renewal": "renewals",
+    "GiftCard": "gift_cards",
+    "GiftCardEntry": "gift_card_entries",
 }
 """The nouns that the ledger's answers name, and where their rows are."""
 
@@ -60,6 +62,13 @@ REFERENCES = (
     Reference("refunds", "order_id", "orders"),
     Reference("refunds", "wallet_id", "wallets"),
     Reference("renewals", "wallet_id", "wallets"),
+    Reference(
+        "gift_card_entries",
+        "card_id",
+        "gift_cards",
+        "(SELECT t.wallet_id FROM transactions t WHERE t.id = c.transaction_id)",
+    ),
+    Reference("gift_card_entries", "transaction_id", "transactions", "NULL"),
     Reference("audit_entries", "wallet_id", "wallets"),
 )
 
