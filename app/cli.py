@@ -318,7 +318,15 @@ def _print_welcome(address: str, tokens: dict[str, str]) -> None:
         out.print(f"\n[bold]{_CALLERS[caller]}")
         # Never wrapped, so that it can be pasted as it stands.
         out.print(token, markup=False, soft_wrap=True)
+    out.print(f"\n[bold]A gift card to redeem[/]\n{_demo_gift_card()}")
     out.print("\nStop it with Ctrl-C.\n")
+
+
+def _demo_gift_card() -> str:
+    from app.domain.gift_card import printed
+    from app.seed.gift_cards import code_of_demo
+
+    return printed(code_of_demo(0))
 
 
 _CALLERS = {
@@ -363,6 +371,7 @@ def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:
 
 
 async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
+    from app.auth.gift_card import code_keys
     from app.db import open_database, require_migrated
     from app.seed import is_planted, may_plant, plant
 
@@ -376,6 +385,7 @@ async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
                 currency=settings.currency,
                 now=datetime.now(UTC),
                 batch_size_max=settings.batch_size_max,
+                keys=code_keys(settings),
                 on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     typer.echo(

@@ -475,7 +475,7 @@ def redeem(draft: Draft, card: GiftCard, amount_minor: int | None, actor: Actor)
     if moved_minor < card.balance_minor and not draft.settings.gift_card_partial_redemption:
         raise GiftCardNotPartial(currency_of(card.currency).display(card.balance_minor))
     explanation = Explanation(
-        TransactionKind.GIFT_CARD, actor, f"Gift card {card.reference} ending {card.last_characters} redeemed"
+        TransactionKind.GIFT_CARD, actor, f"Gift card ending {card.last_characters} redeemed"
     )
     posted = draft.credit(moved_minor, explanation, bucket=Bucket.GIFT_CARD, expires_at=card.expires_at)
     return _redeemed(draft, card, posted)
