@@ -22,7 +22,7 @@ from app.resolvers import (
     wallet as wallet_resolvers,
     withdrawal as withdrawal_resolvers,
 )
-from app.schema.permissions import Anyone, Needs, SignedIn, root
+from app.schema.permissions import Anyone, AnyoneIfSet, Needs, SignedIn, root
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.connection import Connection
@@ -107,9 +107,9 @@ class Query:
     )
     check_gift_card: GiftCardBalance | None = root(
         gift_card_resolvers.check_gift_card,
-        Anyone(),
+        AnyoneIfSet(),
         "What is on the gift card with this code; null when there is none. Send it by POST, so that no log keeps the code. "
-        "Too many wrong codes get RATE_LIMITED. Without signing in only where the store's settings say so.",
+        "Too many wrong codes get RATE_LIMITED.",
     )
     fraud_signals: Connection[FraudSignal] = root(
         fraud_resolvers.list_fraud_signals,

@@ -24,6 +24,7 @@ from app.domain.fraud import TYPO_COST, Guesser, GuessLimits
 from app.domain.gift_card import (
     CARDS_MAX,
     LABEL_MAX,
+    LAST,
     CardOrder,
     GiftCard,
     GiftCardAccount,
@@ -44,6 +45,7 @@ from app.services.ledger.rows import gift_card_of
 from app.services.ledger.writer import Writer
 
 SEARCH_MAX = 100
+CODE_MAX = 100
 
 Card = GiftCardModel
 """What `look_up` finds and `redeem` takes."""
@@ -106,9 +108,10 @@ def gift_cards(wanted: GiftCardFilter) -> QuerySet[GiftCardModel]:
     if wanted.search:
         text = check_text(wanted.search, field="search", length_max=SEARCH_MAX)
         spoken = text.upper()
-        query = query.filter(
-            Q(last_characters=spoken) | Q(reference__startswith=spoken) | Q(label__icontains=text)
-        )
+        wanted_by_name = Q(reference__startswith=spoken) | Q(label__icontains=text)
+        if len(spoken) == LAST:
+            wanted_by_name |= Q(last_characters=spoken)
+        query = query.filter(wanted_by_name)
     return query
 
 
@@ -296,11 +299,12 @@ async def look_up(
 ) -> GiftCardModel:
     """Return the card of a code, if it was ever activated.
 
-    Raises `GiftCardUnknown`, `TooManyGuesses`, or `GiftCardsOff` where there is no key. A wrong code counts against
-    the caller's limit; one whose check character is wrong hardly.
+    Raises `GiftCardUnknown`, `TooManyGuesses`, `GiftCardsOff` where there is no key, or a refusal of a text that none
+    can be. A wrong code counts against the caller's limit; one whose check character is wrong hardly.
     """
     if not keys:
         raise GiftCardsOff(NO_KEY)
+    check_text(typed, field="code", length_max=CODE_MAX)
     if wait_s := guesses.pay(who, now):
         raise TooManyGuesses(wait_s)
     cost = 0.0

@@ -200,6 +200,7 @@ async def test_the_viewer(api: Store, world: JsonObject) -> None:
     assert (sue["kind"], sue["roles"]) == ("STAFF", ["support"])
     assert sorted(sue["capabilities"]) == [
         "CUSTOMERS_READ",
+        "GIFT_CARDS_READ",
         "ORDERS_READ",
         "REFUNDS_WRITE",
         "WALLETS_READ",
