@@ -1,4 +1,4 @@
-"""The command line: python -m app serve · demo · migrate · seed · token · keys · sync · verify · schema · settings.
+"""The command line: python -m app serve · demo · migrate · seed · token · keys · gift-cards · sync · verify · schema · settings.
 
 What a command is asked for goes to stdout, everything said beside it to stderr. Exit codes: 0 done, 1 `verify` found
 faults, 2 it can't be done as things are (one sentence says why and what to do).
@@ -7,6 +7,8 @@ Commands import what they need themselves: a token should not wait for a web ser
 """
 
 import asyncio
+import csv
+import io
 import os
 import re
 import secrets
@@ -318,7 +320,15 @@ def _print_welcome(address: str, tokens: dict[str, str]) -> None:
         out.print(f"\n[bold]{_CALLERS[caller]}")
         # Never wrapped, so that it can be pasted as it stands.
         out.print(token, markup=False, soft_wrap=True)
+    out.print(f"\n[bold]A gift card to redeem[/]\n{_demo_gift_card()}")
     out.print("\nStop it with Ctrl-C.\n")
+
+
+def _demo_gift_card() -> str:
+    from app.domain.gift_card import printed
+    from app.seed.gift_cards import code_of_demo
+
+    return printed(code_of_demo(0))
 
 
 _CALLERS = {
@@ -363,6 +373,7 @@ def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:
 
 
 async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
+    from app.auth.gift_card import code_keys
     from app.db import open_database, require_migrated
     from app.seed import is_planted, may_plant, plant
 
@@ -376,6 +387,7 @@ async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
                 currency=settings.currency,
                 now=datetime.now(UTC),
                 batch_size_max=settings.batch_size_max,
+                keys=code_keys(settings),
                 on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     typer.echo(
@@ -702,6 +714,83 @@ def _progress() -> Progress:
         transient=True,
         disable=not _aside.is_terminal,
     )
+
+
+# --- gift cards ---------------------------------------------------------------------------------------------
+
+gift_cards_cli = typer.Typer(help="Gift cards.", no_args_is_help=True)
+cli.add_typer(gift_cards_cli, name="gift-cards")
+
+
+@gift_cards_cli.callback()
+def _gift_cards() -> None:
+    """Keep `issue` a command of its own while it is the only one."""
+
+
+@gift_cards_cli.command("issue")
+@_in_one_sentence
+def issue_gift_cards(  # noqa: PLR0917 — a command's options
+    amount: Annotated[str | None, typer.Option(help="What each card is worth, such as 25.00.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many cards of this amount.")] = None,
+    from_csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="A list of cards instead: amount, and perhaps expires_at, label, note."),
+    ] = None,
+    label: Annotated[str, typer.Option(help="What staff find the cards by.")] = "",
+    inactive: Annotated[
+        bool, typer.Option("--inactive", help="To be activated later, when they are sold.")
+    ] = False,
+    promotional: Annotated[
+        bool, typer.Option("--promotional", help="The store gives them away, instead of selling them.")
+    ] = False,
+    note: Why = "Issued at the command line",
+) -> None:
+    """Issue gift cards and print them with their codes as CSV, this once."""
+    from app.domain.errors import DomainError
+    from app.services.gift_card import IssueRequest
+
+    settings = load_settings()
+    request = IssueRequest(
+        amount=amount,
+        currency=settings.currency,
+        count=count,
+        csv=None if from_csv is None else _text_of(from_csv),
+        expires_at=None,
+        label=label,
+        note=note,
+        active=not inactive,
+        promotional=promotional,
+        idempotency_key=None,
+    )
+    try:
+        typer.echo(asyncio.run(_issue_open(settings, request)), nl=False)
+    except DomainError as error:
+        raise CannotDo(error.message) from None
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise CannotDo(f"{file} can't be read as UTF-8 text: {error}.") from None
+
+
+async def _issue_open(settings: Settings, request: Any) -> str:
+    from app.auth.gift_card import code_keys
+    from app.domain.money import currency_of
+    from app.services import gift_card as gift_cards
+
+    async with _open_ledger(settings) as writer:
+        actor = Actor(ActorKind.SYSTEM, f"cli:{getuser()}"[:128])
+        issued = await gift_cards.issue(writer, code_keys(settings), actor, request)
+    printed = io.StringIO()
+    lines = csv.writer(printed, lineterminator="\n")
+    lines.writerow(["code", "reference", "amount", "currency", "expires_at", "label"])
+    for card, code in zip(issued.cards, issued.codes or (), strict=True):
+        amount = currency_of(card.currency).format(card.initial_minor)
+        expires_at = "" if card.expires_at is None else card.expires_at.isoformat()
+        lines.writerow([code, card.reference, amount, card.currency, expires_at, card.label])
+    return printed.getvalue()
 
 
 # --- sync ---------------------------------------------------------------------------------------------------

@@ -10,11 +10,14 @@ from aiodataloader import DataLoader
 from strawberry.types import Info
 
 from app.auth import AuthenticationError, Failure
+from app.auth.gift_card import CodeKeys
 from app.domain.access import Principal
+from app.domain.fraud import GuessLimits
 from app.live import Hub
 from app.loaders import Loaders
 from app.services import (
     audit,
+    gift_card as gift_cards,
     order as orders,
     payment as payments,
     renewal as renewals,
@@ -42,6 +45,8 @@ class Runtime:
     access: Directory
     rule_books: RuleBooks
     """The cashback rules in force, and the language of their expressions."""
+    gift_card_keys: CodeKeys
+    guesses: GuessLimits
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -57,6 +62,8 @@ class Context:
     principal: Principal
     request_id: str
     runtime: Runtime
+    address: str | None = None
+    """What the caller's address is counted by; none for this machine itself."""
     noted: set[str] = field(default_factory=set)
     """What was counted of this operation already."""
     loaders: Loaders = field(default_factory=Loaders)
@@ -79,6 +86,8 @@ class Context:
     award_sums: cashback.SumLoader = field(default_factory=cashback.SumLoader)
     evaluation_pages: cashback.EvaluationPages = field(default_factory=cashback.evaluation_pages)
     evaluation_counts: cashback.EvaluationCounts = field(default_factory=cashback.evaluation_counts)
+    gift_card_histories: gift_cards.Histories = field(default_factory=gift_cards.histories)
+    gift_card_history_counts: gift_cards.HistoryCounts = field(default_factory=gift_cards.history_counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

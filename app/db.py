@@ -39,6 +39,7 @@ MODEL_MODULES: Final = (
     "app.models.catalog",
     "app.models.customer",
     "app.models.delivery",
+    "app.models.gift_card",
     "app.models.hold",
     "app.models.idempotency",
     "app.models.lot",

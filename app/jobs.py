@@ -1,4 +1,5 @@
-"""What the clock does, inside the server: it posts value that reached its expiry, gives back what payments held too
+"""What the clock does, inside the server: it posts value that reached its expiry (in wallets and on
+gift cards), gives back what payments held too
 long, keeps the signals for fraud, and deletes messages of the store whose time is over.
 
 Several processes may do it at once: each decides under the wallet's lock, so a thing is done once.
@@ -14,13 +15,13 @@ import structlog
 
 from app.backends.patience import DatabaseBusy
 from app.context import Runtime
-from app.services import delivery, expiry, payment as payments
+from app.services import delivery, expiry, fraud, gift_card as gift_cards, payment as payments
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
 
 log = structlog.get_logger("coffer.jobs")
 
 AT_ONCE = 100
-"""Expired lots or payments that one step works on: small against a batch, so that requests hardly notice."""
+"""Expired lots, payments or gift cards that one step works on, of each so many: small against a batch, so that requests hardly notice."""
 
 FAILED_KEPT = timedelta(days=90)
 """How long messages of the store that came to nothing are kept; longer where all are kept longer."""
@@ -81,6 +82,7 @@ class Jobs:
 
     async def _keep_signals(self) -> None:
         await self._runtime.balance_reads.keep(self._runtime.writer)
+        await fraud.keep_guesses(self._runtime.writer, self._runtime.guesses)
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
@@ -99,9 +101,11 @@ async def expire_due(runtime: Runtime) -> int:
     now = runtime.clock()
     wallet_ids = await expiry.due(now, AT_ONCE)
     open_payments = await payments.due(now, AT_ONCE)
+    card_ids = await gift_cards.due(now, AT_ONCE)
     done = await asyncio.gather(
         *(expiry.expire(runtime.writer, wallet_id) for wallet_id in wallet_ids),
         *(payments.expire(runtime.writer, payment) for payment in open_payments),
+        *(gift_cards.expire(runtime.writer, card_id) for card_id in card_ids),
         return_exceptions=True,
     )
     for result in done:

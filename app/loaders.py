@@ -18,6 +18,7 @@ from app.models.cashback_award import CashbackAward, CashbackEvaluation
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
+from app.models.gift_card import GiftCard
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
@@ -131,6 +132,7 @@ class Loaders:
         self.payments: ById[Payment] = ById(Payment)
         self.refunds: ById[Refund] = ById(Refund)
         self.renewals: ById[Renewal] = ById(Renewal)
+        self.gift_cards: ById[GiftCard] = ById(GiftCard)
         self.roles: ById[Role] = ById(Role)
         self.cashback_rules: ById[CashbackRule] = ById(CashbackRule)
         self.api_keys: ById[ApiKey] = ById(ApiKey)

@@ -16,11 +16,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.auth import AuthenticationError, Authenticator, ConfigurationError
+from app.auth.gift_card import code_keys
 from app.auth.settings import auth_config
 from app.backends.patience import hurry
 from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
+from app.domain.fraud import GuessLimits
 from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
 from app.execution.gate import COST_HEADER
@@ -201,6 +203,8 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         balance_reads=reads,
         access=access,
         rule_books=RuleBooks(Cel()),
+        gift_card_keys=code_keys(settings),
+        guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
     )
     return runtime, listener
 
@@ -215,7 +219,9 @@ def _endpoint(
         except AuthenticationError as error:
             raise unauthenticated(error) from None
         connection.state.principal = principal  # the access log tells what kind of caller it was
-        return Context(principal=principal, request_id=request_id, runtime=runtime)
+        return Context(
+            principal=principal, request_id=request_id, runtime=runtime, address=_address(connection)
+        )
 
     tabs = load_examples(demo_tokens) if _graphiql_enabled(settings) else []
 

@@ -26,6 +26,7 @@ _SECRET = frozenset(
         "jwt_secret",
         "auth_issuers",
         "metrics_token",
+        "gift_card_keys",
         "woocommerce_webhook_secret",
         "shopify_webhook_secret",
         "standard_webhook_secrets",
@@ -306,6 +307,19 @@ class Settings(BaseSettings):
         "for fraud; nothing is refused.",
     )
 
+    gift_card_keys: SecretStr | None = Field(
+        None,
+        description="The key that codes of gift cards are hashed with, 32 bytes or more; several separated by commas, newest "
+        "first, since a code is found only under the key of its time. Unset in production: there are no gift cards.",
+    )
+    gift_card_guesses_per_hour_max: int = Field(
+        10,
+        ge=1,
+        le=1_000_000,
+        description="Codes that are none, or of no active gift card, that one caller may send to each process in an hour; an "
+        "address may send 5 times, the store's own programs 50 times and all callers together 100 times as many.",
+    )
+
     metrics_token: SecretStr | None = Field(
         None,
         description="The bearer token that opens /metrics. Unset: it answers callers on the same machine only.",
@@ -412,6 +426,17 @@ class Settings(BaseSettings):
             )
         return value if sizes else None
 
+    @field_validator("gift_card_keys")
+    @classmethod
+    def _long_gift_card_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        sizes = [len(key.encode()) for key in _listed(value)]
+        if any(size < JWT_SECRET_SIZE_MIN_BYTES for size in sizes):
+            raise ValueError(
+                f"the key has {min(sizes)} bytes and needs {JWT_SECRET_SIZE_MIN_BYTES}; "
+                "make one with: openssl rand -hex 32"
+            )
+        return value if sizes else None
+
     @field_validator("auth_issuers")
     @classmethod
     def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
@@ -475,6 +500,11 @@ class Settings(BaseSettings):
             return _listed(self.standard_webhook_secrets)
         by_door = {"woocommerce": self.woocommerce_webhook_secret, "shopify": self.shopify_webhook_secret}
         return _spelled(by_door[door])
+
+    @property
+    def gift_card_key_list(self) -> tuple[str, ...]:
+        """The keys for codes of gift cards, newest first."""
+        return _listed(self.gift_card_keys)
 
     @property
     def in_development(self) -> bool:

@@ -278,6 +278,46 @@ ROWS: dict[str, dict[str, Any]] = {
         "holder": None,
         "updated_at": NOW,
     },
+    "gift_cards": {
+        "id": row_id(50),
+        "reference": "GC-1",
+        "code_hash": "0a",
+        "last_characters": "XA4P",
+        "currency": "USD",
+        "initial_minor": 2500,
+        "balance_minor": 2500,
+        "status": "ACTIVE",
+        "funded_by": "FUNDING",
+        "batch": row_id(51),
+        "label": "",
+        "note": "",
+        "expires_at": None,
+        "sequence": 2,
+        "head_hash": b"\x06",
+        "created_by_kind": "STAFF",
+        "created_by_id": "s-1",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "activated_at": NOW,
+        "activated_by_kind": "STAFF",
+        "activated_by_id": "s-1",
+    },
+    "gift_card_entries": {
+        "id": row_id(52),
+        "card_id": row_id(50),
+        "sequence": 1,
+        "kind": "REDEEMED",
+        "amount_minor": -1000,
+        "balance_after_minor": 0,
+        "currency": "USD",
+        "account": "WALLETS",
+        "transaction_id": row_id(6),
+        "actor_kind": "CUSTOMER",
+        "actor_id": "c-1",
+        "note": "",
+        "hash": b"\x07",
+        "created_at": NOW,
+    },
     "roles": {
         "id": row_id(15),
         "name": "buyer",
@@ -410,6 +450,8 @@ FRESH: dict[str, dict[str, Any]] = {
     "delivery_bodies": {"id": row_id(138), "delivery_id": row_id(44)},
     "catalog_items": {"id": row_id(139)},
     "sync_cursors": {"id": row_id(140)},
+    "gift_cards": {"id": row_id(150), "reference": "GC-2", "code_hash": "0b"},
+    "gift_card_entries": {"id": row_id(152), "sequence": 2, "transaction_id": row_id(53)},
     "roles": {"id": row_id(115), "name": "seller"},
     "api_keys": {"id": row_id(116), "prefix": "8k3m92qdxa4p"},
     "cashback_rules": {"id": row_id(150), "revision": 2},
@@ -429,13 +471,15 @@ async def insert(connection: BaseDBAsyncClient, table: str, values: Mapping[str,
 
 
 async def insert_all(connection: BaseDBAsyncClient) -> None:
-    """One row in every table; and a spare customer, lot, hold and delivery for second rows to refer to."""
+    """One row in every table; and a spare customer, lot, hold, delivery and transaction for second rows to refer to."""
     for table, values in ROWS.items():
         await insert(connection, table, values)
     await insert(connection, "customers", ROWS["customers"] | {"id": row_id(11), "external_id": "c-11"})
     await insert(connection, "lots", ROWS["lots"] | {"id": row_id(13), "sequence": 13})
     await insert(connection, "holds", ROWS["holds"] | {"id": row_id(14)})
     await insert(connection, "deliveries", ROWS["deliveries"] | {"id": row_id(44)})
+    another = {"id": row_id(53), "sequence": 53, "reference": "T-53"}
+    await insert(connection, "transactions", ROWS["transactions"] | another)
 
 
 def _literal(connection: BaseDBAsyncClient, value: object) -> str:

@@ -159,6 +159,7 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "offset",
         "totalCount",
         "inactiveAfterMonths",
+        "giftCardLifetimeMonths",
         "lifetimeMinutes",
         "paymentHoldMinutes",
         "refundGraceDays",

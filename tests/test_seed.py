@@ -101,13 +101,18 @@ async def the_store_is_believable() -> None:
     assert await values("SELECT actor_id FROM transactions WHERE actor_kind = 'STAFF'") == {
         actor.id for actor in STAFF
     }
-    assert await values("SELECT action FROM audit_entries") == {"FREEZE_WALLET", "UNFREEZE_WALLET"}
+    assert await values("SELECT action FROM audit_entries") == {
+        "FREEZE_WALLET",
+        "UNFREEZE_WALLET",
+        "UPDATE_SETTINGS",
+    }
     assert await count("transactions WHERE corrects_id IS NOT NULL") > 10
     assert await count("wallets WHERE posted_minor = 0 AND sequence > 0") > 5
     assert await count("wallets WHERE sequence = 0") > 5
     assert await count("wallets WHERE posted_minor >= 50000") > 5
     half_a_year_ago = f"{NOW - timedelta(days=183):%Y-%m-%d}"
     assert await count(f"wallets WHERE posted_minor > 0 AND last_activity_at < '{half_a_year_ago}'") > 10
+    assert await values("SELECT status FROM gift_cards") == {"ACTIVE", "INACTIVE", "REDEEMED"}
     for note in await values("SELECT note FROM transactions WHERE kind = 'ADJUSTMENT'"):
         assert check_note(note) == note
 

@@ -16,9 +16,9 @@ from uuid import UUID
 from app.db import open_database
 from app.domain.order import OrderSnapshot
 from app.models.payment import Payment
-from app.services import order as orders, payment as payments
+from app.services import gift_card as gift_cards, order as orders, payment as payments
 from app.services.ledger.writer import Writer
-from tests import orders as shop
+from tests import gift_cards as cards, orders as shop
 from tests.databases import settings_for
 from tests.ledger import code, credit, debit, running_writer
 
@@ -94,6 +94,14 @@ async def _void(writer: Writer, payment: str) -> None:
     await shop.void(writer, UUID(payment), key=f"void {payment}")
 
 
+async def _redeem(writer: Writer, who: str, code: str, amount: str | None = None, key: str = "") -> None:
+    await cards.redeem(writer, who, code, amount=amount, key=key)
+
+
+async def _expire_card(writer: Writer, card: str) -> None:
+    await gift_cards.expire(writer, UUID(card))
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -102,6 +110,8 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "capture": _capture,
     "void": _void,
     "refund": shop.refund,
+    "redeem": _redeem,
+    "expire card": _expire_card,
 }
 
 

@@ -37,6 +37,12 @@ class Capability(StrEnum):
     """Refund orders by the store's policy."""
     REFUNDS_REDIRECT = "REFUNDS_REDIRECT"
     """Send a refund elsewhere, or as another kind of value, than the store's policy says."""
+    GIFT_CARDS_READ = "GIFT_CARDS_READ"
+    """See every gift card and its history; never its code."""
+    GIFT_CARDS_WRITE = "GIFT_CARDS_WRITE"
+    """Issue gift cards, and see their codes once; activate, disable and enable them."""
+    GIFT_CARDS_REDEEM = "GIFT_CARDS_REDEEM"
+    """Redeem gift cards into any wallet."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -123,6 +129,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
             Capability.ORDERS_READ,
+            Capability.GIFT_CARDS_READ,
             Capability.LEDGER_VERIFY,
             Capability.FRAUD_READ,
             Capability.SETTINGS_READ,
@@ -138,6 +145,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.ORDERS_READ,
             Capability.REFUNDS_WRITE,
             Capability.CASHBACK_READ,
+            Capability.GIFT_CARDS_READ,
         }
     ),
     SERVICE: frozenset(
@@ -153,6 +161,9 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.REFUNDS_WRITE,
             Capability.REFUNDS_REDIRECT,
             Capability.CASHBACK_READ,
+            Capability.GIFT_CARDS_READ,
+            Capability.GIFT_CARDS_WRITE,
+            Capability.GIFT_CARDS_REDEEM,
         }
     ),
     CUSTOMER: frozenset(),

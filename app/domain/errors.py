@@ -8,7 +8,8 @@ The whole tree::
     │   ├── AmountTooLarge
     │   ├── AmountTooPrecise
     │   ├── CurrencyMismatch
-    │   │   └── OrderInOtherCurrency
+    │   │   ├── OrderInOtherCurrency
+    │   │   └── GiftCardInOtherCurrency
     │   ├── ExpiryInPast
     │   ├── ExpiryOnDebit
     │   ├── FieldInvalid
@@ -17,6 +18,7 @@ The whole tree::
     │   ├── NoteNotMeaningful
     │   └── TextNotAllowed
     ├── NotFound                        nothing of that name, or not the caller's
+    │   └── GiftCardUnknown
     ├── InvalidState                    the thing is there but not in a state for this
     │   ├── WalletFrozen
     │   ├── WalletNotFrozen
@@ -29,6 +31,9 @@ The whole tree::
     │   ├── OrderUnknown
     │   ├── RenewalNotCharged
     │   ├── CorrectionNotPossible
+    │   ├── GiftCardNotUsable
+    │   ├── GiftCardNotPartial
+    │   ├── GiftCardsOff
     │   ├── NameTaken
     │   ├── RoleProtected
     │   ├── ApiKeyNotActive
@@ -73,6 +78,12 @@ class ErrorCode(StrEnum):
     """Only credits can expire."""
     FIELD_INVALID = "FIELD_INVALID"
     """A field's value can't be used; the message says why."""
+    GIFT_CARD_NOT_PARTIAL = "GIFT_CARD_NOT_PARTIAL"
+    """The store's gift cards are redeemed wholly and once."""
+    GIFT_CARD_NOT_USABLE = "GIFT_CARD_NOT_USABLE"
+    """The gift card is in no state for this: redeemed, expired, disabled, or activated already."""
+    GIFT_CARDS_OFF = "GIFT_CARDS_OFF"
+    """The store does not have gift cards redeemed into wallets, or has no key for their codes."""
     HOLD_NOT_OPEN = "HOLD_NOT_OPEN"
     """The hold was captured, released or has expired."""
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
@@ -193,6 +204,17 @@ class OrderInOtherCurrency(CurrencyMismatch):
         )
 
 
+class GiftCardInOtherCurrency(CurrencyMismatch):
+    """The card itself is in another currency than the wallet."""
+
+    def __init__(self, *, card: str, wallet: str) -> None:
+        InvalidInput.__init__(
+            self,
+            f"This gift card is in {card} and the wallet in {wallet}. Use the card in a shop that takes {card}.",
+            field=("code",),
+        )
+
+
 class ExpiryInPast(InvalidInput):
     code = ErrorCode.EXPIRY_IN_PAST
 
@@ -232,6 +254,17 @@ class NotFound(DomainError):
 
     def __init__(self, what: str, *, field: tuple[str, ...] = ()) -> None:
         super().__init__(f"There is no such {what}. Check the id and try again.", field=field)
+
+
+class GiftCardUnknown(NotFound):
+    """No card has this code, or it was never activated: both get the same words."""
+
+    def __init__(self) -> None:
+        DomainError.__init__(
+            self,
+            "There is no gift card with this code that can be used. Check every character and try again.",
+            field=("code",),
+        )
 
 
 class InvalidState(DomainError):
@@ -336,6 +369,39 @@ class CorrectionNotPossible(InvalidState):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, field=("corrects",))
+
+
+class GiftCardNotUsable(InvalidState):
+    code = ErrorCode.GIFT_CARD_NOT_USABLE
+
+    def __init__(self, status: str, *, field: tuple[str, ...] = ("code",)) -> None:
+        super().__init__(
+            f"This gift card is {status.lower()}, so this can't be done with it. Ask the store's staff to check its "
+            "history.",
+            field=field,
+        )
+
+
+class GiftCardNotPartial(InvalidState):
+    code = ErrorCode.GIFT_CARD_NOT_PARTIAL
+
+    def __init__(self, balance: str) -> None:
+        super().__init__(
+            f"Gift cards of this store are redeemed wholly and once. Leave the amount out to redeem all {balance}.",
+            field=("amount",),
+        )
+
+
+class GiftCardsOff(InvalidState):
+    code = ErrorCode.GIFT_CARDS_OFF
+
+    def __init__(
+        self,
+        message: str = "This store does not have gift cards redeemed into wallets. Ask the store how to use the card.",
+        *,
+        field: tuple[str, ...] = ("code",),
+    ) -> None:
+        super().__init__(message, field=field)
 
 
 class NameTaken(InvalidState):

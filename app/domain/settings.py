@@ -19,6 +19,7 @@ from app.domain.refund import RefundDestination
 HOLD_LIFETIME_MAX_MINUTES = 43_200
 """The longest time that a payment may be held: 30 days."""
 
+GIFT_CARD_LIFETIME_MAX_MONTHS = 1_200
 ORDER_STATUSES_MAX = 50
 PAYMENT_METHODS_MAX = 20
 RETURN_PERIOD_MAX_DAYS = 365
@@ -81,6 +82,15 @@ class StoreSettings:
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.LEAVE
     """What becomes of cashback that is to be taken back after it was spent."""
 
+    gift_cards_redeemable: bool = False
+    """Whether gift cards are redeemed into wallets."""
+    gift_card_partial_redemption: bool = False
+    """Whether a part of a card may be redeemed; without it, wholly and once."""
+    gift_card_lifetime_months: int = 60
+    """How long a card whose expiry nobody said is good after its activation; 0 is for ever."""
+    gift_card_check_by_anyone: bool = False
+    """Whether whoever has a code may ask what is on the card without signing in."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
             raise FieldInvalid(
@@ -120,6 +130,15 @@ class StoreSettings:
         if not 0 <= self.return_period_days <= RETURN_PERIOD_MAX_DAYS:
             raise FieldInvalid(
                 f"Choose from 0 to {RETURN_PERIOD_MAX_DAYS} days.", field=("returnPeriodDays",)
+            )
+
+        self._check_gift_cards()
+
+    def _check_gift_cards(self) -> None:
+        if not 0 <= self.gift_card_lifetime_months <= GIFT_CARD_LIFETIME_MAX_MONTHS:
+            raise FieldInvalid(
+                f"Choose from 1 to {GIFT_CARD_LIFETIME_MAX_MONTHS} months, or 0 for cards that never expire.",
+                field=("giftCardLifetimeMonths",),
             )
 
     @property

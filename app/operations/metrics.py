@@ -150,7 +150,7 @@ class _Liabilities(Collector):
             return
         owed = GaugeMetricFamily(
             "coffer_liabilities_minor",
-            "Value in all wallets, in minor units of the currency.",
+            "Value in all wallets by bucket, and on anonymous gift cards, in minor units of the currency.",
             labels=("currency", "bucket"),
         )
         for liability in self._found:

@@ -20,6 +20,7 @@ from app.schema.types.cashback_award import CashbackAward
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
+from app.schema.types.gift_card import GiftCard
 from app.schema.types.node import Node, decode_any_id
 from app.schema.types.order import Order
 from app.schema.types.ownership import seen_wallet, sees
@@ -111,6 +112,13 @@ async def _audit_entry(info: AppInfo, row_id: UUID) -> AuditEntry | None:
     return None if row is None else AuditEntry(model=row)
 
 
+async def _gift_card(info: AppInfo, row_id: UUID) -> GiftCard | None:
+    if not info.context.principal.may(Capability.GIFT_CARDS_READ):
+        return None
+    row = await info.context.loaders.gift_cards.load(row_id)
+    return None if row is None else GiftCard(model=row)
+
+
 async def _fraud_signal(info: AppInfo, row_id: UUID) -> FraudSignal | None:
     if not info.context.principal.may(Capability.FRAUD_READ):
         return None
@@ -132,6 +140,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "CashbackRule": _cashback_rule,
     "Customer": _customer,
     "FraudSignal": _fraud_signal,
+    "GiftCard": _gift_card,
     "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),
     "Payment": _of_wallet(
         lambda loaders: loaders.payments, Capability.ORDERS_READ, lambda row: Payment(model=row)

@@ -60,6 +60,10 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "return_period_days": given.return_period_days,
         "shortfall_policy": given.shortfall_policy,
         "order_statuses": _meanings(given.order_statuses),
+        "gift_cards_redeemable": given.gift_cards_redeemable,
+        "gift_card_partial_redemption": given.gift_card_partial_redemption,
+        "gift_card_lifetime_months": given.gift_card_lifetime_months,
+        "gift_card_check_by_anyone": given.gift_card_check_by_anyone,
     }
     return {name: value for name, value in changes.items() if value is not None}
 

@@ -9,6 +9,7 @@ from app.resolvers import (
     cashback as cashback_resolvers,
     customer as customer_resolvers,
     delivery as delivery_resolvers,
+    gift_card as gift_card_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
     refund as refund_resolvers,
@@ -139,6 +140,32 @@ class Mutation:
         cashback_resolvers.archive_cashback_rule,
         Needs(Capability.CASHBACK_WRITE),
         "End a cashback rule for good; what it gave stays explained.",
+    )
+    issue_gift_cards: payloads.IssueGiftCardsPayload = root(
+        gift_card_resolvers.issue_gift_cards,
+        Needs(Capability.GIFT_CARDS_WRITE),
+        "Make gift cards: one, many, or those of a list; their codes are in this answer only.",
+    )
+    activate_gift_card: payloads.ActivateGiftCardPayload = root(
+        gift_card_resolvers.activate_gift_card,
+        Needs(Capability.GIFT_CARDS_WRITE),
+        "Give a gift card its value, as when it is sold: from here on the store owes it.",
+    )
+    disable_gift_card: payloads.DisableGiftCardPayload = root(
+        gift_card_resolvers.disable_gift_card,
+        Needs(Capability.GIFT_CARDS_WRITE),
+        "Stop a gift card; it keeps its value.",
+    )
+    enable_gift_card: payloads.EnableGiftCardPayload = root(
+        gift_card_resolvers.enable_gift_card,
+        Needs(Capability.GIFT_CARDS_WRITE),
+        "Let a stopped gift card go again.",
+    )
+    redeem_gift_card: payloads.RedeemGiftCardPayload = root(
+        gift_card_resolvers.redeem_gift_card,
+        SignedIn(),
+        "Move a gift card's value into a wallet, where the store's settings allow it. Too many wrong codes get RATE_LIMITED. "
+        "For other wallets than one's own it needs GIFT_CARDS_REDEEM.",
     )
     create_role: payloads.CreateRolePayload = root(
         role_resolvers.create_role,

@@ -30,6 +30,12 @@ class Anyone:
         return True
 
 
+class AnyoneIfSet(Anyone):
+    """No credential is needed where the store's settings say so, which the resolver looks up."""
+
+    words = "Signed-in callers; anyone else only where the store's settings allow it."
+
+
 class SignedIn(Anyone):
     """Any proven caller; what they see is narrowed to their own unless they may read all."""
 

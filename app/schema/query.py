@@ -11,6 +11,7 @@ from app.resolvers import (
     customer as customer_resolvers,
     delivery as delivery_resolvers,
     fraud as fraud_resolvers,
+    gift_card as gift_card_resolvers,
     node as node_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
@@ -23,7 +24,7 @@ from app.resolvers import (
     wallet as wallet_resolvers,
     withdrawal as withdrawal_resolvers,
 )
-from app.schema.permissions import Anyone, Needs, SignedIn, root
+from app.schema.permissions import Anyone, AnyoneIfSet, Needs, SignedIn, root
 from app.schema.types.api_key import ApiKey
 from app.schema.types.audit import AuditEntry
 from app.schema.types.cashback import CashbackOffer, CashbackRule
@@ -34,6 +35,7 @@ from app.schema.types.connection import Connection
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
+from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.node import Node
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
@@ -103,6 +105,22 @@ class Query:
         award_resolvers.list_cashback_awards,
         Needs(Capability.CASHBACK_READ),
         "The cashback that all customers were given, newest first: filtered, in pages.",
+    )
+    gift_card: GiftCard | None = root(
+        gift_card_resolvers.gift_card,
+        Needs(Capability.GIFT_CARDS_READ),
+        "One gift card, by its id or reference.",
+    )
+    gift_cards: Connection[GiftCard] = root(
+        gift_card_resolvers.list_gift_cards,
+        Needs(Capability.GIFT_CARDS_READ),
+        "All gift cards, newest first: searched, filtered, in pages; never their codes.",
+    )
+    check_gift_card: GiftCardBalance | None = root(
+        gift_card_resolvers.check_gift_card,
+        AnyoneIfSet(),
+        "What is on the gift card with this code; null when there is none. Send it by POST, so that no log keeps the code. "
+        "Too many wrong codes get RATE_LIMITED.",
     )
     fraud_signals: Connection[FraudSignal] = root(
         fraud_resolvers.list_fraud_signals,

@@ -4,6 +4,7 @@ people     who they are
 decisions  what can happen to a wallet
 story      what happens to whom, and when
 orders     what the demo customer orders, pays and gets back
+gift_cards which of the store's gift cards are still to be redeemed
 plant      tells the story to the ledger's writer, day by day
 
 Everything goes through the group-commit writer like any other command, with a clock that is moved along and with

@@ -9,11 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from app.domain import wallet
+from app.domain import gift_card, wallet
 from app.domain.access import Actor
 from app.domain.adjustment import Adjustment, adjust
 from app.domain.bucket import Bucket
 from app.domain.errors import DomainError
+from app.domain.gift_card import CardCode, CardOrder, GiftCardAccount
 from app.domain.ledger import Draft, Explanation, Row, TransactionKind
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus, give_back, pay, request
 from app.seed.people import Person
@@ -48,6 +49,19 @@ def credit(
         return draft.credit(amount_minor, explanation, bucket=bucket, expires_at=expires_at)
 
     return decide
+
+
+def redeem_gift_card(amount_minor: int, code: CardCode, seller: Actor, customer: Actor) -> Decision:
+    """The customer redeems a gift card that was just sold to somebody."""
+
+    def decide(draft: Draft, _: UUID | None) -> Row | None:
+        wanted = [(CardOrder(amount_minor, note="Sold in the shop"), code)]
+        (card,) = gift_card.issue(
+            draft, wanted, draft.wallet.currency, GiftCardAccount.FUNDING, seller, active=True
+        )
+        return gift_card.redeem(draft, card, None, customer)
+
+    return _or_nothing(decide)
 
 
 def purchase(amount_minor: int, explanation: Explanation) -> Decision:

@@ -11,11 +11,13 @@ from uuid import UUID
 
 from tortoise.connection import get_connection
 
+from app.auth.gift_card import DEVELOPMENT_KEY, CodeKeys
 from app.db import READER
 from app.domain.access import Actor, ActorKind
 from app.domain.ledger import Draft, Row
 from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
+from app.seed.gift_cards import tell_gift_cards
 from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.story import SLOTS, Event, tell
@@ -71,9 +73,10 @@ async def plant(
     currency: str,
     now: datetime,
     batch_size_max: int = 512,
+    keys: CodeKeys | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Planted:
-    """Tell the story to the open database, so that it ends now.
+    """Tell the story to the open database, so that it ends now; `keys` hash the codes of its gift cards.
 
     Safe to interrupt and to repeat: what already happened is not done again.
     """
@@ -81,7 +84,8 @@ async def plant(
     writer = Writer(currency=currency, mint=RandomMint(), clock=clock, batch_size_max=batch_size_max)
     writer.start()
     try:
-        return await _Sower(writer, clock, now, currency_of(currency)).sow(on_progress)
+        keys = keys or CodeKeys([DEVELOPMENT_KEY])
+        return await _Sower(writer, clock, now, currency_of(currency), keys).sow(on_progress)
     finally:
         await writer.stop()
 
@@ -89,8 +93,11 @@ async def plant(
 class _Sower:
     """One telling: remembers what the events answered, for those that refer to them."""
 
-    def __init__(self, writer: Writer, clock: _Clock, now: datetime, currency: Currency) -> None:
+    def __init__(
+        self, writer: Writer, clock: _Clock, now: datetime, currency: Currency, keys: CodeKeys
+    ) -> None:
         self._currency = currency
+        self._keys = keys
         self._writer = writer
         self._clock = clock
         self._now = now
@@ -101,7 +108,8 @@ class _Sower:
     async def sow(self, on_progress: Callable[[int, int], None]) -> Planted:
         """Have the events happen; those of one slot together, so that they share a batch."""
         events = tell(self._currency.exponent)
-        told, steps = 0, tell_orders(self._currency)
+        steps = [*tell_orders(self._currency), *tell_gift_cards(self._currency, self._keys)]
+        told, steps = 0, sorted(steps, key=lambda step: -step.day)
         for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
             together = list(found)
             # Orders are asked for between the days, one step after the other: each looks at what is there.

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from app.auth.gift_card import DEVELOPMENT_KEY, CodeKeys
 from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
 from app.domain.bucket import Bucket
+from app.domain.gift_card import CODE_BITS, code_of
 from app.domain.ledger import Explanation, TransactionKind
 from app.domain.withdrawal import WithdrawalStatus
 from app.seed import decisions
@@ -203,10 +205,10 @@ class Plot:
 
     def redeems_gift_card(self, day: int) -> None:
         """The customer redeems a gift card."""
-        note = f"Gift card ending {self.chance.randint(1000, 9999)} redeemed"
-        explanation = explained(TransactionKind.GIFT_CARD, self._self, note)
+        chance = Random(f"{SEED}:{self.person.external_id}:{day}:{self.chance.randint(1000, 9999)}")
+        code = CodeKeys([DEVELOPMENT_KEY]).kept(code_of(chance.getrandbits(CODE_BITS)))
         amount_minor = self.chance.choice((1_500, 2_500, 5_000, 10_000)) * self._unit
-        decision = decisions.credit(amount_minor, explanation, bucket=Bucket.GIFT_CARD)
+        decision = decisions.redeem_gift_card(amount_minor, code, STOREFRONT, self._self)
         self.happens(day, "redeemGiftCard", self._self, decision)
 
     def is_adjusted(self, day: int) -> None:

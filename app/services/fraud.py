@@ -9,7 +9,7 @@ from uuid import UUID
 from tortoise.queryset import QuerySet
 
 from app.domain.access import Actor, ActorKind, Principal, PrincipalKind
-from app.domain.fraud import Signal, SignalKind, SlidingWindow
+from app.domain.fraud import GUESS_WINDOW, GuessLimits, Signal, SignalKind, SlidingWindow
 from app.domain.ledger import Desk
 from app.domain.page import Page, PageRequest
 from app.models.paging import Sort, fetch_page, time_value
@@ -88,6 +88,26 @@ def _signal(noticed: _Noticed, desk: Desk) -> Signal:
         window_s=int(WINDOW.total_seconds()),
         created_at=desk.now,
     )
+
+
+async def keep_guesses(writer: Writer, guesses: GuessLimits) -> int:
+    """Write who was noticed guessing since the last time, by one command; tell how many they were."""
+    if not guesses.noticed:
+        return 0
+    noticed, guesses.noticed = guesses.noticed, {}
+
+    def decide(desk: Desk) -> None:
+        for one in noticed.values():
+            window_s = int(GUESS_WINDOW.total_seconds())
+            kind = SignalKind.GIFT_CARD_GUESSING
+            desk.add(Signal(desk.mint.id(), kind, one.actor, None, one.count, window_s, desk.now))
+
+    try:
+        await writer.submit(DeskCommand("keepSignals", NOTICER, decide))
+    except BaseException:
+        guesses.noticed = {**noticed, **guesses.noticed}
+        raise
+    return len(noticed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the store owes: the value in all wallets, by currency and bucket."""
+"""What the store owes: the value in all wallets, by currency and bucket, and on anonymous gift cards."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from app.db import READER
 
 @dataclass(frozen=True, slots=True)
 class Liability:
-    """The sum over all wallets; what customers owe (overdrafts) is a bucket of its own, and negative."""
+    """A sum. What customers owe (overdrafts) is a bucket of its own, and negative; so is what nobody's card holds."""
 
     currency: str
     bucket: str
@@ -26,10 +26,19 @@ _OVERDRAFTS = """
 SELECT currency, 'OVERDRAFT' AS bucket, -sum(overdraft_minor) AS amount
 FROM wallets WHERE overdraft_minor > 0 GROUP BY currency
 """
+# Value that was redeemed is in wallets, in the bucket GIFT_CARD; here is only what is still on cards.
+_GIFT_CARDS = """
+SELECT currency, 'ANONYMOUS_GIFT_CARD' AS bucket, sum(balance_minor) AS amount
+FROM gift_cards WHERE balance_minor > 0 GROUP BY currency
+"""
 
 
 async def liabilities() -> list[Liability]:
     """Sum up. It reads every open lot: not for every request."""
     connection = get_connection(READER)
-    rows = await connection.execute_query_dict(_LOTS) + await connection.execute_query_dict(_OVERDRAFTS)
+    rows = [
+        row
+        for statement in (_LOTS, _OVERDRAFTS, _GIFT_CARDS)
+        for row in await connection.execute_query_dict(statement)
+    ]
     return [Liability(row["currency"], row["bucket"], int(row["amount"])) for row in rows]

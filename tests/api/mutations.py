@@ -10,6 +10,7 @@ from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
+    SERVICE,
     SUPPORT,
     WHY,
     Caller,
@@ -74,6 +75,16 @@ def sends(**changes: Any) -> Change:
 def sends_amount(amount: str, currency: str = "USD", *, name: str = "amount") -> Change:
     """Another amount."""
     return sends(**{name: {"amount": amount, "currency": currency}})
+
+
+def sends_list(text: str) -> Change:
+    """A list of gift cards in place of an amount."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        del scene.input["amount"], scene.input["count"]
+        scene.input["csv"] = text
+
+    return change
 
 
 def refused(name: str, code: str, path: str, change: Change) -> Refusal:
@@ -221,6 +232,14 @@ UNKNOWN_STORE_ID = refused(
     "unknown store id", "NOT_FOUND", "wallet", sends(wallet={"storeCustomerId": "nobody has this"})
 )
 OWN_WALLET = refused("own wallet", "OWN_WALLET", "wallet", by_oneself)
+GIFT_CARDS = (
+    refused("no id", "FIELD_INVALID", "giftCardId", sends(giftCardId="garbage")),
+    refused(
+        "another type's id", "FIELD_INVALID", "giftCardId", sends(giftCardId=encode_id("Wallet", NOBODY))
+    ),
+    refused("unknown", "NOT_FOUND", "giftCardId", sends(giftCardId=encode_id("GiftCard", NOBODY))),
+)
+GIFT_CARD_NOTES = tuple(case for case in NOTES if case.code != "NOTE_NOT_MEANINGFUL")
 WITHDRAWALS = (
     refused("no id", "FIELD_INVALID", "withdrawalId", sends(withdrawalId="garbage")),
     refused(
@@ -404,6 +423,111 @@ async def an_announced_renewal(store: Store) -> Scene:
     await store.done("announceRenewal", scene.input)
     kept = {name: scene.input[name] for name in ("source", "subscription")}
     return Scene({**kept, "idempotencyKey": fresh("key")}, scene.customer)
+
+
+async def new_gift_cards(store: Store) -> Scene:
+    input_ = {
+        "amount": store.money("25.00"),
+        "count": 3,
+        "label": "Spring raffle",
+        "note": "Prizes of the spring raffle",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_)
+
+
+async def an_inactive_gift_card(store: Store) -> Scene:
+    card = await store.gift_card(active=False)
+    return Scene({"giftCardId": card["id"], "idempotencyKey": fresh("key")})
+
+
+async def an_active_gift_card(store: Store) -> Scene:
+    card = await store.gift_card()
+    return Scene(
+        {"giftCardId": card["id"], "note": "Stolen from the shop window", "idempotencyKey": fresh("key")}
+    )
+
+
+async def a_disabled_gift_card(store: Store) -> Scene:
+    scene = await an_active_gift_card(store)
+    await store.done("disableGiftCard", {**scene.input, "idempotencyKey": fresh("key")})
+    return scene
+
+
+async def a_redemption(store: Store) -> Scene:
+    await store.set_settings(giftCardsRedeemable=True)
+    customer = await store.funded("100.00")
+    card = await store.gift_card("25.00", caller=SERVICE)
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "code": card["code"],
+        "amount": store.money("25.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+def with_the_card(change: Callable[[Store, str], Awaitable[Any]]) -> Change:
+    """Something happened to the card of the scene before."""
+
+    async def change_(store: Store, scene: Scene) -> None:
+        await change(store, scene.input["giftCardId"])
+
+    return change_
+
+
+async def activates(store: Store, card_id: str) -> None:
+    await store.done("activateGiftCard", {"giftCardId": card_id, "idempotencyKey": fresh("key")})
+
+
+async def disables(store: Store, card_id: str) -> None:
+    input_ = {"giftCardId": card_id, "note": "Stolen from the shop window", "idempotencyKey": fresh("key")}
+    await store.done("disableGiftCard", input_)
+
+
+async def enables(store: Store, card_id: str) -> None:
+    input_ = {"giftCardId": card_id, "note": "Found again behind the till", "idempotencyKey": fresh("key")}
+    await store.done("enableGiftCard", input_)
+
+
+def redeems_another(**card: Any) -> Change:
+    """The code is that of another card."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        scene.input["code"] = (await store.gift_card(**{"caller": SERVICE, **card}))["code"]
+        del scene.input["amount"]
+
+    return change
+
+
+async def redeems_a_disabled_card(store: Store, scene: Scene) -> None:
+    """Staff stopped the card."""
+    card = await store.gift_card()
+    await disables(store, card["id"])
+    scene.input["code"] = card["code"]
+
+
+async def redeemed_before(store: Store, scene: Scene) -> None:
+    """Somebody was quicker."""
+    await store.redeem(await store.customer(), {"code": scene.input["code"]})
+
+
+async def gift_cards_are_off(store: Store, _scene: Scene) -> None:
+    """The store does not take them into wallets."""
+    await store.set_settings(giftCardsRedeemable=False)
+
+
+async def mistypes(_store: Store, scene: Scene) -> None:
+    """One character is another one."""
+    code = scene.input["code"]
+    scene.input["code"] = ("8" if code[0] == "7" else "7") + code[1:]
+
+
+async def issued_it_oneself(store: Store, scene: Scene) -> None:
+    """Staff redeem into their own wallet what they made themselves."""
+    name = scene.customer["storeCustomerId"]
+    scene.caller = Caller(name, ("shop_manager",))
+    scene.input["code"] = (await store.gift_card("25.00", caller=scene.caller))["code"]
 
 
 def sends_within(name: str, **changes: Any) -> Change:
@@ -1311,6 +1435,104 @@ MUTATIONS = (
                 "description with a bell", "TEXT_NOT_ALLOWED", "description", sends(description="Tea\u0007")
             ),
         ),
+    ),
+    Mutation(
+        "issueGiftCards",
+        new_gift_cards,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"count": 4},
+        (
+            *(case for case in AMOUNTS if case.name != "another currency"),
+            *KEYS,
+            *GIFT_CARD_NOTES,
+            refused("no amount", "FIELD_INVALID", "amount", sends(amount=None)),
+            refused("no card", "FIELD_INVALID", "count", sends(count=0)),
+            refused("too many", "FIELD_INVALID", "count", sends(count=1001)),
+            refused("long label", "FIELD_INVALID", "label", sends(label="l" * 101)),
+            refused("label with a bell", "TEXT_NOT_ALLOWED", "label", sends(label="Spring\u0007")),
+            refused("of yesterday", "EXPIRY_IN_PAST", "expiresAt", sends(expiresAt=ago(days=1))),
+            refused("two currencies", "FIELD_INVALID", "currency", sends(currency="USD")),
+            refused("amount and list", "FIELD_INVALID", "csv", sends(csv="amount\n5.00")),
+            refused("empty list", "FIELD_INVALID", "csv", sends_list("")),
+            refused("list without names", "FIELD_INVALID", "csv", sends_list("5.00\n6.00")),
+            refused("list of names", "FIELD_INVALID", "csv", sends_list("amount,label")),
+            refused("list with other names", "FIELD_INVALID", "csv", sends_list("amount,colour\n5.00,red")),
+            refused("list with a bad amount", "FIELD_INVALID", "csv", sends_list("amount\n5.00\n-1")),
+            refused("list with a short line", "FIELD_INVALID", "csv", sends_list("amount,label\n5.00")),
+            refused("list with no date", "FIELD_INVALID", "csv", sends_list("amount,expires_at\n5.00,soon")),
+            refused("list with an open quote", "FIELD_INVALID", "csv", sends_list('amount,label\n5.00,"x')),
+            refused("long list", "FIELD_INVALID", "csv", sends_list("amount\n" + "5.00\n" * 1001)),
+        ),
+    ),
+    Mutation(
+        "activateGiftCard",
+        an_inactive_gift_card,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"note": "Sold with order 1042"},
+        (
+            *KEYS,
+            *GIFT_CARDS,
+            refused("active already", "GIFT_CARD_NOT_USABLE", "giftCardId", with_the_card(activates)),
+            refused("stopped", "GIFT_CARD_NOT_USABLE", "giftCardId", with_the_card(disables)),
+            refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+        ),
+    ),
+    Mutation(
+        "disableGiftCard",
+        an_active_gift_card,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"note": "Reported stolen by the courier"},
+        (
+            *KEYS,
+            *GIFT_CARDS,
+            *GIFT_CARD_NOTES,
+            refused("stopped already", "GIFT_CARD_NOT_USABLE", "giftCardId", with_the_card(disables)),
+        ),
+    ),
+    Mutation(
+        "enableGiftCard",
+        a_disabled_gift_card,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"note": "Found again in the office"},
+        (
+            *KEYS,
+            *GIFT_CARDS,
+            *GIFT_CARD_NOTES,
+            refused("not stopped", "GIFT_CARD_NOT_USABLE", "giftCardId", with_the_card(enables)),
+        ),
+    ),
+    Mutation(
+        "redeemGiftCard",
+        a_redemption,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"amount": None},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            refused("unknown code", "NOT_FOUND", "code", sends(code="0000-0000-0000-0000-0000")),
+            refused("no code", "NOT_FOUND", "code", sends(code="")),
+            refused("long code", "FIELD_INVALID", "code", sends(code="7" * 101)),
+            refused("code with NUL", "TEXT_NOT_ALLOWED", "code", sends(code="7\u0000")),
+            refused("mistyped", "NOT_FOUND", "code", mistypes),
+            refused("not activated", "NOT_FOUND", "code", redeems_another(active=False)),
+            refused("stopped", "GIFT_CARD_NOT_USABLE", "code", redeems_a_disabled_card),
+            refused("redeemed", "GIFT_CARD_NOT_USABLE", "code", redeemed_before),
+            refused(
+                "in another currency",
+                "CURRENCY_MISMATCH",
+                "code",
+                redeems_another(amount={"amount": "25.00", "currency": "EUR"}),
+            ),
+            refused("more than is on it", "INSUFFICIENT_FUNDS", "amount", sends_amount("25.01")),
+            refused("a part", "GIFT_CARD_NOT_PARTIAL", "amount", sends_amount("24.99")),
+            refused("frozen", "WALLET_FROZEN", "wallet", frozen),
+            refused("gift cards are off", "GIFT_CARDS_OFF", "code", gift_cards_are_off),
+            refused("into a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused("one's own work", "OWN_WALLET", "wallet", issued_it_oneself),
+        ),
+        owner="",
+        others="NOT_FOUND",
     ),
     Mutation(
         "cancelRenewal",

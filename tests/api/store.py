@@ -208,6 +208,8 @@ SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } giftCardsRedeemable giftCardPartialRedemption "
+    "giftCardLifetimeMonths giftCardCheckByAnyone version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -253,6 +255,13 @@ CASHBACK_RULE = (
     f"{{ id {CASHBACK_TERMS} createdAt updatedAt "
     f"versions {{ totalCount nodes {{ {CASHBACK_TERMS} actor {{ kind id }} note createdAt }} }} }}"
 )
+GIFT_CARD = (
+    f"{{ id reference lastCharacters status initialAmount {MONEY} balance {MONEY} fundedBy batchId label note expiresAt "
+    "createdBy { kind id } createdAt activatedBy { kind id } activatedAt updatedAt "
+    f"history {{ totalCount nodes {{ sequence kind amount {MONEY} balanceAfter {MONEY} account actor {{ kind id }} note "
+    "createdAt hash transaction { id } } } }"
+)
+GIFT_CARD_BALANCE = f"{{ reference lastCharacters status initialAmount {MONEY} balance {MONEY} expiresAt }}"
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
@@ -275,6 +284,11 @@ PAYLOADS = {
     "chargeRenewal": f"wallet {WALLET} order {ORDER} taken {MONEY} shortfall {MONEY} replayed {ERRORS}",
     "announceRenewal": f"renewal {RENEWAL} replayed {ERRORS}",
     "cancelRenewal": f"renewal {RENEWAL} replayed {ERRORS}",
+    "issueGiftCards": f"giftCards {GIFT_CARD} codes replayed {ERRORS}",
+    "activateGiftCard": f"giftCard {GIFT_CARD} replayed {ERRORS}",
+    "disableGiftCard": f"giftCard {GIFT_CARD} replayed {ERRORS}",
+    "enableGiftCard": f"giftCard {GIFT_CARD} replayed {ERRORS}",
+    "redeemGiftCard": f"wallet {WALLET} giftCard {GIFT_CARD_BALANCE} transaction {TRANSACTION} replayed {ERRORS}",
     "updateSettings": f"settings {SETTINGS} {ERRORS}",
     "createRole": f"role {ROLE} replayed {ERRORS}",
     **{
@@ -470,6 +484,31 @@ class Store:
             await settle(writer, BY_TEST, taken, lambda found, now: found.dead(error, now))
         return encode_id("WebhookDelivery", kept.delivery.id)
 
+    # --- gift cards ---
+
+    async def gift_card(self, amount: str = "25.00", **more: Any) -> JsonObject:
+        """A new gift card, with its code."""
+        input_ = {"amount": self.money(amount), "note": WHY, "idempotencyKey": fresh("key")}
+        caller = more.pop("caller", ADMINISTRATOR)
+        payload = await self.done("issueGiftCards", {**input_, **more}, caller)
+        return {**payload["giftCards"][0], "code": payload["codes"][0]}
+
+    async def redeem(self, customer: JsonObject, card: JsonObject, **more: Any) -> JsonObject:
+        """Redeem a card into the customer's wallet, asked by the customer unless there is another `caller`."""
+        caller = more.pop("caller", None) or Caller(customer["storeCustomerId"])
+        input_ = {
+            "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+            "code": card["code"],
+            "idempotencyKey": fresh("key"),
+        }
+        return await self.done("redeemGiftCard", {**input_, **more}, caller)
+
+    async def found_card(self, card: JsonObject, caller: Caller = ADMINISTRATOR) -> JsonObject:
+        """A card as it is now."""
+        query = f"query ($id: ID!) {{ giftCard(by: {{id: $id}}) {GIFT_CARD} }}"
+        found: JsonObject = (await self.execute(query, {"id": card["id"]}, caller)).data["giftCard"]
+        return found
+
     # --- orders ---
 
     def order(self, customer: JsonObject | None = None, total: str = "100.00", **more: Any) -> JsonObject:
@@ -581,6 +620,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         "query_cost_max": 1_000_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
+        "gift_card_guesses_per_hour_max": 1_000_000,
         # What is replayed stays as it is, so that it can be compared.
         "deliveries_at_once": 0,
     }

@@ -201,6 +201,7 @@ async def test_the_viewer(api: Store, world: JsonObject) -> None:
     assert sorted(sue["capabilities"]) == [
         "CASHBACK_READ",
         "CUSTOMERS_READ",
+        "GIFT_CARDS_READ",
         "ORDERS_READ",
         "REFUNDS_WRITE",
         "WALLETS_READ",

@@ -17,6 +17,7 @@ from app.domain.cashback.award import ShortfallPolicy
 from app.domain.delivery import DeliveryStatus, Door
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
+from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
@@ -41,6 +42,9 @@ __all__ = [
     "Direction",
     "Door",
     "ErrorCode",
+    "GiftCardAccount",
+    "GiftCardEvent",
+    "GiftCardStatus",
     "OrderPaymentState",
     "OrderProblem",
     "OrderRefundState",
@@ -114,6 +118,9 @@ publish(
     "What becomes of cashback that is to be taken back when nothing of it is left.",
     name="CashbackShortfallPolicy",
 )
+publish(GiftCardStatus, "How a gift card stands.")
+publish(GiftCardEvent, "What happened to a gift card.")
+publish(GiftCardAccount, "The account on the other side of what happened to a gift card.")
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

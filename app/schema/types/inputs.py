@@ -19,7 +19,7 @@ from app.schema.types.enums import (
 )
 from app.schema.types.money import MoneyInput
 from app.schema.types.order import OrderSelector, StoreOrderInput
-from app.schema.types.scalars import DateTime, Decimal
+from app.schema.types.scalars import CurrencyCode, DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
 
 KEY = (
@@ -278,6 +278,86 @@ class CancelRenewalInput:
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
+@strawberry.input(description="Gift cards to make: so many of one amount, or those of a list.")
+class IssueGiftCardsInput:
+    """Input of issueGiftCards."""
+
+    amount: MoneyInput | None = strawberry.field(default=None, description="What each card is worth.")
+    count: int | None = strawberry.field(
+        default=None, description="How many cards of this amount; left out, one; at most 1000."
+    )
+    csv: str | None = strawberry.field(
+        default=None,
+        description="Instead of an amount: a list of at most 1000 cards as CSV, with a first line that names its columns: "
+        "amount, and if you like expires_at, label, note.",
+    )
+    currency: CurrencyCode | None = strawberry.field(
+        default=None, description="The currency of the list's amounts; left out, the store's."
+    )
+    expires_at: DateTime | None = strawberry.field(
+        default=None,
+        description="When the cards' value ends; left out, as the settings say, counted from the activation.",
+    )
+    label: str | None = strawberry.field(
+        default=None,
+        description="What staff find the cards by, such as a campaign or the recipient; at most 100 characters.",
+    )
+    active: bool = strawberry.field(
+        default=True,
+        description="Whether the cards can be used at once; false for cards that are activated when they are sold.",
+    )
+    promotional: bool = strawberry.field(
+        default=False,
+        description="Whether the store gives the cards away (their value is marketing's), or sells them.",
+    )
+    note: str = strawberry.field(description="What they are made for, for those who ask later; staff see it.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A gift card that gets its value, as when it is sold.")
+class ActivateGiftCardInput:
+    """Input of activateGiftCard."""
+
+    gift_card_id: strawberry.ID = strawberry.field(description="The id of the gift card.")
+    note: str | None = strawberry.field(
+        default=None, description="Anything worth keeping, such as the order that sold it."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A gift card that staff stop.")
+class DisableGiftCardInput:
+    """Input of disableGiftCard."""
+
+    gift_card_id: strawberry.ID = strawberry.field(description="The id of the gift card.")
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A stopped gift card that staff let go again.")
+class EnableGiftCardInput:
+    """Input of enableGiftCard."""
+
+    gift_card_id: strawberry.ID = strawberry.field(description="The id of the gift card.")
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A gift card whose value goes into a wallet.")
+class RedeemGiftCardInput:
+    """Input of redeemGiftCard."""
+
+    wallet: WalletSelector | None = strawberry.field(default=None, description=WHOSE)
+    code: str = strawberry.field(
+        description="The card's code, as it was typed: blanks, dashes, small letters and look-alikes are fine."
+    )
+    amount: MoneyInput | None = strawberry.field(
+        default=None,
+        description="How much of it, where the settings allow a part; left out, all that is on the card.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
 @strawberry.input(description="A wallet that staff stop.")
 class FreezeWalletInput:
     """Input of freezeWallet."""
@@ -463,6 +543,21 @@ class UpdateSettingsInput:
     )
     shortfall_policy: ShortfallPolicy | None = strawberry.field(
         default=None, description="What becomes of cashback that is to be taken back after it was spent."
+    )
+    gift_cards_redeemable: bool | None = strawberry.field(
+        default=None, description="Whether gift cards are redeemed into wallets."
+    )
+    gift_card_partial_redemption: bool | None = strawberry.field(
+        default=None,
+        description="Whether a part of a gift card may be redeemed; without it, wholly and once.",
+    )
+    gift_card_lifetime_months: int | None = strawberry.field(
+        default=None,
+        description="Months that a gift card is good after its activation, unless it was issued with another expiry; 0 is for ever.",
+    )
+    gift_card_check_by_anyone: bool | None = strawberry.field(
+        default=None,
+        description="Whether whoever has a gift card's code may ask what is on it without signing in.",
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

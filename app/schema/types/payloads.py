@@ -7,6 +7,7 @@ from app.schema.types.cashback import CashbackRule
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.error import UserError
+from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.money import Money
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
@@ -166,6 +167,62 @@ class CancelRenewalPayload:
     """The renewal, or the refusals."""
 
     renewal: Renewal | None = strawberry.field(default=None, description="The renewal, called off.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of issueGiftCards.")
+class IssueGiftCardsPayload:
+    """The cards and, once, their codes; or the refusals."""
+
+    gift_cards: list[GiftCard] | None = strawberry.field(default=None, description="The cards.")
+    codes: list[str] | None = strawberry.field(
+        default=None,
+        description="The cards' codes in the same order, as they are printed. They are shown this once and kept nowhere: null "
+        "in the answer to a repeated request, and then the cards have to be disabled and issued anew.",
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of the mutations that change one gift card.")
+class GiftCardPayload:
+    """The card, or the refusals."""
+
+    gift_card: GiftCard | None = strawberry.field(default=None, description="The card after this step.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of activateGiftCard.")
+class ActivateGiftCardPayload(GiftCardPayload):
+    """Answer of activateGiftCard."""
+
+
+@strawberry.type(description="The answer of disableGiftCard.")
+class DisableGiftCardPayload(GiftCardPayload):
+    """Answer of disableGiftCard."""
+
+
+@strawberry.type(description="The answer of enableGiftCard.")
+class EnableGiftCardPayload(GiftCardPayload):
+    """Answer of enableGiftCard."""
+
+
+@strawberry.type(description="The answer of redeemGiftCard.")
+class RedeemGiftCardPayload:
+    """Wallet, card and transaction, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(
+        default=None,
+        description="The wallet with the card's value; null for those who may not see it.",
+    )
+    gift_card: GiftCardBalance | None = strawberry.field(
+        default=None, description="What is left on the card."
+    )
+    transaction: Transaction | None = strawberry.field(
+        default=None, description="The posted transaction; null for those who may not see the wallet."
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 

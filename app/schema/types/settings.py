@@ -70,6 +70,18 @@ class Settings:
     shortfall_policy: ShortfallPolicy = strawberry.field(
         description="What becomes of cashback that is to be taken back after it was spent."
     )
+    gift_cards_redeemable: bool = strawberry.field(
+        description="Whether gift cards are redeemed into wallets."
+    )
+    gift_card_partial_redemption: bool = strawberry.field(
+        description="Whether a part of a gift card may be redeemed; without it, wholly and once."
+    )
+    gift_card_lifetime_months: int = strawberry.field(
+        description="Months that a gift card is good after its activation, unless it was issued with another expiry; 0 is for ever."
+    )
+    gift_card_check_by_anyone: bool = strawberry.field(
+        description="Whether whoever has a gift card's code may ask what is on it without signing in."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -99,6 +111,10 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         time_zone=settings.time_zone,
         return_period_days=settings.return_period_days,
         shortfall_policy=settings.shortfall_policy,
+        gift_cards_redeemable=settings.gift_cards_redeemable,
+        gift_card_partial_redemption=settings.gift_card_partial_redemption,
+        gift_card_lifetime_months=settings.gift_card_lifetime_months,
+        gift_card_check_by_anyone=settings.gift_card_check_by_anyone,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

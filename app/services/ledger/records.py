@@ -21,6 +21,7 @@ from app.domain.cashback.rule import CashbackRule, TriggerKind
 from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
+from app.domain.gift_card import GiftCard, GiftCardAccount, GiftCardEntry, GiftCardEvent, GiftCardStatus
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.ledger import (
     Allocation,
@@ -287,6 +288,54 @@ def read_withdrawal(row: DatabaseRow) -> Withdrawal:
     )
 
 
+def read_gift_card(row: DatabaseRow) -> GiftCard:
+    """Read a gift card."""
+    activated_by = None
+    if row["activated_by_kind"] is not None:
+        activated_by = Actor(ActorKind(row["activated_by_kind"]), row["activated_by_id"])
+    return GiftCard(
+        id=read_uuid(row["id"]),
+        reference=row["reference"],
+        code_hash=row["code_hash"],
+        last_characters=row["last_characters"],
+        currency=row["currency"],
+        initial_minor=row["initial_minor"],
+        balance_minor=row["balance_minor"],
+        status=GiftCardStatus(row["status"]),
+        funded_by=GiftCardAccount(row["funded_by"]),
+        batch_id=read_uuid(row["batch"]),
+        label=row["label"],
+        note=row["note"],
+        expires_at=_maybe(read_time, row["expires_at"]),
+        sequence=row["sequence"],
+        head_hash=bytes(row["head_hash"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+        activated_at=_maybe(read_time, row["activated_at"]),
+        activated_by=activated_by,
+    )
+
+
+def read_gift_card_entry(row: DatabaseRow) -> GiftCardEntry:
+    """Read an entry of a gift card's history."""
+    return GiftCardEntry(
+        id=read_uuid(row["id"]),
+        card_id=read_uuid(row["card_id"]),
+        sequence=row["sequence"],
+        kind=GiftCardEvent(row["kind"]),
+        amount_minor=row["amount_minor"],
+        balance_after_minor=row["balance_after_minor"],
+        currency=row["currency"],
+        account=_maybe(GiftCardAccount, row["account"]),
+        transaction_id=_maybe(read_uuid, row["transaction_id"]),
+        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
+        note=row["note"],
+        created_at=read_time(row["created_at"]),
+        hash=bytes(row["hash"]),
+    )
+
+
 def read_role(row: DatabaseRow) -> Role:
     """Read a role."""
     return Role(
@@ -464,6 +513,7 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Refund: read_refund,
     Renewal: read_renewal,
     Withdrawal: read_withdrawal,
+    GiftCard: read_gift_card,
     Role: read_role,
     ApiKey: read_api_key,
     StoredRule: read_stored_rule,

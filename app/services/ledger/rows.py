@@ -8,6 +8,7 @@ from app.domain.api_key import ApiKey as ApiKeyRecord
 from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
+from app.domain.gift_card import GiftCard as GiftCardRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
 from app.domain.payment import Payment as PaymentRecord
@@ -19,6 +20,7 @@ from app.models.api_key import ApiKey
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery
+from app.models.gift_card import GiftCard
 from app.models.order import Order
 from app.models.payment import Payment
 from app.models.refund import Refund
@@ -78,6 +80,11 @@ def refund_of(record: RefundRecord) -> Refund:
 def renewal_of(record: RenewalRecord) -> Renewal:
     """Return the model of an announced renewal."""
     return _model(Renewal, tables.BESIDE[RenewalRecord], record)
+
+
+def gift_card_of(record: GiftCardRecord) -> GiftCard:
+    """Return the model of a gift card."""
+    return _model(GiftCard, tables.BESIDE[GiftCardRecord], record)
 
 
 def role_of(record: RoleRecord) -> Role:

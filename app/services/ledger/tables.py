@@ -21,6 +21,7 @@ from app.domain.catalog import CatalogItem
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryBody
 from app.domain.fraud import Signal
+from app.domain.gift_card import GiftCard, GiftCardEntry
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.order import Order
@@ -38,6 +39,7 @@ from app.models import (
     catalog,
     customer,
     delivery,
+    gift_card,
     hold,
     idempotency,
     lot,
@@ -490,6 +492,53 @@ def _evaluation(e: CashbackEvaluation) -> tuple[Any, ...]:
     )
 
 
+def _gift_card(c: GiftCard) -> tuple[Any, ...]:
+    by = c.activated_by
+    return (
+        c.id,
+        c.reference,
+        c.code_hash,
+        c.last_characters,
+        c.currency,
+        c.initial_minor,
+        c.balance_minor,
+        str(c.status),
+        str(c.funded_by),
+        c.batch_id,
+        c.label,
+        c.note,
+        c.expires_at,
+        c.sequence,
+        c.head_hash,
+        str(c.created_by.kind),
+        c.created_by.id,
+        c.created_at,
+        c.updated_at,
+        c.activated_at,
+        str(by.kind) if by else None,
+        by.id if by else None,
+    )
+
+
+def _gift_card_entry(e: GiftCardEntry) -> tuple[Any, ...]:
+    return (
+        e.id,
+        e.card_id,
+        e.sequence,
+        str(e.kind),
+        e.amount_minor,
+        e.balance_after_minor,
+        e.currency,
+        None if e.account is None else str(e.account),
+        e.transaction_id,
+        str(e.actor.kind),
+        e.actor.id,
+        e.note,
+        e.hash,
+        e.created_at,
+    )
+
+
 def _total(t: CashbackTotal) -> tuple[Any, ...]:
     return (t.id, t.rule_id, t.given_minor, t.awards, t.updated_at)
 
@@ -584,6 +633,21 @@ BESIDE: dict[type[Any], Table] = {
         "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at",
         _withdrawal,
         changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at",
+    ),
+    GiftCard: Table.of(
+        gift_card.GiftCard,
+        "id reference code_hash last_characters currency initial_minor balance_minor status funded_by batch label note "
+        "expires_at sequence head_hash created_by_kind created_by_id created_at updated_at activated_at activated_by_kind "
+        "activated_by_id",
+        _gift_card,
+        changing="balance_minor status expires_at sequence head_hash updated_at activated_at activated_by_kind "
+        "activated_by_id",
+    ),
+    GiftCardEntry: Table.of(
+        gift_card.GiftCardEntry,
+        "id card_id sequence kind amount_minor balance_after_minor currency account transaction_id actor_kind actor_id "
+        "note hash created_at",
+        _gift_card_entry,
     ),
     Role: Table.of(
         role.Role,

@@ -11,6 +11,7 @@ from uuid import UUID
 from app.services.ledger.records import read_uuid
 from app.services.verification.awards import check_awards
 from app.services.verification.check import Row, WalletCheck
+from app.services.verification.gift_cards import check_gift_cards, check_redemptions
 from app.services.verification.holds import check_holds
 from app.services.verification.orders import check_orders, check_payments
 from app.services.verification.report import Findings, Phase, Progress, Report
@@ -76,6 +77,7 @@ async def verify(
         await run.payments()
         await run.orders()
         await run.awards()
+        await run.gift_cards()
         if wallet_id is None:
             await run.references()
             await run.keys()
@@ -156,6 +158,16 @@ class _Run:
         total = await self._count(count, self.wallet_id, column="wallet_id")
         counting = self._counting(Phase.AWARDS, total)
         await check_awards(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def gift_cards(self) -> None:
+        """Check the gift cards, which are nobody's, and what of them is in wallets."""
+        only, total = self.wallet_id, 0
+        if only is None:
+            total = await self._count("SELECT COUNT(*) AS n FROM gift_cards")
+        counting = self._counting(Phase.GIFT_CARDS, total)
+        if only is None:
+            await check_gift_cards(self.snapshots, self.findings, counting)
+        await check_redemptions(self.snapshots, self.findings, only)
 
     async def references(self) -> None:
         """Check what rows name."""

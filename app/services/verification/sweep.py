@@ -20,6 +20,8 @@ ANSWERS = {
     "Refund": "refunds",
     "Renewal": "renewals",
     "StoredRule": "cashback_rules",
+    "GiftCard": "gift_cards",
+    "GiftCardEntry": "gift_card_entries",
 }
 """The nouns that the ledger's answers name, and where their rows are."""
 
@@ -65,6 +67,13 @@ REFERENCES = (
     Reference("cashback_awards", "order_id", "orders"),
     Reference("cashback_evaluations", "wallet_id", "wallets"),
     Reference("cashback_evaluations", "order_id", "orders"),
+    Reference(
+        "gift_card_entries",
+        "card_id",
+        "gift_cards",
+        "(SELECT t.wallet_id FROM transactions t WHERE t.id = c.transaction_id)",
+    ),
+    Reference("gift_card_entries", "transaction_id", "transactions", "NULL"),
     Reference("audit_entries", "wallet_id", "wallets"),
 )
 
