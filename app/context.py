@@ -17,6 +17,7 @@ from app.services import (
     audit,
     order as orders,
     payment as payments,
+    promotion as promotions,
     renewal as renewals,
     transaction as transactions,
     withdrawal as withdrawals,
@@ -68,6 +69,12 @@ class Context:
     payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
     renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
     renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
+    code_pages: promotions.CodePages = field(default_factory=promotions.code_pages)
+    code_counts: promotions.CodeCounts = field(default_factory=promotions.code_counts)
+    redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.redemption_pages)
+    redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.redemption_counts)
+    wallet_redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.wallet_pages)
+    wallet_redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.wallet_counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

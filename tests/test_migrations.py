@@ -44,18 +44,26 @@ initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
 signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
+promotions = importlib.import_module(f"{MIGRATIONS_MODULE}.0008_promotions")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES]
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *promotions.TABLES]
 APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY]
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | promotions.KEPT
+IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *promotions.IDENTITY]
 ADDED_CHECKS = {"reservations_within_captured"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
     statement.split()[2]
-    for statement in [*initial.INDEXES, *rights.INDEXES, *signals.INDEXES, *orders.INDEXES, *doors.INDEXES]
+    for statement in [
+        *initial.INDEXES,
+        *rights.INDEXES,
+        *signals.INDEXES,
+        *orders.INDEXES,
+        *doors.INDEXES,
+        *promotions.INDEXES,
+    ]
 }
 
 
@@ -136,6 +144,24 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("renewals", {"status": "LATE"}, "status_known"),
     ("renewals", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
     ("renewals", {"amount_minor": 0}, "amount_positive"),
+    ("promotions", {"status": "LOST"}, "status_known"),
+    ("promotions", {"name": ""}, "name_not_empty"),
+    ("promotions", {"uses": -1}, "uses_within_limit"),
+    ("promotions", {"uses": 11}, "uses_within_limit"),
+    ("promotions", {"granted_minor": -1}, "granted_within_budget"),
+    ("promotions", {"granted_minor": 10001}, "granted_within_budget"),
+    ("promotions", {"starts_at": NOW, "ends_at": NOW}, "ends_after_start"),
+    ("coupon_codes", {"code": ""}, "code_not_empty"),
+    ("coupon_codes", {"uses": -1}, "uses_within_limit"),
+    ("coupon_codes", {"uses": 3}, "uses_within_limit"),
+    ("promotion_uses", {"customer": ""}, "customer_not_empty"),
+    ("promotion_uses", {"uses": -1}, "uses_not_negative"),
+    ("coupon_redemptions", {"status": "LOST"}, "status_known"),
+    ("coupon_redemptions", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("coupon_redemptions", {"order_total_minor": -1}, "amount_not_negative"),
+    ("coupon_redemptions", {"counts": 2}, "counts_yes_or_no"),
+    ("coupon_redemptions", {"amount_minor": 0}, "granted_or_why_not"),
+    ("coupon_redemptions", {"status": "REFUSED", "amount_minor": 0}, "granted_or_why_not"),
     ("transactions", {"sequence": 0}, "sequence_positive"),
     ("transactions", {"kind": "GUESS"}, "kind_known"),
     ("transactions", {"counter_account": "ELSEWHERE"}, "counter_account_known"),

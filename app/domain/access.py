@@ -37,6 +37,12 @@ class Capability(StrEnum):
     """Refund orders by the store's policy."""
     REFUNDS_REDIRECT = "REFUNDS_REDIRECT"
     """Send a refund elsewhere, or as another kind of value, than the store's policy says."""
+    PROMOTIONS_READ = "PROMOTIONS_READ"
+    """See promotions, their coupon codes and who redeemed them."""
+    PROMOTIONS_WRITE = "PROMOTIONS_WRITE"
+    """Make and change promotions, and make coupon codes."""
+    COUPONS_REDEEM = "COUPONS_REDEEM"
+    """Redeem coupon codes into any wallet."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -146,6 +152,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.PAYMENTS_WRITE,
             Capability.REFUNDS_WRITE,
             Capability.REFUNDS_REDIRECT,
+            Capability.COUPONS_REDEEM,
         }
     ),
     CUSTOMER: frozenset(),

@@ -28,6 +28,12 @@ class AuditAction(StrEnum):
     """A service's key was replaced by a new one."""
     REVOKE_API_KEY = "REVOKE_API_KEY"
     """A service's key was ended before its time."""
+    CREATE_PROMOTION = "CREATE_PROMOTION"
+    """A promotion was made."""
+    UPDATE_PROMOTION = "UPDATE_PROMOTION"
+    """A promotion was changed, begun, paused or archived."""
+    CREATE_COUPON_CODES = "CREATE_COUPON_CODES"
+    """Coupon codes were made for a promotion."""
     REPLAY_WEBHOOKS = "REPLAY_WEBHOOKS"
     """Messages of the store were worked on again."""
 

@@ -95,7 +95,7 @@ class TransactionKind(StrEnum):
     EXPIRY = "EXPIRY"
     """Value reached its expiry and was taken out."""
     CLAWBACK = "CLAWBACK"
-    """Cashback was taken back because its order was refunded."""
+    """Cashback, or what a coupon gave, was taken back because its order was refunded or called off."""
     FEE = "FEE"
     """The store took a fee."""
     OPENING = "OPENING"
@@ -584,13 +584,15 @@ class Draft(Desk):
         buckets: Collection[Bucket] = frozenset(Bucket),
         credit_limit_minor: int = 0,
         newest_of: Bucket | None = None,
+        lot_id: UUID | None = None,
     ) -> Transaction:
         """Post a debit from the lots in drawing order, then, within the credit limit, from the overdraft.
 
         With `newest_of`, the youngest lots of that kind come first: what takes a credit back takes that credit.
+        With `lot_id`, nothing but that lot is drawn on.
         Raises `InsufficientFunds` when less than that is available; nothing is ever clamped.
         """
-        drawn, left = self._draw(amount_minor, buckets, newest_of)
+        drawn, left = self._draw(amount_minor, buckets, newest_of, lot_id)
         overdraft_room = max(0, credit_limit_minor - self.wallet.overdraft_minor)
         if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
             free = self._free_minor(buckets) + overdraft_room
@@ -605,7 +607,11 @@ class Draft(Desk):
         return self._post(-amount_minor, explanation, allocations, overdraft_delta=left)
 
     def _draw(
-        self, amount_minor: int, buckets: Collection[Bucket], newest_of: Bucket | None = None
+        self,
+        amount_minor: int,
+        buckets: Collection[Bucket],
+        newest_of: Bucket | None = None,
+        lot_id: UUID | None = None,
     ) -> tuple[list[tuple[Lot, int]], int]:
         """Return which lots give how much, in drawing order, and what is left uncovered."""
         _require_positive(amount_minor)
@@ -613,6 +619,8 @@ class Draft(Desk):
         lots: Iterable[Lot] = self.drawable(buckets)
         if newest_of is not None:
             lots = sorted(lots, key=lambda lot: -lot.sequence if lot.bucket is newest_of else 0)
+        if lot_id is not None:
+            lots = [lot for lot in lots if lot.id == lot_id]
         for lot in lots:
             taken = min(lot.remaining_minor, left)
             drawn.append((lot, taken))

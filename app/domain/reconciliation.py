@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from app.domain import payment as paying, refund as refunding
+from app.domain import payment as paying, promotion as promoting, refund as refunding
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.ledger import Draft, Explanation, TransactionKind, WalletStatus
@@ -149,6 +149,7 @@ def reconcile(
     work.take_credit_back(refunds, goal.shares)
     work.move_to(goal, refunds)
     work.credit(refunds, goal.shares)
+    promoting.take_back(draft, order, refunds, is_settled=goal.phase is Phase.SETTLED, actor=actor)
     divided = {refund.id: refund for refund in (*refunds, *goal.shares.refunds)}
     for refund in divided.values():
         if refund != stored.get(refund.id):

@@ -10,6 +10,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    promotion as promotion_resolvers,
     refund as refund_resolvers,
     renewal as renewal_resolvers,
     role as role_resolvers,
@@ -113,6 +114,26 @@ class Mutation:
     )
     cancel_renewal: payloads.CancelRenewalPayload = root(
         renewal_resolvers.cancel_renewal, Needs(Capability.ORDERS_WRITE), "Take an announced renewal back."
+    )
+    create_promotion: payloads.CreatePromotionPayload = root(
+        promotion_resolvers.create_promotion,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Make a promotion, whose coupon codes grant promotional money.",
+    )
+    update_promotion: payloads.UpdatePromotionPayload = root(
+        promotion_resolvers.update_promotion,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Change, begin, pause or archive a promotion.",
+    )
+    create_coupon_codes: payloads.CreateCouponCodesPayload = root(
+        promotion_resolvers.create_coupon_codes,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Make coupon codes of a promotion: one by name, many that nobody can guess, or those of a file.",
+    )
+    redeem_coupon: payloads.RedeemCouponPayload = root(
+        promotion_resolvers.redeem_coupon,
+        SignedIn(),
+        "Redeem a coupon code that needs no order. For others than oneself it needs COUPONS_REDEEM.",
     )
     create_role: payloads.CreateRolePayload = root(
         role_resolvers.create_role,

@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
+from app.domain.cashback.data import plain
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
 from app.domain.payment import Payment as PaymentRecord
+from app.domain.promotion import CouponRedemption as CouponRedemptionRecord, Promotion as PromotionRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
@@ -19,6 +21,7 @@ from app.models.customer import Customer
 from app.models.delivery import Delivery
 from app.models.order import Order
 from app.models.payment import Payment
+from app.models.promotion import CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -76,6 +79,21 @@ def refund_of(record: RefundRecord) -> Refund:
 def renewal_of(record: RenewalRecord) -> Renewal:
     """Return the model of an announced renewal."""
     return _model(Renewal, tables.BESIDE[RenewalRecord], record)
+
+
+def promotion_of(record: PromotionRecord) -> Promotion:
+    """Return the model of a promotion."""
+    return _model(Promotion, tables.BESIDE[PromotionRecord], record, {"terms": record.terms.as_data()})
+
+
+def coupon_redemption_of(record: CouponRedemptionRecord) -> CouponRedemption:
+    """Return the model of what became of a coupon."""
+    columns = {
+        "lines": [list(line) for line in record.lines],
+        "lots": [str(lot_id) for lot_id in record.lots],
+        "taken": plain(record.taken),
+    }
+    return _model(CouponRedemption, tables.BESIDE[CouponRedemptionRecord], record, columns)
 
 
 def role_of(record: RoleRecord) -> Role:

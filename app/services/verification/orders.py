@@ -22,9 +22,10 @@ FROM payments p LEFT JOIN holds h ON h.id = p.hold_id
 
 _ORDERS = """
 SELECT o.*,
-  (SELECT COALESCE(SUM(t.amount_minor), 0) FROM transactions t WHERE t.order_id = o.id) AS t_moved_minor,
+  (SELECT COALESCE(SUM(t.amount_minor), 0) FROM transactions t
+    WHERE t.order_id = o.id AND t.kind IN ('PURCHASE', 'REFUND')) AS t_moved_minor,
   (SELECT COUNT(*) FROM transactions t
-    WHERE t.order_id = o.id AND (o.wallet_id IS NULL OR t.wallet_id <> o.wallet_id)) AS t_strangers,
+    WHERE t.order_id = o.id AND t.kind IN ('PURCHASE', 'REFUND') AND (o.wallet_id IS NULL OR t.wallet_id <> o.wallet_id)) AS t_strangers,
   (SELECT COUNT(*) FROM payments p
     WHERE p.order_id = o.id AND p.captured_minor > 0 AND (o.wallet_id IS NULL OR p.wallet_id <> o.wallet_id))
     AS p_strangers,
