@@ -21,6 +21,7 @@ from app.services.ledger.writer import Writer
 from tests import orders as shop
 from tests.databases import settings_for
 from tests.ledger import code, credit, debit, running_writer
+from tests.promotions import redeem
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {"credit": credit, "debit": debit}
@@ -94,6 +95,10 @@ async def _void(writer: Writer, payment: str) -> None:
     await shop.void(writer, UUID(payment), key=f"void {payment}")
 
 
+async def _redeem(writer: Writer, who: str, code: str) -> None:
+    await redeem(writer, who, code, key=f"redeem {who} {code}")
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -102,6 +107,7 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "capture": _capture,
     "void": _void,
     "refund": shop.refund,
+    "redeem": _redeem,
 }
 
 

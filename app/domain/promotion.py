@@ -516,7 +516,7 @@ def redeem(
     draft: Draft, code: str, promotion_id: UUID, *, first_time: bool, actor: Actor
 ) -> CouponRedemption:
     """Grant what a code gives without an order. Raises `NotFound` (also for one that is not running: nobody learns by
-    guessing what will be, or was), `CouponNotUsable` or `BalanceTooLarge`.
+    guessing what will be, or was) or `CouponNotUsable`.
     """
     locked = _Locked(draft)
     row, promotion = locked.code(code_id(code)), locked.promotion(promotion_id)
@@ -536,7 +536,10 @@ def redeem(
         problem = limit_of(promotion, row, used, worth.amount_minor, first_time=first_time)
     if problem is not None:
         raise CouponNotUsable(ADVICE[problem])
-    return _grant(locked, _opened(draft, draft.mint.id(), row, actor), promotion, worth, actor)
+    try:
+        return _grant(locked, _opened(draft, draft.mint.id(), row, actor), promotion, worth, actor)
+    except BalanceTooLarge:
+        raise CouponNotUsable(ADVICE[CouponProblem.WALLET_FULL]) from None
 
 
 ADVICE: dict[CouponProblem, str] = {

@@ -454,8 +454,8 @@ async def redeem(
 ) -> Redemption:
     """Grant what a code gives without an order.
 
-    Raises `NotFound` (for a wallet that is not the caller's, and for a code that is unknown or not running),
-    `CouponNotUsable` or `BalanceTooLarge`.
+    Raises `NotFound` (for a wallet that is not the caller's, and for a code that is unknown or not running) or
+    `CouponNotUsable`.
     """
     customer = await _customer_of(ref)
     if customer is None or not (principal.owns(customer) or principal.may(Capability.COUPONS_REDEEM)):

@@ -155,15 +155,14 @@ class Promotion(Node):
         return DateTime(self.model.ends_at) if self.model.ends_at else None
 
     @strawberry.field(description="How often it can be used in all; null for no limit.")
-    def uses_max(self) -> BigInt | None:
+    def uses_max(self) -> int | None:
         """Return the limit."""
-        return None if self.model.uses_max is None else BigInt(self.model.uses_max)
+        return self.model.uses_max
 
     @strawberry.field(description="How often one customer can use it; null for no limit.")
-    def uses_per_customer(self) -> BigInt | None:
+    def uses_per_customer(self) -> int | None:
         """Return the limit."""
-        each = self._terms.each_may_use
-        return None if each is None else BigInt(each)
+        return self._terms.each_may_use
 
     @strawberry.field(description="The most that it grants in all; null for no limit.")
     def budget(self) -> Money | None:
@@ -261,9 +260,9 @@ class CouponCode(Node):
         return self.model.code
 
     @strawberry.field(description="How often this code can be used; null where only its promotion limits it.")
-    def uses_max(self) -> BigInt | None:
+    def uses_max(self) -> int | None:
         """Return the limit."""
-        return None if self.model.uses_max is None else BigInt(self.model.uses_max)
+        return self.model.uses_max
 
     @strawberry.field(description="How often this code was used.")
     def uses(self) -> BigInt:
