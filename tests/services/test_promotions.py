@@ -24,6 +24,7 @@ from tests.orders import (
     STORE,
     at,
     balance_of,
+    id_of,
     lots_of,
     order_row,
     pay,
