@@ -18,6 +18,7 @@ from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
 from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
+from app.seed.promotions import tell_promotions
 from app.seed.story import SLOTS, Event, tell
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
@@ -101,7 +102,9 @@ class _Sower:
     async def sow(self, on_progress: Callable[[int, int], None]) -> Planted:
         """Have the events happen; those of one slot together, so that they share a batch."""
         events = tell(self._currency.exponent)
-        told, steps = 0, tell_orders(self._currency)
+        steps = [*tell_orders(self._currency), *tell_promotions(self._currency)]
+        steps.sort(key=lambda step: -step.day)
+        told = 0
         for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
             together = list(found)
             # Orders are asked for between the days, one step after the other: each looks at what is there.
