@@ -235,6 +235,8 @@ def _endpoint(
 WEIGHTS = {
     # Verifying reads the whole ledger.
     "Query.verifyLedger": 500,
+    # Anybody may ask, so whoever tries codes out spends what they may ask for in a while.
+    "Query.checkCoupon": 20,
     # A count walks all rows that the filter finds, not a page of them.
     "*.totalCount": 10,
     # A frame around what is paid for already.

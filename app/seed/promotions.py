@@ -42,7 +42,7 @@ def tell_promotions(currency: Currency) -> list[Step]:
     ]
     told += [(19 - number % 15, campaign.redeems(who)) for number, who in enumerate(_CUSTOMERS[:24])]
     for number, who in enumerate(_CUSTOMERS[40:48]):
-        order, day = campaign.order(f"482{number:02}", who, 2_900 + number * 700), 16 - number
+        order, day = campaign.order(f"483{number:02}", who, 2_900 + number * 700), 16 - number
         told.append((day, campaign.tells(order, OrderStatus.PAID)))
         if number == 2:
             told.append((day - 1, campaign.tells(order, OrderStatus.CANCELLED)))
