@@ -157,7 +157,8 @@ class Promotion(Node):
     @strawberry.field(description="How often it can be used in all; null for no limit.")
     def uses_max(self) -> int | None:
         """Return the limit."""
-        return self.model.uses_max
+        limit: int | None = self.model.uses_max
+        return limit
 
     @strawberry.field(description="How often one customer can use it; null for no limit.")
     def uses_per_customer(self) -> int | None:
@@ -262,7 +263,8 @@ class CouponCode(Node):
     @strawberry.field(description="How often this code can be used; null where only its promotion limits it.")
     def uses_max(self) -> int | None:
         """Return the limit."""
-        return self.model.uses_max
+        limit: int | None = self.model.uses_max
+        return limit
 
     @strawberry.field(description="How often this code was used.")
     def uses(self) -> BigInt:
