@@ -20,6 +20,7 @@ from app.services import (
     gift_card as gift_cards,
     order as orders,
     payment as payments,
+    promotion as promotions,
     renewal as renewals,
     transaction as transactions,
     withdrawal as withdrawals,
@@ -88,6 +89,12 @@ class Context:
     evaluation_counts: cashback.EvaluationCounts = field(default_factory=cashback.evaluation_counts)
     gift_card_histories: gift_cards.Histories = field(default_factory=gift_cards.histories)
     gift_card_history_counts: gift_cards.HistoryCounts = field(default_factory=gift_cards.history_counts)
+    code_pages: promotions.CodePages = field(default_factory=promotions.code_pages)
+    code_counts: promotions.CodeCounts = field(default_factory=promotions.code_counts)
+    redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.redemption_pages)
+    redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.redemption_counts)
+    wallet_redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.wallet_pages)
+    wallet_redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.wallet_counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

@@ -45,6 +45,7 @@ MODEL_MODULES: Final = (
     "app.models.lot",
     "app.models.order",
     "app.models.payment",
+    "app.models.promotion",
     "app.models.refund",
     "app.models.renewal",
     "app.models.role",

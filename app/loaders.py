@@ -5,13 +5,14 @@ and what hangs below a wallet belongs to it.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from app.domain.bucket import Bucket
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.cashback_award import CashbackAward, CashbackEvaluation
@@ -19,10 +20,11 @@ from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
 from app.models.gift_card import GiftCard
-from app.models.hold import Hold
+from app.models.hold import Hold, Reservation
 from app.models.lot import Lot
 from app.models.order import Order
 from app.models.payment import Payment
+from app.models.promotion import CouponCode, CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -104,6 +106,28 @@ class CustomerByStoreId(DataLoader[str, Customer | None]):
         return [rows.get(key) for key in keys]
 
 
+class Division(NamedTuple):
+    """What a hold gives, in minor units: of promotional money, and of all else."""
+
+    discount_minor: int = 0
+    tender_minor: int = 0
+
+
+class Divisions(DataLoader[UUID, Division]):
+    """What holds give by now (held, or captured and not given back), divided by the kind of their lots."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[Division]:
+        """Add up the reservations of the holds."""
+        sums: dict[UUID, list[int]] = {key: [0, 0] for key in keys}
+        found = Reservation.filter(hold_id__in=keys).values(
+            "hold_id", "lot__bucket", "amount_minor", "released_minor", "returned_minor"
+        )
+        for row in await found:
+            given = row["amount_minor"] - row["released_minor"] - row["returned_minor"]
+            sums[row["hold_id"]][row["lot__bucket"] != Bucket.PROMO] += given
+        return [Division(*sums[key]) for key in keys]
+
+
 class OfOrder(DataLoader[UUID, list[M]]):
     """What belongs to an order, oldest first; how many there may be is limited where they are made."""
 
@@ -145,6 +169,11 @@ class Loaders:
         self.awards: ById[CashbackAward] = ById(CashbackAward)
         self.awards_of_order: OfOrder[CashbackAward] = OfOrder(CashbackAward, by="awarded_at")
         self.evaluations_of_order: OfOrder[CashbackEvaluation] = OfOrder(CashbackEvaluation)
+        self.coupons_of_order: OfOrder[CouponRedemption] = OfOrder(CouponRedemption)
+        self.promotions: ById[Promotion] = ById(Promotion)
+        self.coupon_codes: ById[CouponCode] = ById(CouponCode)
+        self.coupon_redemptions: ById[CouponRedemption] = ById(CouponRedemption)
+        self.divisions = Divisions()
         self.customers_by_store_id = CustomerByStoreId()
         self.wallet_of_customer = WalletOfCustomer()
         self.open_lots = OpenLots()

@@ -255,6 +255,8 @@ WEIGHTS = {
     "Subscription.simulateCashbackRule": 500,
     # Every rule in force is asked.
     "Query.previewCashback": 20,
+    # Anybody may ask, so whoever tries codes out spends what they may ask for in a while.
+    "Query.checkCoupon": 20,
     # A count walks all rows that the filter finds, not a page of them.
     "*.totalCount": 10,
     # A frame around what is paid for already.

@@ -102,6 +102,7 @@ def audit(tables: Tables) -> None:
     _audit_withdrawals(tables)
     _audit_payments(tables)
     _audit_orders(tables)
+    _audit_promotions(tables)
     _audit_identities(tables)
 
 
@@ -283,6 +284,29 @@ def _audit_orders(tables: Tables) -> None:
             assert net <= told["total_minor"], "nobody pays more than an order costs"
             given = sum(row["wallet_minor"] + row["credited_minor"] + row["elsewhere_minor"] for row in back)
             assert given <= told["total_minor"], "no more is given back than was paid"
+
+
+def _audit_promotions(tables: Tables) -> None:
+    """What promotions, codes and customers used is what their redemptions say, and within every limit."""
+    counted = [row for row in tables["coupon_redemptions"] if row["counts"]]
+    by_promotion, by_code = _by(counted, "promotion_id"), _by(counted, "coupon_id")
+    for row in tables["promotions"]:
+        found = by_promotion[row["id"]]
+        assert row["uses"] == len(found)
+        assert row["granted_minor"] == sum(one["amount_minor"] for one in found)
+        assert row["uses_max"] is None or row["uses"] <= row["uses_max"]
+        assert row["budget_minor"] is None or row["granted_minor"] <= row["budget_minor"]
+    for row in tables["coupon_codes"]:
+        now = [one for one in by_code[row["id"]] if one["promotion_id"] == row["promotion_id"]]
+        assert row["uses"] == len(now)
+    uses = _by(tables["promotion_uses"], "promotion_id")
+    for promotion, found in by_promotion.items():
+        assert sum(row["uses"] for row in uses[promotion]) == len(found)
+    posted = {row["id"]: row for row in tables["transactions"]}
+    for row in counted:
+        grant = posted[row["transaction_id"]]
+        assert (grant["kind"], grant["amount_minor"]) == ("PROMOTION", row["amount_minor"])
+        assert (grant["wallet_id"], grant["order_id"]) == (row["wallet_id"], row["order_id"])
 
 
 def _audit_refunds(order: Mapping[str, Any], refunds: Rows) -> None:

@@ -75,6 +75,13 @@ TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doo
 APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | gift_cards.APPEND_ONLY
 KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | gift_cards.KEPT
 IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *gift_cards.IDENTITY]
+promotions = importlib.import_module(f"{MIGRATIONS_MODULE}.0008_promotions")
+rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
+
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *promotions.TABLES]
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | promotions.KEPT
+IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *promotions.IDENTITY]
 ADDED_CHECKS = {"reservations_within_captured"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
@@ -90,6 +97,7 @@ INDEXES = {
         *awards.INDEXES,
         rules.PAST_ORDERS.sqlite,
         *gift_cards.INDEXES,
+        *promotions.INDEXES,
     ]
 }
 
@@ -171,6 +179,24 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("renewals", {"status": "LATE"}, "status_known"),
     ("renewals", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
     ("renewals", {"amount_minor": 0}, "amount_positive"),
+    ("promotions", {"status": "LOST"}, "status_known"),
+    ("promotions", {"name": ""}, "name_not_empty"),
+    ("promotions", {"uses": -1}, "uses_within_limit"),
+    ("promotions", {"uses": 11}, "uses_within_limit"),
+    ("promotions", {"granted_minor": -1}, "granted_within_budget"),
+    ("promotions", {"granted_minor": 10001}, "granted_within_budget"),
+    ("promotions", {"starts_at": NOW, "ends_at": NOW}, "ends_after_start"),
+    ("coupon_codes", {"code": ""}, "code_not_empty"),
+    ("coupon_codes", {"uses": -1}, "uses_within_limit"),
+    ("coupon_codes", {"uses": 3}, "uses_within_limit"),
+    ("promotion_uses", {"customer": ""}, "customer_not_empty"),
+    ("promotion_uses", {"uses": -1}, "uses_not_negative"),
+    ("coupon_redemptions", {"status": "LOST"}, "status_known"),
+    ("coupon_redemptions", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("coupon_redemptions", {"order_total_minor": -1}, "amount_not_negative"),
+    ("coupon_redemptions", {"counts": 2}, "counts_yes_or_no"),
+    ("coupon_redemptions", {"amount_minor": 0}, "granted_or_why_not"),
+    ("coupon_redemptions", {"status": "REFUSED", "amount_minor": 0}, "granted_or_why_not"),
     ("transactions", {"sequence": 0}, "sequence_positive"),
     ("transactions", {"kind": "GUESS"}, "kind_known"),
     ("transactions", {"counter_account": "ELSEWHERE"}, "counter_account_known"),
@@ -325,6 +351,7 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("gift_cards", {"code_hash": "0a"}),
         ("gift_card_entries", {"sequence": 1}),
         ("gift_card_entries", {"transaction_id": row_id(6)}),
+        ("coupon_codes", {"code": "SPRING"}),
         ("roles", {"name": "buyer"}),
         ("api_keys", {"prefix": "7k3m92qdxa4p"}),
         ("cashback_rules", {"revision": 1}),
@@ -345,6 +372,8 @@ async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str
 async def test_references(writer: BaseDBAsyncClient, table: str, column: str) -> None:
     if column in {"external_id", "actor_id"} or column.endswith("_by_id"):
         return  # ids of the store's, not of our tables
+    if (table, column) == ("coupon_codes", "batch_id"):
+        return  # codes that were made together have it in common
     if (table, column) == ("deliveries", "order_id"):
         return  # what a message tells of an order may come to nothing
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
@@ -416,6 +445,8 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "batch": f"'{row_id(11)}'",
         "created_by_kind": "'SERVICE'",
         "created_by_id": "'s-2'",
+        "code": "'WINTER'",
+        "customer": "'c-9'",
         "created_at": "'2099-01-01 00:00:00+00:00'",
     }
     for table, columns, message in IDENTITY:

@@ -105,7 +105,11 @@ async def the_store_is_believable() -> None:
         "FREEZE_WALLET",
         "UNFREEZE_WALLET",
         "UPDATE_SETTINGS",
+        "CREATE_PROMOTION",
+        "CREATE_COUPON_CODES",
     }
+    assert await values("SELECT status FROM coupon_redemptions") == {"GRANTED", "REFUSED", "TAKEN_BACK"}
+    assert await count("promotions WHERE status = 'ACTIVE' AND uses > 5") == 2
     assert await count("transactions WHERE corrects_id IS NOT NULL") > 10
     assert await count("wallets WHERE posted_minor = 0 AND sequence > 0") > 5
     assert await count("wallets WHERE sequence = 0") > 5

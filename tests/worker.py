@@ -21,6 +21,7 @@ from app.services.ledger.writer import Writer
 from tests import gift_cards as cards, orders as shop
 from tests.databases import settings_for
 from tests.ledger import code, credit, debit, running_writer
+from tests.promotions import redeem
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {"credit": credit, "debit": debit}
@@ -102,6 +103,10 @@ async def _expire_card(writer: Writer, card: str) -> None:
     await gift_cards.expire(writer, UUID(card))
 
 
+async def _redeem_coupon(writer: Writer, who: str, code: str) -> None:
+    await redeem(writer, who, code, key=f"redeem {who} {code}")
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -111,6 +116,7 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "void": _void,
     "refund": shop.refund,
     "redeem": _redeem,
+    "redeem coupon": _redeem_coupon,
     "expire card": _expire_card,
 }
 

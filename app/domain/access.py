@@ -43,6 +43,12 @@ class Capability(StrEnum):
     """Issue gift cards, and see their codes once; activate, disable and enable them."""
     GIFT_CARDS_REDEEM = "GIFT_CARDS_REDEEM"
     """Redeem gift cards into any wallet."""
+    PROMOTIONS_READ = "PROMOTIONS_READ"
+    """See promotions, their coupon codes and who redeemed them."""
+    PROMOTIONS_WRITE = "PROMOTIONS_WRITE"
+    """Make and change promotions, and make coupon codes."""
+    COUPONS_REDEEM = "COUPONS_REDEEM"
+    """Redeem coupon codes into any wallet."""
     LEDGER_VERIFY = "LEDGER_VERIFY"
     """Verify the whole ledger."""
     FRAUD_READ = "FRAUD_READ"
@@ -164,6 +170,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.GIFT_CARDS_READ,
             Capability.GIFT_CARDS_WRITE,
             Capability.GIFT_CARDS_REDEEM,
+            Capability.COUPONS_REDEEM,
         }
     ),
     CUSTOMER: frozenset(),

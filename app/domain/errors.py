@@ -34,6 +34,8 @@ The whole tree::
     │   ├── GiftCardNotUsable
     │   ├── GiftCardNotPartial
     │   ├── GiftCardsOff
+    │   ├── CouponNotUsable
+    │   ├── PromotionArchived
     │   ├── NameTaken
     │   ├── RoleProtected
     │   ├── ApiKeyNotActive
@@ -70,6 +72,8 @@ class ErrorCode(StrEnum):
     """The wallet would hold more than a balance can hold."""
     CORRECTION_NOT_POSSIBLE = "CORRECTION_NOT_POSSIBLE"
     """The transaction to correct is of another wallet, or can't be corrected this way."""
+    COUPON_NOT_USABLE = "COUPON_NOT_USABLE"
+    """The coupon gives nothing to this customer now; the message says why."""
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     """The wallet is in another currency."""
     EXPIRY_IN_PAST = "EXPIRY_IN_PAST"
@@ -116,6 +120,8 @@ class ErrorCode(StrEnum):
     """The amount is more than the order leaves to pay, or than is held for it."""
     PAYMENT_NOT_OPEN = "PAYMENT_NOT_OPEN"
     """The payment was captured, voided or has expired: nothing is held any more."""
+    PROMOTION_ARCHIVED = "PROMOTION_ARCHIVED"
+    """The promotion is over for good."""
     REFUND_EXCEEDED = "REFUND_EXCEEDED"
     """More would be refunded than was paid."""
     RENEWAL_NOT_CHARGED = "RENEWAL_NOT_CHARGED"
@@ -357,6 +363,23 @@ class OrderUnknown(InvalidState):
         )
 
 
+class CouponNotUsable(InvalidState):
+    code = ErrorCode.COUPON_NOT_USABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("code",))
+
+
+class PromotionArchived(InvalidState):
+    code = ErrorCode.PROMOTION_ARCHIVED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This promotion is archived, so nothing of it changes any more. Choose another one, or make a new one.",
+            field=("promotionId",),
+        )
+
+
 class RenewalNotCharged(InvalidState):
     code = ErrorCode.RENEWAL_NOT_CHARGED
 
@@ -407,10 +430,8 @@ class GiftCardsOff(InvalidState):
 class NameTaken(InvalidState):
     code = ErrorCode.NAME_TAKEN
 
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__(
-            f"There is {what} with the name {name} already. Choose another one.", field=("name",)
-        )
+    def __init__(self, what: str, name: str, *, field: tuple[str, ...] = ("name",)) -> None:
+        super().__init__(f"There is {what} with the name {name} already. Choose another one.", field=field)
 
 
 class RoleProtected(InvalidState):

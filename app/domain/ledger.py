@@ -96,7 +96,7 @@ class TransactionKind(StrEnum):
     EXPIRY = "EXPIRY"
     """Value reached its expiry and was taken out."""
     CLAWBACK = "CLAWBACK"
-    """Cashback was taken back because its order was refunded."""
+    """Cashback, or what a coupon gave, was taken back because its order was refunded or called off."""
     FEE = "FEE"
     """The store took a fee."""
     OPENING = "OPENING"
@@ -492,6 +492,14 @@ class Desk:
     def of_order(self, kind: "type[R]", order_id: UUID) -> "list[R]":
         """Return the rows of an order that the command named (payments, refunds), oldest first."""
         return sorted((row for row in self._loaded.of_order(order_id) if isinstance(row, kind)), key=_id)
+
+    def now_of_order(self, kind: "type[R]", order_id: UUID) -> "list[R]":
+        """Return the rows of an order, oldest first, as they are after what was added so far."""
+        rows = {row.id: row for row in self.of_order(kind, order_id)}
+        added = (
+            row for row in self.rows if isinstance(row, kind) and getattr(row, "order_id", None) == order_id
+        )
+        return sorted((rows | {row.id: row for row in added}).values(), key=_id)
 
     def add(self, row: "Row") -> None:
         """Write a row beside the ledger (a withdrawal, an audit entry) in the same database transaction."""

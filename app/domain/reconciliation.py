@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from app.domain import payment as paying, refund as refunding
+from app.domain import payment as paying, promotion as promoting, refund as refunding
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.cashback import posting as cashback
@@ -150,12 +150,12 @@ def reconcile(
     work.take_credit_back(refunds, goal.shares)
     work.move_to(goal, refunds)
     work.credit(refunds, goal.shares)
+    promoting.take_back(draft, order, refunds, is_settled=goal.phase is Phase.SETTLED, actor=actor)
     divided = {refund.id: refund for refund in (*refunds, *goal.shares.refunds)}
     for refund in divided.values():
         if refund != stored.get(refund.id):
             draft.add(refund)
-    paid_minor = wallet_part(basis, work.payments)
-    cashback.follow(draft, order, list(divided.values()), wallet_paid_minor=paid_minor, actor=actor)
+    cashback.settle_order(draft, order, list(divided.values()), actor=actor)
     short = short_minor + work.short_minor + max(0, work.credited_minor - goal.shares.credited_minor)
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:

@@ -140,7 +140,7 @@ GRANTS = {
 class Migration(migrations.Migration):
     """Everything above; and guessing codes becomes a kind of signal."""
 
-    dependencies = [("coffer", "0007_awards")]
+    dependencies = [("coffer", "0008_promotions")]
 
     operations = [
         *TABLES,

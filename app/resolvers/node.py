@@ -25,6 +25,7 @@ from app.schema.types.node import Node, decode_any_id
 from app.schema.types.order import Order
 from app.schema.types.ownership import seen_wallet, sees
 from app.schema.types.payment import Payment
+from app.schema.types.promotion import CouponCode, CouponRedemption, Promotion
 from app.schema.types.refund import Refund
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
@@ -84,6 +85,20 @@ async def _cashback_award(info: AppInfo, row_id: UUID) -> CashbackAward | None:
     return CashbackAward(model=row) if await sees(info, Capability.CASHBACK_READ, row.wallet_id) else None
 
 
+async def _promotion(info: AppInfo, row_id: UUID) -> Promotion | None:
+    if not info.context.principal.may(Capability.PROMOTIONS_READ):
+        return None
+    row = await info.context.loaders.promotions.load(row_id)
+    return None if row is None else Promotion(model=row)
+
+
+async def _coupon_code(info: AppInfo, row_id: UUID) -> CouponCode | None:
+    if not info.context.principal.may(Capability.PROMOTIONS_READ):
+        return None
+    row = await info.context.loaders.coupon_codes.load(row_id)
+    return None if row is None else CouponCode(model=row)
+
+
 async def _role(info: AppInfo, row_id: UUID) -> Role | None:
     if not info.context.principal.may(Capability.ROLES_READ):
         return None
@@ -138,6 +153,12 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "AuditEntry": _audit_entry,
     "CashbackAward": _cashback_award,
     "CashbackRule": _cashback_rule,
+    "CouponCode": _coupon_code,
+    "CouponRedemption": _of_wallet(
+        lambda loaders: loaders.coupon_redemptions,
+        Capability.PROMOTIONS_READ,
+        lambda row: CouponRedemption(model=row),
+    ),
     "Customer": _customer,
     "FraudSignal": _fraud_signal,
     "GiftCard": _gift_card,
@@ -145,6 +166,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "Payment": _of_wallet(
         lambda loaders: loaders.payments, Capability.ORDERS_READ, lambda row: Payment(model=row)
     ),
+    "Promotion": _promotion,
     "Refund": _of_wallet(
         lambda loaders: loaders.refunds, Capability.ORDERS_READ, lambda row: Refund(model=row)
     ),

@@ -12,6 +12,7 @@ from app.resolvers import (
     gift_card as gift_card_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    promotion as promotion_resolvers,
     refund as refund_resolvers,
     renewal as renewal_resolvers,
     role as role_resolvers,
@@ -166,6 +167,26 @@ class Mutation:
         SignedIn(),
         "Move a gift card's value into a wallet, where the store's settings allow it. Too many wrong codes get RATE_LIMITED. "
         "For other wallets than one's own it needs GIFT_CARDS_REDEEM.",
+    )
+    create_promotion: payloads.CreatePromotionPayload = root(
+        promotion_resolvers.create_promotion,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Make a promotion, whose coupon codes grant promotional money.",
+    )
+    update_promotion: payloads.UpdatePromotionPayload = root(
+        promotion_resolvers.update_promotion,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Change, begin, pause or archive a promotion.",
+    )
+    create_coupon_codes: payloads.CreateCouponCodesPayload = root(
+        promotion_resolvers.create_coupon_codes,
+        Needs(Capability.PROMOTIONS_WRITE),
+        "Make coupon codes of a promotion: one by name, many that nobody can guess, or those of a file.",
+    )
+    redeem_coupon: payloads.RedeemCouponPayload = root(
+        promotion_resolvers.redeem_coupon,
+        SignedIn(),
+        "Redeem a coupon code that needs no order. For others than oneself it needs COUPONS_REDEEM.",
     )
     create_role: payloads.CreateRolePayload = root(
         role_resolvers.create_role,

@@ -15,6 +15,7 @@ from app.resolvers import (
     node as node_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    promotion as promotion_resolvers,
     renewal as renewal_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
@@ -39,6 +40,7 @@ from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.node import Node
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
+from app.schema.types.promotion import CouponCheck, Promotion
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
@@ -121,6 +123,20 @@ class Query:
         AnyoneIfSet(),
         "What is on the gift card with this code; null when there is none. Send it by POST, so that no log keeps the code. "
         "Too many wrong codes get RATE_LIMITED.",
+    )
+    promotion: Promotion | None = root(
+        promotion_resolvers.promotion, Needs(Capability.PROMOTIONS_READ), "One promotion."
+    )
+    promotions: Connection[Promotion] = root(
+        promotion_resolvers.list_promotions,
+        Needs(Capability.PROMOTIONS_READ),
+        "The store's promotions, newest first: searched by name or by coupon code, filtered, in pages.",
+    )
+    check_coupon: CouponCheck | None = root(
+        promotion_resolvers.check_coupon,
+        Anyone(),
+        "What a coupon code would give now, for storefronts; null for one that is unknown, or is not running. "
+        "To signed-in customers it also says whether they can use it still.",
     )
     fraud_signals: Connection[FraudSignal] = root(
         fraud_resolvers.list_fraud_signals,

@@ -20,6 +20,7 @@ from app.domain.withdrawal import Withdrawal
 from app.seed.gift_cards import tell_gift_cards
 from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
+from app.seed.promotions import tell_promotions
 from app.seed.story import SLOTS, Event, tell
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
@@ -108,7 +109,11 @@ class _Sower:
     async def sow(self, on_progress: Callable[[int, int], None]) -> Planted:
         """Have the events happen; those of one slot together, so that they share a batch."""
         events = tell(self._currency.exponent)
-        steps = [*tell_orders(self._currency), *tell_gift_cards(self._currency, self._keys)]
+        steps = [
+            *tell_orders(self._currency),
+            *tell_gift_cards(self._currency, self._keys),
+            *tell_promotions(self._currency),
+        ]
         told, steps = 0, sorted(steps, key=lambda step: -step.day)
         for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
             together = list(found)

@@ -8,12 +8,13 @@ from uuid import UUID
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from app.domain import payment as paying, renewal as renewals
+from app.domain import payment as paying, promotion as promotions, renewal as renewals
 from app.domain.access import Actor, Capability, Principal
+from app.domain.cashback import posting as cashback
 from app.domain.cashback.award import Award
 from app.domain.cashback.rule import TriggerKind
 from app.domain.errors import InsufficientFunds, NotFound, OrderOfAnother, RenewalNotCharged, WalletFrozen
-from app.domain.ledger import Desk, Draft
+from app.domain.ledger import Desk, Draft, Row
 from app.domain.note import check_text
 from app.domain.order import (
     Order,
@@ -28,10 +29,13 @@ from app.domain.order import (
 )
 from app.domain.page import Page, PageRequest
 from app.domain.payment import Payment, PaymentOrigin
-from app.domain.reconciliation import reconcile, refund_of
+from app.domain.promotion import CouponCode, Promotion, PromotionUse
+from app.domain.reconciliation import Phase, phase_of, reconcile, refund_of, wallet_part
 from app.domain.refund import Refund
 from app.models.order import Order as OrderModel
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
+from app.models.promotion import CouponCode as CouponCodeModel
+from app.models.wallet import Wallet
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import order_of
 from app.services.ledger.writer import LedgerUnavailable, Writer
@@ -175,6 +179,7 @@ async def record(
         claim=claim,
         customer=snapshot.customer,
         earns=() if snapshot.status in _EARN_NOTHING else EARNING,
+        told=snapshot,
     )
 
 
@@ -254,20 +259,24 @@ async def _follow(
     claim: IdempotencyClaim | None = None,
     customer: StoreCustomer | None = None,
     earns: tuple[TriggerKind, ...] = (),
+    told: OrderSnapshot | None = None,
 ) -> Recorded:
     """Change an order under the lock of the wallet that it concerns, wherever that turns out to be."""
     known = await OrderModel.get_or_none(id=row_id)
     ref = None if customer is None else WalletRef(external_id=customer.external_id)
     if known is not None and known.wallet_id is not None:
         ref = WalletRef(wallet_id=known.wallet_id)
-    rows = ((Order, row_id),)
+    rows: _Rows = ((Order, row_id),)
     for _ in range(MOVES_MAX):
         command: Command | DeskCommand
         if ref is None:
             command = DeskCommand(name, actor, _as_a_guest(row_id, change), claim, rows=rows)
         else:
-            decide = _in_a_wallet(row_id, change, actor, customer)
-            command = Command(name, actor, ref, decide, claim, opens=True, rows=rows, earns=earns)
+            coupons = await _coupons(ref, row_id, told, known)
+            decide = _in_a_wallet(row_id, change, actor, customer, coupons)
+            command = Command(
+                name, actor, ref, decide, claim, opens=True, rows=rows + coupons.rows, earns=earns
+            )
         try:
             return await _recorded(await writer.submit(command))
         except _Elsewhere as moved:
@@ -290,7 +299,11 @@ def _as_a_guest(row_id: UUID, change: Callable[[Desk], Order]) -> Callable[[Desk
 
 
 def _in_a_wallet(
-    row_id: UUID, change: Callable[[Desk], Order], actor: Actor, customer: StoreCustomer | None
+    row_id: UUID,
+    change: Callable[[Desk], Order],
+    actor: Actor,
+    customer: StoreCustomer | None,
+    coupons: "_Coupons",
 ) -> Callable[[Draft], Order]:
     def decide(draft: Draft) -> Order:
         order = change(draft)
@@ -304,9 +317,57 @@ def _in_a_wallet(
         payments = paying.of_order(draft, row_id)
         short = _renew(draft, order, payments, actor)
         refunds = draft.of_order(Refund, row_id)
-        return reconcile(draft, order, payments, refunds, actor=actor, short_minor=short)
+        order = reconcile(draft, order, payments, refunds, actor=actor, short_minor=short)
+        if coupons.rows:
+            is_settled = phase_of(order, draft.settings) is Phase.SETTLED and not order.is_deleted
+            first_time = coupons.first_time
+            promotions.follow(draft, order, is_settled=is_settled, first_time=first_time, actor=actor)
+        # Last of all: what coupons grant and what the wallet pays earn nothing.
+        paid_minor = wallet_part(order.basis, draft.now_of_order(Payment, row_id))
+        grants = promotions.grants_of(draft, row_id)
+        cashback.earn_order(draft, order, wallet_paid_minor=paid_minor, grants=grants, actor=actor)
+        return order
 
     return decide
+
+
+_Rows = tuple[tuple[type[Row], UUID], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Coupons:
+    """The rows of the promotions that an order's coupons belong to, and whether its customer bought nothing before."""
+
+    rows: _Rows = ()
+    first_time: bool = True
+
+
+async def _coupons(
+    ref: WalletRef, row_id: UUID, told: OrderSnapshot | None, known: OrderModel | None
+) -> _Coupons:
+    """Look up which of an order's coupons are Coffer's: those of what is told now, and of what was told before."""
+    earlier = (known.snapshot, known.basis) if known is not None else ()
+    snapshots = [OrderSnapshot.from_data(data) for data in earlier if data and data["coupons"]]
+    codes = [promotions.code_id(code) for code in promotions.codes_of(told, *snapshots)]
+    found = await CouponCodeModel.filter(id__in=codes).select_related("promotion") if codes else []
+    if not found:
+        return _Coupons()
+    customer = ref.external_id
+    if customer is None:
+        customer = (await Wallet.get(id=ref.wallet_id).select_related("customer")).customer.external_id
+    ids = {code.promotion_id for code in found}
+    first_time = True
+    if any(code.promotion.terms.get("first_time_only") for code in found):
+        bought = OrderModel.filter(wallet__customer__external_id=customer, status__in=promotions.BOUGHT)
+        first_time = not await bought.exclude(id=row_id).exists()
+    return _Coupons(
+        (
+            *((Promotion, promotion_id) for promotion_id in ids),
+            *((CouponCode, code.id) for code in found),
+            *((PromotionUse, promotions.use_id(promotion_id, customer)) for promotion_id in ids),
+        ),
+        first_time,
+    )
 
 
 def _place(order: Order, desk: Desk) -> WalletRef | None:

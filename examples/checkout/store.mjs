@@ -96,7 +96,7 @@ const PAYMENT = `
 
 const CAPTURE = `
   mutation ($input: CapturePaymentInput!) {
-    capturePayment(input: $input) { payment { id captured { amount } } userErrors { code message } }
+    capturePayment(input: $input) { payment { id captured { amount } discount { amount } tender { amount } } userErrors { code message } }
   }`;
 
 const VOID = `
@@ -223,6 +223,7 @@ function begin(customer) {
     total: lines.reduce((sum, line) => sum + line.total, shipping),
     status: "PENDING",
     fromWallet: null, // what was captured; null until it was placed
+    books: null, // of that, what promotional money paid (a discount, before tax) and what other money did (a tender)
     attempt: null, // a placing that is under way, or whose outcome nobody knows yet
     busy: Promise.resolve(),
     refunds: [],
@@ -266,7 +267,7 @@ async function place(order, { paymentId = null, card = "good" }) {
   const forCard = order.total - attempt.amount;
   try {
     if (forCard) cards.authorize(attempt.key, attempt.card, forCard);
-    if (attempt.paymentId) await capture(attempt);
+    if (attempt.paymentId) order.books = await capture(attempt);
   } catch (error) {
     if (error instanceof Unanswered) throw error; // it may have been captured: the attempt stays as it is
     cards.release(attempt.key);
@@ -307,7 +308,8 @@ async function heldFor(order, paymentId) {
 /** Capture by the payment's id: another payment of the order, from another tab, is not the one that was agreed to. */
 async function capture({ paymentId, amount }) {
   const input = { paymentId, idempotencyKey: `capture-${paymentId}` };
-  await change(CAPTURE, amount ? { ...input, amount: money(amount) } : input);
+  const { payment } = await change(CAPTURE, amount ? { ...input, amount: money(amount) } : input);
+  return { discount: cents(payment.discount.amount), tender: cents(payment.tender.amount) };
 }
 
 /** The card was declined before anything was captured: what is held is free again at once. */

@@ -762,6 +762,144 @@ async def maps_from_a_name(_store: Store, scene: Scene) -> None:
     scene.input["mapsFrom"] = ["buyer", "customer"]
 
 
+async def a_new_promotion(store: Store) -> Scene:
+    input_ = {
+        "name": "Spring",
+        "description": "Five for everybody",
+        "status": "ACTIVE",
+        "amount": store.money("5.00"),
+        "budget": store.money("500.00"),
+        "note": WHY,
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_)
+
+
+async def a_changed_promotion(store: Store) -> Scene:
+    promotion = await store.promotion(usesMax=5)
+    input_ = {"promotionId": promotion["id"], "name": "Summer", "usesMax": 7, "note": WHY}
+    return Scene({**input_, "idempotencyKey": fresh("key")})
+
+
+async def new_codes(store: Store) -> Scene:
+    promotion = await store.promotion()
+    generate = {"count": 3, "prefix": "spring"}
+    return Scene({"promotionId": promotion["id"], "generate": generate, "idempotencyKey": fresh("key")})
+
+
+async def a_coupon(store: Store) -> Scene:
+    customer = await store.customer()
+    code = await store.coupon(await store.promotion())
+    input_ = {"wallet": {"id": customer["wallet"]["id"]}, "code": code.lower()}
+    return Scene({**input_, "idempotencyKey": fresh("key")}, customer)
+
+
+async def promotion_archived(store: Store, scene: Scene) -> None:
+    """The promotion is over for good."""
+    await store.change_promotion({"id": scene.input["promotionId"]}, status="ARCHIVED")
+
+
+async def takes_a_code(store: Store, scene: Scene) -> None:
+    """Another promotion has the code."""
+    scene.input["code"] = await store.coupon(await store.promotion())
+    del scene.input["generate"]
+
+
+async def imports_a_code(store: Store, scene: Scene) -> None:
+    """Another promotion has a code of the file."""
+    await takes_a_code(store, scene)
+    scene.input["csv"] = f"code\n{fresh('code')}\n{scene.input.pop('code')}\n"
+
+
+def sends_codes(**changes: Any) -> Change:
+    """Other codes, and no generated ones."""
+
+    async def change(_store: Store, scene: Scene) -> None:
+        del scene.input["generate"]
+        scene.input.update(changes)
+
+    return change
+
+
+def of_a_promotion(**terms: Any) -> Change:
+    """A code of a promotion that is another one."""
+
+    async def change(store: Store, scene: Scene) -> None:
+        scene.input["code"] = await store.coupon(await store.promotion(**terms))
+
+    return change
+
+
+async def coupon_redeemed_before(store: Store, scene: Scene) -> None:
+    """The customer had it already."""
+    await store.done("redeemCoupon", {**scene.input, "idempotencyKey": fresh("key")})
+
+
+async def redeemed_by_another(store: Store, scene: Scene) -> None:
+    """Somebody else had the only one."""
+    await of_a_promotion(usesMax=1)(store, scene)
+    other = {"id": (await store.customer())["wallet"]["id"]}
+    await store.done("redeemCoupon", {**scene.input, "wallet": other, "idempotencyKey": fresh("key")})
+
+
+async def bought_before(store: Store, scene: Scene) -> None:
+    """It is for new customers, and this one is none."""
+    await store.record(store.order(scene.customer, "80.00"), status="PAID")
+    await of_a_promotion(firstTimeOnly=True)(store, scene)
+
+
+async def paused(store: Store, scene: Scene) -> None:
+    """Its promotion is paused."""
+    promotion = await store.promotion()
+    scene.input["code"] = await store.coupon(promotion)
+    await store.change_promotion(promotion, status="PAUSED")
+
+
+async def fills_the_wallet_before(store: Store, scene: Scene) -> None:
+    """The wallet holds as much as a wallet can."""
+    for _ in range(9):
+        await store.adjust(scene.customer, "10000000000000.00")
+    await store.adjust(scene.customer, "1.00")
+    await of_a_promotion(amount=store.money("10000000000000.00"))(store, scene)
+
+
+PROMOTIONS = (
+    refused("name with a bell", "TEXT_NOT_ALLOWED", "name", sends(name="Spring\u0007")),
+    refused("long name", "FIELD_INVALID", "name", sends(name="n" * 101)),
+    refused("long description", "FIELD_INVALID", "description", sends(description="d" * 501)),
+    refused("amount of nothing", "AMOUNT_NOT_POSITIVE", "amount.amount", sends_amount("0")),
+    refused("too precise an amount", "AMOUNT_TOO_PRECISE", "amount.amount", sends_amount("0.001")),
+    refused("another currency", "CURRENCY_MISMATCH", "amount.currency", sends_amount("5.00", "EUR")),
+    refused("both", "FIELD_INVALID", "amount", sends(percent="10", amount={"amount": "5", "currency": "USD"})),
+    refused("no percent", "FIELD_INVALID", "percent", sends(percent="0", amount=None)),
+    refused("more than all", "FIELD_INVALID", "percent", sends(percent="100.01", amount=None)),
+    refused("a part of a basis point", "FIELD_INVALID", "percent", sends(percent="0.001", amount=None)),
+    refused("a cap of an amount", "FIELD_INVALID", "cap", sends(cap={"amount": "5", "currency": "USD"})),
+    refused("a minimum of nothing", "AMOUNT_NOT_POSITIVE", "minimumSpend.amount", sends_amount("0", name="minimumSpend")),
+    refused("never used", "FIELD_INVALID", "usesMax", sends(usesMax=0)),
+    refused("used by nobody", "FIELD_INVALID", "usesPerCustomer", sends(usesPerCustomer=0)),
+    refused("no budget", "AMOUNT_NOT_POSITIVE", "budget.amount", sends_amount("0", name="budget")),
+    refused("no days", "FIELD_INVALID", "grantedForDays", sends(grantedForDays=0)),
+    refused(
+        "ends before it begins",
+        "FIELD_INVALID",
+        "endsAt",
+        sends(startsAt="2031-05-01T00:00:00Z", endsAt="2031-05-01T00:00:00Z"),
+    ),
+    refused("an empty category", "FIELD_INVALID", "lines.categories", sends(lines={"categories": [" "]})),
+    refused(
+        "a product in and out",
+        "FIELD_INVALID",
+        "lines.exceptProducts",
+        sends(lines={"products": ["7"], "exceptProducts": ["7"]}),
+    ),
+)  # fmt: skip
+PROMOTION_IDS = (
+    refused("no id", "FIELD_INVALID", "promotionId", sends(promotionId="garbage")),
+    refused("another type's id", "FIELD_INVALID", "promotionId", sends(promotionId=encode_id("Role", NOBODY))),
+    refused("unknown", "NOT_FOUND", "promotionId", sends(promotionId=encode_id("Promotion", NOBODY))),
+    refused("archived", "PROMOTION_ARCHIVED", "promotionId", promotion_archived),
+)  # fmt: skip
 ORDER_NAMES = (
     refused("no source", "FIELD_INVALID", "order.source", sends_within("order", source="Web shop")),
     refused("empty source", "FIELD_INVALID", "order.source", sends_within("order", source="")),
@@ -1664,6 +1802,106 @@ MUTATIONS = (
         RULE_WRITERS,
         {"note": "Agreed with the owner in June"},
         (*RULES, refused("archived", "FIELD_INVALID", "ruleId", archived)),
+    ),
+    Mutation(
+        "createPromotion",
+        a_new_promotion,
+        frozenset({"shop_manager", "administrator"}),
+        {"name": "Summer"},
+        (
+            *REASONS,
+            *KEYS,
+            *PROMOTIONS,
+            refused("neither", "FIELD_INVALID", "amount", sends(amount=None)),
+            refused("empty name", "FIELD_INVALID", "name", sends(name=" ")),
+            refused("over already", "FIELD_INVALID", "status", sends(status="ARCHIVED")),
+        ),
+    ),
+    Mutation(
+        "updatePromotion",
+        a_changed_promotion,
+        frozenset({"shop_manager", "administrator"}),
+        {"name": "Autumn"},
+        (
+            *REASONS,
+            *KEYS,
+            *PROMOTION_IDS,
+            *PROMOTIONS,
+            refused("a draft again", "FIELD_INVALID", "status", sends(status="DRAFT")),
+        ),
+    ),
+    Mutation(
+        "createCouponCodes",
+        new_codes,
+        frozenset({"shop_manager", "administrator"}),
+        {"usesMax": 2},
+        (
+            *KEYS,
+            *PROMOTION_IDS,
+            refused("nothing", "FIELD_INVALID", "code", sends_codes()),
+            refused("two ways", "FIELD_INVALID", "code", sends(code="SPRING-5")),
+            refused("short code", "FIELD_INVALID", "code", sends_codes(code="AB")),
+            refused("long code", "FIELD_INVALID", "code", sends_codes(code="A" * 49)),
+            refused("code with a blank", "FIELD_INVALID", "code", sends_codes(code="SPRING 5")),
+            refused("code that begins oddly", "FIELD_INVALID", "code", sends_codes(code="=SPRING")),
+            refused("taken", "NAME_TAKEN", "code", takes_a_code),
+            refused("taken in a file", "NAME_TAKEN", "csv", imports_a_code),
+            refused("empty file", "FIELD_INVALID", "csv", sends_codes(csv="code\n\n")),
+            refused("file of other things", "FIELD_INVALID", "csv", sends_codes(csv="code\nSPRING 5\n")),
+            refused("open quotes", "FIELD_INVALID", "csv", sends_codes(csv='code\n"A\x00B')),
+            refused(
+                "none", "FIELD_INVALID", "generate.count", sends(generate={"count": 0, "prefix": "SPRING"})
+            ),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "generate.count",
+                sends(generate={"count": 10_001, "prefix": "SPRING"}),
+            ),
+            refused(
+                "long prefix",
+                "FIELD_INVALID",
+                "generate.prefix",
+                sends(generate={"count": 1, "prefix": "S" * 21}),
+            ),
+            refused("never used", "FIELD_INVALID", "usesMax", sends(usesMax=0)),
+        ),
+    ),
+    Mutation(
+        "redeemCoupon",
+        a_coupon,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            *WALLETS,
+            refused("unknown code", "NOT_FOUND", "code", sends(code="NOBODY-HAS-THIS")),
+            refused("no code", "NOT_FOUND", "code", sends(code="")),
+            refused("a code that can be none", "NOT_FOUND", "code", sends(code="x\u0000' OR 1=1")),
+            refused("paused", "NOT_FOUND", "code", paused),
+            refused("a draft", "NOT_FOUND", "code", of_a_promotion(status="DRAFT")),
+            refused("over", "NOT_FOUND", "code", of_a_promotion(endsAt=ago(minutes=1))),
+            refused("to come", "NOT_FOUND", "code", of_a_promotion(startsAt=ago(minutes=-5))),
+            refused("used", "COUPON_NOT_USABLE", "code", coupon_redeemed_before),
+            refused("used up", "COUPON_NOT_USABLE", "code", redeemed_by_another),
+            refused("not new", "COUPON_NOT_USABLE", "code", bought_before),
+            refused(
+                "a percentage",
+                "COUPON_NOT_USABLE",
+                "code",
+                of_a_promotion(amount=None, percent="10"),
+            ),
+            refused(
+                "no budget",
+                "COUPON_NOT_USABLE",
+                "code",
+                of_a_promotion(budget={"amount": "4.99", "currency": "USD"}),
+            ),
+            refused("more than fits", "COUPON_NOT_USABLE", "code", fills_the_wallet_before),
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
     ),
     Mutation(
         "createRole",

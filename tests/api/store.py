@@ -216,9 +216,18 @@ API_KEY = (
     "{ id name prefix status role { id name } capabilities expiresAt revokedAt lastUsedAt createdBy { kind id } "
     "createdAt replaces { id } }"
 )
+PROMOTION = (
+    f"{{ id name description status isRunning amount {MONEY} percent cap {MONEY} minimumSpend {MONEY} "
+    "lines { categories products skus exceptCategories exceptProducts exceptSkus } firstTimeOnly startsAt endsAt usesMax "
+    f"usesPerCustomer budget {MONEY} grantedForDays grantedToEndOfMonth uses granted {MONEY} createdAt updatedAt }}"
+)
+REDEMPTION = (
+    f"{{ id code status problem message amount {MONEY} takenBack {MONEY} expiresAt createdBy {{ kind id }} createdAt "
+    "transaction { id kind } order { id externalId } wallet { id } promotion { id } }"
+)
 PAYMENT = (
     f"{{ id reference origin captureMethod status authorized {MONEY} captured {MONEY} returned {MONEY} held {MONEY} "
-    "buckets expiresAt endedBy createdBy { kind id } createdAt updatedAt "
+    f"discount {MONEY} tender {MONEY} buckets expiresAt endedBy createdBy {{ kind id }} createdAt updatedAt "
     f"transactions {{ nodes {{ id kind direction amount {MONEY} note actor {{ kind id }} }} }} "
     "order { id externalId } wallet { id } }"
 )
@@ -233,7 +242,8 @@ ORDER = (
     f"lines {{ lineId name sku productId variationId categories quantity subtotal {MONEY} total {MONEY} tax {MONEY} }} "
     f"coupons {{ code discount {MONEY} }} subscription {{ reference isRenewal }} placedAt modifiedAt createdAt updatedAt "
     f"wallet {{ id }} problem shortfall {MONEY} paymentState refundState leftToPay {MONEY} walletAuthorized {MONEY} "
-    f"walletPaid {MONEY} walletReturned {MONEY} walletCredited {MONEY} refunded {MONEY} payments {PAYMENT} "
+    f"walletPaid {MONEY} walletReturned {MONEY} walletDiscount {MONEY} walletTender {MONEY} walletCredited {MONEY} "
+    f"couponRedemptions {REDEMPTION} refunded {MONEY} payments {PAYMENT} "
     f"refunds {REFUND} transactions {{ totalCount nodes {{ id kind direction amount {MONEY} note actor {{ kind id }} }} }} }}"
 )
 RENEWAL = (
@@ -289,6 +299,10 @@ PAYLOADS = {
     "disableGiftCard": f"giftCard {GIFT_CARD} replayed {ERRORS}",
     "enableGiftCard": f"giftCard {GIFT_CARD} replayed {ERRORS}",
     "redeemGiftCard": f"wallet {WALLET} giftCard {GIFT_CARD_BALANCE} transaction {TRANSACTION} replayed {ERRORS}",
+    "createPromotion": f"promotion {PROMOTION} replayed {ERRORS}",
+    "updatePromotion": f"promotion {PROMOTION} replayed {ERRORS}",
+    "createCouponCodes": f"promotion {PROMOTION} codes csv replayed {ERRORS}",
+    "redeemCoupon": f"wallet {WALLET} redemption {REDEMPTION} replayed {ERRORS}",
     "updateSettings": f"settings {SETTINGS} {ERRORS}",
     "createRole": f"role {ROLE} replayed {ERRORS}",
     **{
@@ -466,6 +480,31 @@ class Store:
             input_["capabilities"] = capabilities
         payload = await self.done("createApiKey", {**input_, **more})
         return {**payload["apiKey"], "secret": payload["secret"]}
+
+    async def promotion(self, **terms: Any) -> JsonObject:
+        """A promotion that is running: 5.00 for everybody, once each, unless its terms are others."""
+        input_ = {"name": fresh("promo"), "status": "ACTIVE", "amount": self.money("5.00"), "note": WHY}
+        promotion: JsonObject = (await self.done("createPromotion", {**input_, **terms}))["promotion"]
+        return promotion
+
+    async def change_promotion(self, promotion: JsonObject, **changes: Any) -> JsonObject:
+        """Change a promotion."""
+        input_ = {"promotionId": promotion["id"], **changes, "note": WHY}
+        changed: JsonObject = (await self.done("updatePromotion", input_))["promotion"]
+        return changed
+
+    async def coupon(self, promotion: JsonObject, **more: Any) -> str:
+        """A new code of a promotion."""
+        input_ = {"promotionId": promotion["id"], "code": fresh("code"), "idempotencyKey": fresh("key")}
+        code: str = (await self.done("createCouponCodes", {**input_, **more}))["codes"][0]
+        return code
+
+    async def redeem_coupon(self, customer: JsonObject, code: str, **more: Any) -> JsonObject:
+        """Redeem a code as its customer; the payload."""
+        caller = more.pop("caller", Caller(customer["storeCustomerId"]))
+        return await self.mutate(
+            "redeemCoupon", {"code": code, "idempotencyKey": fresh("key"), **more}, caller
+        )
 
     async def delivery(
         self,

@@ -184,33 +184,40 @@ def _count(draft: Draft, before: Award | None, after: Award) -> None:
 # --- take back ----------------------------------------------------------------------------------------------
 
 
-def follow(
-    draft: Draft,
-    order: Order,
-    refunds: Sequence[Refund],
-    *,
-    wallet_paid_minor: int,
-    grants: tuple[Grant, ...] = (),
-    actor: Actor,
+def earn_order(
+    draft: Draft, order: Order, *, wallet_paid_minor: int, grants: tuple[Grant, ...] = (), actor: Actor
 ) -> None:
-    """Give what an order earns by now, and take back what its refunds take back, or its end."""
+    """Give what an order earns by now; what its refunds take of it is taken at once. `grants` are its coupons' money."""
+    told = order.basis
+    if told is None or not _is_theirs(draft, order):
+        return
+    on_sale = frozenset(line.id for line in told.lines if line.on_sale)
+    for trigger in _REACHED.get(told.status, ()):
+        occasion = Occasion.of_order(
+            told, trigger=trigger, wallet_paid_minor=wallet_paid_minor, grants=grants, on_sale=on_sale
+        )
+        for award in earn(draft, occasion, actor=actor):
+            target = clawback_target(award, draft.now_of_order(Refund, order.id))
+            settle_award(draft, award, target, actor)
+
+
+def settle_order(draft: Draft, order: Order, refunds: Sequence[Refund], *, actor: Actor) -> None:
+    """Take back of an order's awards what its refunds take back, or its end; and give back what a refund that was
+    withdrawn had taken.
+    """
     told = order.basis
     if told is None:
         return
-    awards = [award for award in draft.of_order(Award, order.id) if award.wallet_id == draft.wallet.id]
-    # An order that turns out to be somebody else's earns them something, and not who had it before.
-    stands = not order.is_deleted and order.customer == draft.customer.external_id
-    if stands:
-        on_sale = frozenset(line.id for line in told.lines if line.on_sale)
-        for trigger in _REACHED.get(told.status, ()):
-            occasion = Occasion.of_order(
-                told, trigger=trigger, wallet_paid_minor=wallet_paid_minor, grants=grants, on_sale=on_sale
-            )
-            awards += earn(draft, occasion, actor=actor)
-    for award in awards:
-        over = not stands or told.status not in _STANDS[award.trigger]
-        target = clawback_target(award, refunds, order_ended=over)
-        settle_award(draft, award, target, actor)
+    stands = _is_theirs(draft, order)
+    for award in draft.now_of_order(Award, order.id):
+        if award.wallet_id == draft.wallet.id:
+            over = not stands or told.status not in _STANDS[award.trigger]
+            settle_award(draft, award, clawback_target(award, refunds, order_ended=over), actor)
+
+
+def _is_theirs(draft: Draft, order: Order) -> bool:
+    """Whether an order still earns its customer something: one of somebody else earns them something instead."""
+    return not order.is_deleted and order.customer == draft.customer.external_id
 
 
 def settle_award(draft: Draft, award: Award, target_minor: int, actor: Actor) -> Award:

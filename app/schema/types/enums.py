@@ -21,6 +21,7 @@ from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.promotion import CouponProblem, PromotionStatus, RedemptionStatus
 from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
 from app.domain.settings import CaptureOn, RenewalPolicy
@@ -38,6 +39,7 @@ __all__ = [
     "CaptureMethod",
     "CaptureOn",
     "CounterAccount",
+    "CouponProblem",
     "DeliveryStatus",
     "Direction",
     "Door",
@@ -53,6 +55,8 @@ __all__ = [
     "PaymentOrigin",
     "PaymentStatus",
     "PrincipalKind",
+    "PromotionStatus",
+    "RedemptionStatus",
     "RefundDestination",
     "RenewalPolicy",
     "RenewalStatus",
@@ -111,6 +115,9 @@ publish(CaptureMethod, "What captures a payment.")
 publish(PaymentEnd, "What ended what a payment held.")
 publish(RefundDestination, "Where a refund goes.")
 publish(RenewalStatus, "How an announced renewal stands.")
+publish(PromotionStatus, "How a promotion stands.")
+publish(CouponProblem, "Why a coupon gives nothing.")
+publish(RedemptionStatus, "What became of a coupon.", name="CouponRedemptionStatus")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
 publish(

@@ -13,6 +13,7 @@ from app.schema.types.enums import (
     Direction,
     Door,
     OrderStatus,
+    PromotionStatus,
     RefundDestination,
     RenewalPolicy,
     ShortfallPolicy,
@@ -583,4 +584,189 @@ class ReplayWebhookDeliveriesInput:
     filter: ReplayFilter | None = strawberry.field(
         default=None, description="Instead of ids: the oldest deliveries that match, at most 100."
     )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(
+    description="Which lines of an order count: those that any list of what counts names, or all where there is none, "
+    "less those that any list of exceptions names. At most 200 entries each."
+)
+class PromotionLinesInput:
+    """The lists."""
+
+    categories: list[str] | None = strawberry.field(
+        default=None, description="Categories whose products count."
+    )
+    products: list[str] | None = strawberry.field(
+        default=None, description="Products or variations that count, by the store's own ids."
+    )
+    skus: list[str] | None = strawberry.field(default=None, description="Stock numbers that count.")
+    except_categories: list[str] | None = strawberry.field(
+        default=None, description="Categories whose products don't count."
+    )
+    except_products: list[str] | None = strawberry.field(
+        default=None, description="Products or variations that don't count, by the store's own ids."
+    )
+    except_skus: list[str] | None = strawberry.field(
+        default=None, description="Stock numbers that don't count."
+    )
+
+
+@strawberry.input(
+    description="A promotion whose coupon codes grant promotional money: an amount, or a percentage of an order."
+)
+class CreatePromotionInput:
+    """Input of createPromotion."""
+
+    name: str = strawberry.field(description="What it is called, also in the customers' histories.")
+    description: str | None = strawberry.field(default=None, description="What it is about, in words.")
+    status: PromotionStatus = strawberry.field(
+        default=PromotionStatus.DRAFT,
+        description="How it stands; its codes give something while it is ACTIVE.",
+    )
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="What each use gives. Either this or a percentage."
+    )
+    percent: Decimal | None = strawberry.field(
+        default=None,
+        description="How many percent of the order's lines that count each use gives, with at most two decimals.",
+    )
+    cap: MoneyInput | None = strawberry.field(
+        default=None, description="The most that one use of a percentage gives."
+    )
+    minimum_spend: MoneyInput | None = strawberry.field(
+        default=None,
+        description="What the order's lines that count must cost at least, after discounts and with tax.",
+    )
+    lines: PromotionLinesInput | None = strawberry.field(
+        default=None, description="Which lines of an order count; left out, all."
+    )
+    first_time_only: bool = strawberry.field(
+        default=False, description="Only for customers who have not bought anything before, once each."
+    )
+    starts_at: DateTime | None = strawberry.field(
+        default=None, description="From when on; left out, at once."
+    )
+    ends_at: DateTime | None = strawberry.field(default=None, description="Until when; left out, for ever.")
+    uses_max: int | None = strawberry.field(
+        default=None, description="How often it can be used in all; left out, without a limit."
+    )
+    uses_per_customer: int | None = strawberry.field(
+        default=1, description="How often one customer can use it; null for no limit."
+    )
+    budget: MoneyInput | None = strawberry.field(
+        default=None, description="The most that it grants in all; left out, without a limit."
+    )
+    granted_for_days: int | None = strawberry.field(
+        default=None,
+        description="For how many days the granted money can be spent, the last one whole; left out, without a limit.",
+    )
+    granted_to_end_of_month: bool = strawberry.field(
+        default=False,
+        description="Whether it can be spent to the end of the month that its last day is in.",
+    )
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(
+    description="Changes of a promotion: what is left out stays, and null takes a limit away. They are for uses to come; "
+    "what was granted stays as it is."
+)
+class UpdatePromotionInput:
+    """Input of updatePromotion."""
+
+    promotion_id: strawberry.ID = strawberry.field(description="The promotion.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="What it is called.")
+    description: str | None = strawberry.field(default=strawberry.UNSET, description="What it is about.")
+    status: PromotionStatus | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="ACTIVE begins it or lets it go on, PAUSED stops it for a while, ARCHIVED for good.",
+    )
+    amount: MoneyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="What each use gives; it takes the place of a percentage."
+    )
+    percent: Decimal | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How many percent each use gives; it takes the place of an amount.",
+    )
+    cap: MoneyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="The most that one use of a percentage gives."
+    )
+    minimum_spend: MoneyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="What the order's lines that count must cost at least."
+    )
+    lines: PromotionLinesInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Which lines of an order count; null for all."
+    )
+    first_time_only: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Only for customers who have not bought anything before."
+    )
+    starts_at: DateTime | None = strawberry.field(default=strawberry.UNSET, description="From when on.")
+    ends_at: DateTime | None = strawberry.field(default=strawberry.UNSET, description="Until when.")
+    uses_max: int | None = strawberry.field(
+        default=strawberry.UNSET, description="How often it can be used in all; no less than it was."
+    )
+    uses_per_customer: int | None = strawberry.field(
+        default=strawberry.UNSET, description="How often one customer can use it."
+    )
+    budget: MoneyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="The most that it grants in all; no less than it has."
+    )
+    granted_for_days: int | None = strawberry.field(
+        default=strawberry.UNSET, description="For how many days the granted money can be spent."
+    )
+    granted_to_end_of_month: bool | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Whether it can be spent to the end of the month that its last day is in.",
+    )
+    note: str = strawberry.field(description="Why, for those who ask later.")
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="Codes that nobody can guess, such as SPRING-7K3M-92QD-XA4P.")
+class GenerateCouponCodesInput:
+    """How many, and how they begin."""
+
+    count: int = strawberry.field(description="How many, at most 10000 at once.")
+    prefix: str = strawberry.field(
+        default="COUPON", description="What they begin with: up to 20 letters from A to Z, digits, - and _."
+    )
+
+
+@strawberry.input(
+    description="Coupon codes for a promotion: one by name, or new ones, or those of a file. Exactly one of these."
+)
+class CreateCouponCodesInput:
+    """Input of createCouponCodes."""
+
+    promotion_id: strawberry.ID = strawberry.field(description="The promotion that they belong to.")
+    code: str | None = strawberry.field(
+        default=None,
+        description="One code by name, such as WELCOME-10: 3 to 48 letters from A to Z, digits, - and _. "
+        "Capitals and small letters are the same.",
+    )
+    generate: GenerateCouponCodesInput | None = strawberry.field(
+        default=None, description="New codes, all different."
+    )
+    csv: str | None = strawberry.field(
+        default=None,
+        description="A file of codes, one a line, at most 10000: the first column counts, a first line `code` does not.",
+    )
+    uses_max: int | None = strawberry.field(
+        default=None,
+        description="How often each of them can be used; left out, only the promotion limits them. "
+        "Generated ones can be used once when it is left out.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A coupon code that is redeemed by itself, without an order.")
+class RedeemCouponInput:
+    """Input of redeemCoupon."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Into which wallet; left out, the caller's own."
+    )
+    code: str = strawberry.field(description="The code; capitals and small letters are the same.")
     idempotency_key: str = strawberry.field(description=KEY)

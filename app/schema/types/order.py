@@ -10,6 +10,7 @@ from app.domain.cashback.award import AwardSource
 from app.domain.order import Coupon, OrderLine as Line, OrderSnapshot
 from app.domain.page import PageRequest
 from app.domain.standing import Standing
+from app.loaders import Division
 from app.models.order import Order as OrderModel
 from app.models.payment import Payment as PaymentModel
 from app.schema.types.cashback_award import CashbackAward, CashbackEvaluation
@@ -26,6 +27,7 @@ from app.schema.types.money import Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.ownership import seen_wallet, sees
 from app.schema.types.payment import Payment, held_minor
+from app.schema.types.promotion import CouponRedemption
 from app.schema.types.refund import Refund
 from app.schema.types.refusal import telling
 from app.schema.types.scalars import DateTime, Decimal, plain_decimal
@@ -314,6 +316,35 @@ class Order(Node):
     async def wallet_returned(self, info: AppInfo) -> Money:
         """Add up what was given back."""
         return self._wallet_money(info, (await self._standing(info)).returned_minor)
+
+    async def _division(self, info: AppInfo) -> Division:
+        holds = [row.hold_id for row in await self._payments(info)]
+        found = await info.context.loaders.divisions.load_many(holds)
+        return Division(sum(one.discount_minor for one in found), sum(one.tender_minor for one in found))
+
+    @strawberry.field(
+        description="What of the order promotional money of the wallet pays: held, or captured and not given back. The "
+        "store books it as a discount."
+    )
+    async def wallet_discount(self, info: AppInfo) -> Money:
+        """Add up the payments' discounts."""
+        return self._wallet_money(info, (await self._division(info)).discount_minor)
+
+    @strawberry.field(
+        description="What of the order all other money of the wallet pays: held, or captured and not given back. The "
+        "store books it as a means of payment."
+    )
+    async def wallet_tender(self, info: AppInfo) -> Money:
+        """Add up the payments' tenders."""
+        return self._wallet_money(info, (await self._division(info)).tender_minor)
+
+    @strawberry.field(
+        description="What its coupons did that are coupon codes of promotions, oldest first; those that gave nothing say why."
+    )
+    async def coupon_redemptions(self, info: AppInfo) -> list[CouponRedemption]:
+        """Load what became of the coupons, of this order's own wallet."""
+        rows = await info.context.loaders.coupons_of_order.load(self.model.id)
+        return [CouponRedemption(model=row) for row in rows if row.wallet_id == self.model.wallet_id]
 
     @strawberry.field(description="What refunds credited to the wallet beyond what the wallet had paid.")
     def wallet_credited(self, info: AppInfo) -> Money:

@@ -11,6 +11,7 @@ from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.money import Money
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
+from app.schema.types.promotion import CouponRedemption, Promotion
 from app.schema.types.refund import Refund
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
@@ -357,5 +358,49 @@ class ReplayWebhookDeliveriesPayload:
     deliveries: list[WebhookDelivery] | None = strawberry.field(
         default=None, description="The deliveries that are worked on again; none where the filter finds none."
     )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of the mutations of promotions.")
+class PromotionPayload:
+    """The promotion, or the refusals."""
+
+    promotion: Promotion | None = strawberry.field(default=None, description="The promotion after this step.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of createPromotion.")
+class CreatePromotionPayload(PromotionPayload):
+    """Answer of createPromotion."""
+
+
+@strawberry.type(description="The answer of updatePromotion.")
+class UpdatePromotionPayload(PromotionPayload):
+    """Answer of updatePromotion."""
+
+
+@strawberry.type(description="The answer of createCouponCodes.")
+class CreateCouponCodesPayload:
+    """The codes, or the refusals."""
+
+    promotion: Promotion | None = strawberry.field(
+        default=None, description="The promotion that they belong to."
+    )
+    codes: list[str] | None = strawberry.field(default=None, description="The codes that were made.")
+    csv: str | None = strawberry.field(
+        default=None, description="The same as a file of one column with the heading `code`."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of redeemCoupon.")
+class RedeemCouponPayload:
+    """Wallet and redemption, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet with the granted money.")
+    redemption: CouponRedemption | None = strawberry.field(default=None, description="What was granted.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)

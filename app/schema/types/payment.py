@@ -91,6 +91,24 @@ class Payment(Node):
         """Return the amount."""
         return money(held_minor(self.model), self.model.currency)
 
+    @strawberry.field(
+        description="What of this payment promotional money pays: the store books it as a discount, for tax and for its "
+        "discount rules. Of what is held, and of what was captured and not given back."
+    )
+    async def discount(self, info: AppInfo) -> Money:
+        """Add up what promotional lots give."""
+        division = await info.context.loaders.divisions.load(self.model.hold_id)
+        return money(division.discount_minor, self.model.currency)
+
+    @strawberry.field(
+        description="What of this payment all other money pays: a means of payment, as a card is. With the discount, it "
+        "is all that is held, or was captured and not given back."
+    )
+    async def tender(self, info: AppInfo) -> Money:
+        """Add up what all other lots give."""
+        division = await info.context.loaders.divisions.load(self.model.hold_id)
+        return money(division.tender_minor, self.model.currency)
+
     @strawberry.field(description="The kinds of value that it may draw on.")
     def buckets(self) -> list[Bucket]:
         """Return the buckets."""

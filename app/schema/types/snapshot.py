@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal as Number
 
 import strawberry
@@ -16,6 +17,7 @@ from app.domain.order import (
     StoreCustomer,
     StoreRefund,
     Subscription,
+    check_snapshot,
 )
 from app.schema.types.enums import OrderStatus
 from app.schema.types.inputs import OPTIONAL_KEY
@@ -163,6 +165,44 @@ class RecordOrderInput:
     )
     placed_at: DateTime | None = strawberry.field(default=None, description="When it was placed.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="An order that is not placed yet, such as a cart, for looking at a coupon.")
+class CouponOrderInput:
+    """A cart."""
+
+    currency: CurrencyCode = strawberry.field(description="The currency of all its amounts.")
+    total: Decimal = strawberry.field(description=f"What it costs, tax and shipping included. {ROUNDED}")
+    tax: Decimal | None = strawberry.field(default=None, description=f"The tax in the total. {ROUNDED}")
+    shipping: Decimal | None = strawberry.field(
+        default=None, description=f"The shipping in the total, with its tax. {ROUNDED}"
+    )
+    lines: list[OrderLineInput] | None = strawberry.field(
+        default=None, description="What is bought, at most 500 lines; coupons for certain products need them."
+    )
+
+
+def cart_of(given: CouponOrderInput, now: datetime) -> OrderSnapshot:
+    """Return a cart as the order that it would be, or raise `FieldInvalid` below the argument `order`."""
+    read = _Reader(currency_of(given.currency))
+    try:
+        return check_snapshot(
+            OrderSnapshot(
+                source="cart",
+                external_id="cart",
+                modified_at=now,
+                status=OrderStatus.PENDING,
+                store_status="",
+                currency=given.currency,
+                total_minor=read.minor(given.total, "total"),
+                tax_minor=read.minor(given.tax, "tax"),
+                shipping_minor=read.minor(given.shipping, "shipping"),
+                lines=tuple(read.line(line) for line in given.lines or ()),
+            )
+        )
+    except DomainError as error:
+        error.field = ("order", *_FIELDS.get(error.field, error.field))
+        raise
 
 
 def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:

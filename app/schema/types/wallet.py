@@ -22,13 +22,21 @@ from app.schema.types.cashback_award import (
 )
 from app.schema.types.connection import After, Before, Connection, First, Last, connection
 from app.schema.types.customer import Customer
-from app.schema.types.enums import Bucket, PaymentStatus, WalletStatus, WithdrawalStatus, publish
+from app.schema.types.enums import (
+    Bucket,
+    PaymentStatus,
+    RedemptionStatus,
+    WalletStatus,
+    WithdrawalStatus,
+    publish,
+)
 from app.schema.types.filters import award_filter, order_filter, texts, transaction_filter
 from app.schema.types.money import AmountRange, Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.order import Order, OrderFilter
 from app.schema.types.ownership import sees
 from app.schema.types.payment import Payment
+from app.schema.types.promotion import CouponRedemption
 from app.schema.types.refusal import telling
 from app.schema.types.renewal import Renewal
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
@@ -381,6 +389,34 @@ class Wallet(Node):
             page,
             lambda row: Renewal(model=row),
             lambda: context.renewal_counts.load((self.model.id, due_before)),
+        )
+
+    @strawberry.field(
+        description="What became of its customer's coupons, newest first. Null for those who may see the wallet and not "
+        "its promotions.",
+        extensions=[telling()],
+    )
+    async def coupon_redemptions(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        statuses: Annotated[
+            list[RedemptionStatus] | None, strawberry.argument(description="Only in one of these states.")
+        ] = None,
+    ) -> Connection[CouponRedemption] | None:
+        """Load a page of the redemptions."""
+        context = info.context
+        if not await sees(info, Capability.PROMOTIONS_READ, self.model.id):
+            return None
+        key = (self.model.id, texts(statuses, "statuses"))
+        page = await context.wallet_redemption_pages.load((*key, PageRequest(first, after, last, before)))
+        return connection(
+            page,
+            lambda row: CouponRedemption(model=row),
+            lambda: context.wallet_redemption_counts.load(key),
         )
 
 

@@ -35,6 +35,18 @@ from app.domain.ledger import (
 )
 from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.promotion import (
+    CouponCode,
+    CouponProblem,
+    CouponRedemption,
+    Promotion,
+    PromotionStatus,
+    PromotionUse,
+    RedemptionStatus,
+    Terms,
+    read_lines,
+    read_taken,
+)
 from app.domain.refund import Refund, RefundDestination
 from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
@@ -498,6 +510,77 @@ def read_total(row: DatabaseRow) -> CashbackTotal:
     )
 
 
+def read_promotion(row: DatabaseRow) -> Promotion:
+    """Read a promotion."""
+    return Promotion(
+        id=read_uuid(row["id"]),
+        name=row["name"],
+        description=row["description"],
+        status=PromotionStatus(row["status"]),
+        currency=row["currency"],
+        terms=Terms.from_data(read_json(row["terms"])),
+        starts_at=_maybe(read_time, row["starts_at"]),
+        ends_at=_maybe(read_time, row["ends_at"]),
+        uses_max=row["uses_max"],
+        budget_minor=row["budget_minor"],
+        uses=row["uses"],
+        granted_minor=row["granted_minor"],
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_coupon_code(row: DatabaseRow) -> CouponCode:
+    """Read a coupon code."""
+    return CouponCode(
+        id=read_uuid(row["id"]),
+        promotion_id=read_uuid(row["promotion_id"]),
+        batch_id=read_uuid(row["batch_id"]),
+        code=row["code"],
+        uses_max=row["uses_max"],
+        uses=row["uses"],
+        created_at=read_time(row["created_at"]),
+    )
+
+
+def read_promotion_use(row: DatabaseRow) -> PromotionUse:
+    """Read how often a customer used a promotion."""
+    return PromotionUse(
+        id=read_uuid(row["id"]),
+        promotion_id=read_uuid(row["promotion_id"]),
+        customer=row["customer"],
+        uses=row["uses"],
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_coupon_redemption(row: DatabaseRow) -> CouponRedemption:
+    """Read what became of a coupon."""
+    return CouponRedemption(
+        id=read_uuid(row["id"]),
+        promotion_id=read_uuid(row["promotion_id"]),
+        code_id=read_uuid(row["coupon_id"]),
+        code=row["code"],
+        wallet_id=read_uuid(row["wallet_id"]),
+        order_id=_maybe(read_uuid, row["order_id"]),
+        transaction_id=_maybe(read_uuid, row["transaction_id"]),
+        status=RedemptionStatus(row["status"]),
+        problem=_maybe(CouponProblem, row["problem"]),
+        amount_minor=row["amount_minor"],
+        order_total_minor=row["order_total_minor"],
+        currency=row["currency"],
+        lines=read_lines(read_json(row["lines"])),
+        lots=tuple(read_uuid(lot_id) for lot_id in read_json(row["lots"])),
+        taken=read_taken(read_json(row["taken"])),
+        counts=bool(row["counts"]),
+        expires_at=_maybe(read_time, row["expires_at"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -512,6 +595,10 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Payment: read_payment,
     Refund: read_refund,
     Renewal: read_renewal,
+    Promotion: read_promotion,
+    CouponCode: read_coupon_code,
+    PromotionUse: read_promotion_use,
+    CouponRedemption: read_coupon_redemption,
     Withdrawal: read_withdrawal,
     GiftCard: read_gift_card,
     Role: read_role,

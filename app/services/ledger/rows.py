@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
+from app.domain.cashback.data import plain
 from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
@@ -12,6 +13,7 @@ from app.domain.gift_card import GiftCard as GiftCardRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
 from app.domain.payment import Payment as PaymentRecord
+from app.domain.promotion import CouponRedemption as CouponRedemptionRecord, Promotion as PromotionRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
@@ -23,6 +25,7 @@ from app.models.delivery import Delivery
 from app.models.gift_card import GiftCard
 from app.models.order import Order
 from app.models.payment import Payment
+from app.models.promotion import CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -85,6 +88,21 @@ def renewal_of(record: RenewalRecord) -> Renewal:
 def gift_card_of(record: GiftCardRecord) -> GiftCard:
     """Return the model of a gift card."""
     return _model(GiftCard, tables.BESIDE[GiftCardRecord], record)
+
+
+def promotion_of(record: PromotionRecord) -> Promotion:
+    """Return the model of a promotion."""
+    return _model(Promotion, tables.BESIDE[PromotionRecord], record, {"terms": record.terms.as_data()})
+
+
+def coupon_redemption_of(record: CouponRedemptionRecord) -> CouponRedemption:
+    """Return the model of what became of a coupon."""
+    columns = {
+        "lines": [list(line) for line in record.lines],
+        "lots": [str(lot_id) for lot_id in record.lots],
+        "taken": plain(record.taken),
+    }
+    return _model(CouponRedemption, tables.BESIDE[CouponRedemptionRecord], record, columns)
 
 
 def role_of(record: RoleRecord) -> Role:

@@ -15,6 +15,7 @@ from tortoise.models import Model
 from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
 from app.domain.cashback.award import Award
+from app.domain.cashback.data import plain
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
 from app.domain.cashback.registry import RuleChange, StoredRule
 from app.domain.catalog import CatalogItem
@@ -26,6 +27,7 @@ from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.order import Order
 from app.domain.payment import Payment
+from app.domain.promotion import CouponCode, CouponRedemption, Promotion, PromotionUse
 from app.domain.refund import Refund
 from app.domain.renewal import Renewal
 from app.domain.role import Role
@@ -45,6 +47,7 @@ from app.models import (
     lot,
     order,
     payment,
+    promotion,
     refund,
     renewal,
     role,
@@ -543,6 +546,59 @@ def _total(t: CashbackTotal) -> tuple[Any, ...]:
     return (t.id, t.rule_id, t.given_minor, t.awards, t.updated_at)
 
 
+def _promotion(p: Promotion) -> tuple[Any, ...]:
+    return (
+        p.id,
+        p.name,
+        p.description,
+        str(p.status),
+        p.currency,
+        _json(p.terms.as_data()),
+        p.starts_at,
+        p.ends_at,
+        p.uses_max,
+        p.budget_minor,
+        p.uses,
+        p.granted_minor,
+        p.created_at,
+        p.updated_at,
+    )
+
+
+def _coupon_code(c: CouponCode) -> tuple[Any, ...]:
+    return (c.id, c.promotion_id, c.batch_id, c.code, c.uses_max, c.uses, c.created_at)
+
+
+def _promotion_use(u: PromotionUse) -> tuple[Any, ...]:
+    return (u.id, u.promotion_id, u.customer, u.uses, u.created_at, u.updated_at)
+
+
+def _coupon_redemption(r: CouponRedemption) -> tuple[Any, ...]:
+    return (
+        r.id,
+        r.promotion_id,
+        r.code_id,
+        r.code,
+        r.wallet_id,
+        r.order_id,
+        r.transaction_id,
+        str(r.status),
+        None if r.problem is None else str(r.problem),
+        r.amount_minor,
+        r.order_total_minor,
+        r.currency,
+        _json([list(line) for line in r.lines]),
+        _json([str(lot_id) for lot_id in r.lots]),
+        _json(plain(r.taken)),
+        int(r.counts),
+        r.expires_at,
+        str(r.created_by.kind),
+        r.created_by.id,
+        r.created_at,
+        r.updated_at,
+    )
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
@@ -626,6 +682,34 @@ BESIDE: dict[type[Any], Table] = {
         "created_by_id created_at updated_at",
         _renewal,
         changing="wallet_id description amount_minor currency due_at status updated_at",
+    ),
+    # Locked after orders, and the one before the other: the same order in every process.
+    Promotion: Table.of(
+        promotion.Promotion,
+        "id name description status currency terms starts_at ends_at uses_max budget_minor uses granted_minor "
+        "created_at updated_at",
+        _promotion,
+        changing="name description status terms starts_at ends_at uses_max budget_minor uses granted_minor updated_at",
+    ),
+    CouponCode: Table.of(
+        promotion.CouponCode,
+        "id promotion_id batch_id code uses_max uses created_at",
+        _coupon_code,
+        changing="promotion_id batch_id uses_max uses created_at",
+    ),
+    PromotionUse: Table.of(
+        promotion.PromotionUse,
+        "id promotion_id customer uses created_at updated_at",
+        _promotion_use,
+        changing="uses updated_at",
+    ),
+    CouponRedemption: Table.of(
+        promotion.CouponRedemption,
+        "id promotion_id coupon_id code wallet_id order_id transaction_id status problem amount_minor "
+        "order_total_minor currency lines lots taken counts expires_at created_by_kind created_by_id created_at updated_at",
+        _coupon_redemption,
+        changing="promotion_id transaction_id status problem amount_minor order_total_minor lines lots taken counts "
+        "expires_at updated_at",
     ),
     Withdrawal: Table.of(
         withdrawal.Withdrawal,
@@ -722,7 +806,7 @@ BESIDE: dict[type[Any], Table] = {
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
 
-OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, Award, CashbackEvaluation)
+OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, CouponRedemption, Award, CashbackEvaluation)
 """The rows that come along with an order that a command names."""
 
 RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})

@@ -11,17 +11,23 @@ from app.services.verification.snapshot import Snapshots
 
 _AWARDS = "SELECT a.* FROM cashback_awards a"
 
-# What was posted of an award is what vested of it, less what was taken back out of the wallet.
+# What was posted of an award is what vested of it, less what was taken back out of the wallet; of a coupon, what was
+# granted, less the same.
 _POSTED = """
 SELECT COALESCE(SUM(a.amount_minor - CAST(a.taken->>'unvested_minor' AS BIGINT) - CAST(a.taken->>'lots_minor' AS BIGINT)
   - CAST(a.taken->>'others_minor' AS BIGINT)), 0)
 FROM cashback_awards a WHERE a.wallet_id = w.id AND a.vested_at IS NOT NULL
 """
 
+_GRANTED = """
+SELECT COALESCE(SUM(r.amount_minor - CAST(r.taken->>'lots_minor' AS BIGINT) - CAST(r.taken->>'others_minor' AS BIGINT)), 0)
+FROM coupon_redemptions r WHERE r.wallet_id = w.id AND r.transaction_id IS NOT NULL
+"""
+
 _WALLETS = f"""
 SELECT w.id, w.id AS wallet_id, w.debt_minor,
   (SELECT COALESCE(SUM(a.debt_minor), 0) FROM cashback_awards a WHERE a.wallet_id = w.id) AS a_debt_minor,
-  ({_POSTED}) AS a_posted_minor,
+  ({_POSTED}) + ({_GRANTED}) AS a_posted_minor,
   (SELECT COALESCE(SUM(t.amount_minor), 0) FROM transactions t
     WHERE t.wallet_id = w.id AND t.kind IN ('CASHBACK', 'PROMOTION', 'CLAWBACK')) AS t_posted_minor
 FROM (SELECT id, id AS wallet_id, debt_minor FROM wallets) w
@@ -87,5 +93,5 @@ def _problem_of_wallet(row: Row) -> str | None:
     if int(row["debt_minor"]) != int(row["a_debt_minor"]):
         return f"the wallet owes {row['debt_minor']}, its awards {row['a_debt_minor']}"
     if int(row["t_posted_minor"]) != int(row["a_posted_minor"]):
-        return f"cashback of {row['t_posted_minor']} was posted, its awards come to {row['a_posted_minor']}"
+        return f"{row['t_posted_minor']} of cashback and coupons was posted, they come to {row['a_posted_minor']}"
     return None
