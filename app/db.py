@@ -308,6 +308,10 @@ def _require_directory(path: str) -> None:
 # --- Migrations --------------------------------------------------------------------------------------------
 
 
+MIGRATION_PATIENCE_MS: Final = 120_000
+"""How long a process waits for another one's migrations, on SQLite."""
+
+
 async def migrate(settings: Settings, on_step: Callable[[str], None] | None = None) -> list[str]:
     """Apply the migrations that the database has not seen, and name them. Safe to run twice at once.
 
@@ -320,6 +324,8 @@ async def migrate(settings: Settings, on_step: Callable[[str], None] | None = No
             # A migration may have to make a table anew; nothing may then follow its references. It takes
             # effect outside transactions only, and holds for this connection only.
             await get_connection(WRITER).execute_query("PRAGMA foreign_keys=OFF")
+            # Another process may be at it: each of its migrations takes its time, and SQLite's lock knows no queue.
+            await get_connection(WRITER).execute_query(f"PRAGMA busy_timeout={MIGRATION_PATIENCE_MS}")
         while (name := await _apply_next()) is not None:
             done.append(name)
             if on_step is not None:

@@ -3,7 +3,9 @@
 import asyncio
 import importlib
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from tortoise.migrations.schema_generator.state_apps import StateApps
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
+import app
 from app.db import (
     APP_LABEL,
     MIGRATIONS_MODULE,
@@ -40,64 +43,32 @@ from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settin
 # Breadth, not depth: the fast loop leaves it to `make test`.
 pytestmark = pytest.mark.slow
 
-initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
-signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
-orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
-doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
-rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
-awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
-rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
+MIGRATIONS = [
+    importlib.import_module(f"{MIGRATIONS_MODULE}.{path.stem}")
+    for path in sorted((Path(app.__file__).parent / "migrations").glob("[0-9]*.py"))
+]
 
-TABLES = [
-    *initial.TABLES,
-    *rights.TABLES,
-    *signals.TABLES,
-    *orders.TABLES,
-    *doors.TABLES,
-    *rules.TABLES,
-    *awards.TABLES,
-]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | rules.APPEND_ONLY | awards.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT
-IDENTITY = [
-    *initial.IDENTITY,
-    *rights.IDENTITY,
-    *orders.IDENTITY,
-    *doors.IDENTITY,
-    *rules.IDENTITY,
-    *awards.IDENTITY,
-]
+
+def of_all(name: str) -> Iterator[Any]:
+    """What all migrations have under a name."""
+    return (getattr(migration, name) for migration in MIGRATIONS if hasattr(migration, name))
+
+
+initial = MIGRATIONS[0]
+
+TABLES = [table for tables in of_all("TABLES") for table in tables]
+APPEND_ONLY = {table: why for tables in of_all("APPEND_ONLY") for table, why in tables.items()}
+KEPT = {table: why for tables in of_all("KEPT") for table, why in tables.items()}
+IDENTITY = [rule for rules in of_all("IDENTITY") for rule in rules]
+PRUNED = {table for tables in of_all("PRUNED") for table in tables}
 ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative"}
-gift_cards = importlib.import_module(f"{MIGRATIONS_MODULE}.0009_gift_cards")
-rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
-
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *gift_cards.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | gift_cards.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | gift_cards.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *gift_cards.IDENTITY]
-promotions = importlib.import_module(f"{MIGRATIONS_MODULE}.0008_promotions")
-rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
-
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *promotions.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | promotions.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *promotions.IDENTITY]
-ADDED_CHECKS = {"reservations_within_captured"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
     statement.split()[2]
     for statement in [
-        *initial.INDEXES,
-        *rights.INDEXES,
-        *signals.INDEXES,
-        *orders.INDEXES,
-        *doors.INDEXES,
-        *rules.INDEXES,
-        *awards.INDEXES,
-        rules.PAST_ORDERS.sqlite,
-        *gift_cards.INDEXES,
-        *promotions.INDEXES,
+        *(statement for statements in of_all("INDEXES") for statement in statements),
+        *(index.sqlite for index in of_all("PAST_ORDERS")),
     ]
 }
 
@@ -408,7 +379,7 @@ async def test_kept(writer: BaseDBAsyncClient) -> None:
 
 
 async def test_every_table_is_append_only_or_kept() -> None:
-    assert {table.table for table in TABLES} == {*APPEND_ONLY, *KEPT, *doors.PRUNED}
+    assert {table.table for table in TABLES} == {*APPEND_ONLY, *KEPT, *PRUNED}
 
 
 async def test_identity_stays(writer: BaseDBAsyncClient) -> None:

@@ -1,8 +1,9 @@
 """The ledger's first tables: customers, wallets, lots, transactions, holds, withdrawals and their keepers."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, Refuse, one_of, one_to_one, reference
 
 # --- Closed sets: a later migration widens one by ReplaceCheck ----------------------------------------------
@@ -346,7 +347,7 @@ IDENTITY = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     initial = True

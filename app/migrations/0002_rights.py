@@ -1,8 +1,9 @@
 """Who may do what: roles, API keys of services, and indexes to read the audit trail by."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, InsertNow, Refuse, one_of, reference
 
 ACTOR_KINDS = ("CUSTOMER", "STAFF", "SERVICE", "SYSTEM")
@@ -151,7 +152,7 @@ IDENTITY = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0001_initial")]

@@ -1,8 +1,9 @@
 """Signals for the rules against fraud."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, one_of, reference
 
 SIGNAL_KINDS = ("RAPID_BALANCE_CHECKS",)
@@ -40,7 +41,7 @@ INDEXES = [
 APPEND_ONLY = {"signals": "Signals are never changed: they tell what was noticed at the time"}
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """One table, and who may read it."""
 
     dependencies = [("coffer", "0002_rights")]

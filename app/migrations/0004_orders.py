@@ -1,8 +1,9 @@
 """Orders of the store, what wallets pay towards them, what is refunded, and which renewals are coming."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import (
     AddColumn,
     CreateTable,
@@ -240,7 +241,7 @@ GRANTS = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0003_signals")]

@@ -1,8 +1,9 @@
 """What comes in from the store: deliveries, the catalogue, and how far readings of the store's records have come."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, one_of, one_to_one
 
 DOORS = ("woocommerce", "shopify", "standard")
@@ -113,7 +114,7 @@ KEPT = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above, and who may look at it."""
 
     dependencies = [("coffer", "0004_orders")]

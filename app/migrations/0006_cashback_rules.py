@@ -1,8 +1,9 @@
 """Cashback rules: the newest version of each, and all versions."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, RunByDialect, one_of, reference
 
 ACTOR_KINDS = ("CUSTOMER", "STAFF", "SERVICE", "SYSTEM")
@@ -93,7 +94,7 @@ GRANTS = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0005_doors")]

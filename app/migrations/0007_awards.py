@@ -1,8 +1,9 @@
 """Cashback that was given: awards, what was looked at, and what each rule has given in all."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import AddColumn, CreateTable, Refuse, one_of, reference
 
 SOURCES = ("CASHBACK", "PROMOTION")
@@ -133,7 +134,7 @@ APPEND_ONLY = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above, and what a wallet still owes."""
 
     dependencies = [("coffer", "0006_cashback_rules")]

@@ -1,8 +1,9 @@
 """Promotions, their coupon codes, and what customers redeemed."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, one_of, reference
 
 ACTOR_KINDS = ("CUSTOMER", "STAFF", "SERVICE", "SYSTEM")
@@ -141,7 +142,7 @@ GRANTS = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0007_awards")]

@@ -1,8 +1,9 @@
 """Gift cards, their histories, and who may see, make and redeem them."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import (
     CreateTable,
     GrantCapabilities,
@@ -137,7 +138,7 @@ GRANTS = {
 }
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above; and guessing codes becomes a kind of signal."""
 
     dependencies = [("coffer", "0008_promotions")]

@@ -8,6 +8,7 @@ anew without its unique keys, checks and triggers. So migrations use:
 - `ReplaceCheck` to widen a closed set;
 - `InsertNow` for rows that a table begins with, `GrantCapabilities` for rights that a version brings;
 - `AddColumn` for a new column, and `RunSQL` for indexes (`RunByDialect` where the two databases differ);
+- `Migration` of this module, which applies what changes no model in one go;
 - nothing that makes SQLite rebuild a table: no `AlterField`, `RemoveField` or `AddConstraint`.
 
 Applied migrations import this module: what an operation does must never change.
@@ -17,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from tortoise import fields
+from tortoise import fields, migrations
 from tortoise.fields import BigIntField, IntField
 from tortoise.migrations.operations import AddField, CreateModel, TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
@@ -182,6 +183,40 @@ BEGIN
     RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation';
 END
 $$"""
+
+
+class Together(TortoiseOperation):
+    """Operations that change no model, one after the other."""
+
+    reversible = False
+
+    def __init__(self, operations: Sequence[TortoiseOperation]) -> None:
+        self.operations = tuple(operations)
+
+    async def database_forward(
+        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
+    ) -> None:
+        """Run all of them."""
+        for operation in self.operations:
+            await operation.database_forward(app_label, old_state, new_state, state_editor)
+
+
+class Migration(migrations.Migration):
+    """A migration that is quick to apply: Tortoise copies its picture of all models before each operation, and so
+    operations in a row that change none of them are made one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        gathered: list[Any] = []
+        for operation in self.operations:
+            if isinstance(operation, CreateModel | AddField):
+                gathered.append(operation)
+            elif gathered and isinstance(gathered[-1], Together):
+                gathered[-1].operations += (operation,)
+            else:
+                gathered.append(Together([operation]))
+        self.operations = gathered
 
 
 class ReplaceCheck(TortoiseOperation):
