@@ -44,18 +44,20 @@ initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
 signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
 orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
+clock = importlib.import_module(f"{MIGRATIONS_MODULE}.0010_clock")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
-TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT
-IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY]
-ADDED_CHECKS = {"reservations_within_captured"}
+TABLES = [*initial.TABLES, *rights.TABLES, *signals.TABLES, *orders.TABLES, *doors.TABLES, *clock.TABLES]
+APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | clock.APPEND_ONLY
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | clock.KEPT
+IDENTITY = [*initial.IDENTITY, *rights.IDENTITY, *orders.IDENTITY, *doors.IDENTITY, *clock.IDENTITY]
+ADDED_CHECKS = {"reservations_within_captured", "customers_birthday_on_a_day"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
     statement.split()[2]
-    for statement in [*initial.INDEXES, *rights.INDEXES, *signals.INDEXES, *orders.INDEXES, *doors.INDEXES]
+    for migration in (initial, rights, signals, orders, doors, clock)
+    for statement in migration.INDEXES
 }
 
 
@@ -163,6 +165,22 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("catalog_items", {"kind": "RUMOUR"}, "kind_known"),
     ("catalog_items", {"external_id": ""}, "external_id_not_empty"),
     ("sync_cursors", {"name": ""}, "name_not_empty"),
+    ("customers", {"birthday_on": 0}, "birthday_on_a_day"),
+    ("celebrations", {"trigger": ""}, "trigger_not_empty"),
+    ("celebrations", {"key": ""}, "key_not_empty"),
+    ("expiry_reminders", {"amount_minor": 0}, "amount_positive"),
+    ("store_events", {"name": ""}, "name_not_empty"),
+    ("store_events", {"external_id": ""}, "external_id_not_empty"),
+    ("store_events", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("top_ups", {"source": ""}, "source_not_empty"),
+    ("top_ups", {"external_id": ""}, "external_id_not_empty"),
+    ("top_ups", {"paid_minor": -1, "credited_minor": 0, "shortfall_minor": 1}, "paid_not_negative"),
+    ("top_ups", {"face_value_minor": -1, "shortfall_minor": 91}, "face_value_not_negative"),
+    ("top_ups", {"credited_minor": -1}, "credited_not_negative"),
+    ("top_ups", {"shortfall_minor": -1, "credited_minor": 0}, "shortfall_not_negative"),
+    ("top_ups", {"credited_minor": 91}, "credited_what_was_kept"),
+    ("top_ups", {"credited_minor": 81, "face_value_minor": 80}, "credited_what_was_kept"),
+    ("top_ups", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),
@@ -245,6 +263,12 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("settings_versions", {"version": 1}),
         ("idempotency_keys", {"key": "k-1"}),
         ("delivery_bodies", {"delivery_id": row_id(37)}),
+        ("celebrations", {"key": "birthday:2026"}),
+        ("expiry_reminders", {"expires_on": "2026-02-03"}),
+        ("store_events", {"external_id": "81"}),
+        ("top_ups", {"external_id": "1050"}),
+        ("top_ups", {"reference": "TU-1"}),
+        ("top_ups", {"transaction_id": row_id(6)}),
         ("roles", {"name": "buyer"}),
         ("api_keys", {"prefix": "7k3m92qdxa4p"}),
     ],
@@ -315,6 +339,8 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "source": "'shopify'",
         "external_id": "'9999'",
         "subscription": "'99'",
+        "reference": "'TU-9'",
+        "created_at": "'2099-01-01 00:00:00+00:00'",
     }
     for table, columns, message in IDENTITY:
         for column in columns:

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
+from app.domain.cashback.period import zone_of
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.order import OrderStatus
@@ -16,6 +18,9 @@ from app.domain.refund import RefundDestination
 
 HOLD_LIFETIME_MAX_MINUTES = 43_200
 """The longest time that a payment may be held: 30 days."""
+
+EXPIRY_REMINDER_DAYS_MAX = 90
+"""How long before its expiry customers can be reminded of value at most."""
 
 ORDER_STATUSES_MAX = 50
 PAYMENT_METHODS_MAX = 20
@@ -71,6 +76,8 @@ class StoreSettings:
     """What the store calls paying with the wallet: orders of these methods whose subscription is renewed are charged."""
     order_statuses: tuple[tuple[str, OrderStatus], ...] = ()
     """What the store's own statuses mean, where Coffer does not know them."""
+    expiry_reminder_days: int = 7
+    """How many days before its expiry customers are reminded of value; 0 reminds nobody."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -96,6 +103,7 @@ class StoreSettings:
             )
         if not 0 <= self.refund_grace_days <= 365:
             raise FieldInvalid("Choose from 0 to 365 days.", field=("refundGraceDays",))
+        _check_reminder_days(self.expiry_reminder_days)
         if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
             raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
         if len(self.order_statuses) > ORDER_STATUSES_MAX:
@@ -104,6 +112,11 @@ class StoreSettings:
             raise FieldInvalid(
                 "A status stands here twice. Give each one meaning.", field=("orderStatuses", "storeStatus")
             )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that the store's days are counted in."""
+        return zone_of("UTC")
 
     @property
     def grace(self) -> timedelta:
@@ -127,6 +140,14 @@ class StoreSettings:
         known = {field.name for field in fields(cls)}
         kept = {name: _READ.get(name, _as_it_is)(value) for name, value in data.items() if name in known}
         return cls(**kept)
+
+
+def _check_reminder_days(days: int) -> None:
+    if not 0 <= days <= EXPIRY_REMINDER_DAYS_MAX:
+        raise FieldInvalid(
+            f"Choose from 0 (nobody is reminded) to {EXPIRY_REMINDER_DAYS_MAX} days.",
+            field=("expiryReminderDays",),
+        )
 
 
 def _as_it_is(value: Any) -> Any:

@@ -92,7 +92,7 @@ class CreateTable(CreateModel):
 class AddColumn(AddField):
     """A new column, which both databases add in place; `definition` is its SQL, checks included.
 
-    It writes `{uuid}` and `{timestamp}` for the types that the two name differently. Without a default it must
+    It writes `{uuid}`, `{timestamp}` and `{json}` for the types that the two name differently. Without a default it must
     allow NULL: the rows that are there have nothing to put into it.
     """
 
@@ -111,7 +111,7 @@ class AddColumn(AddField):
         if state_editor is None:
             return
         on_sqlite = state_editor.DIALECT == "sqlite"
-        types = {"uuid": "CHAR(36)", "timestamp": "TIMESTAMP"} if on_sqlite else _POSTGRES_TYPES
+        types = _SQLITE_TYPES if on_sqlite else _POSTGRES_TYPES
         definition = self.definition.format(**types)
         if on_sqlite and self.is_integer:
             check = one_of(f'typeof("{self.name}")', ("integer",))
@@ -119,7 +119,8 @@ class AddColumn(AddField):
         await _run(state_editor, [f'ALTER TABLE "{self.table}" ADD COLUMN {definition}'])
 
 
-_POSTGRES_TYPES = {"uuid": "UUID", "timestamp": "TIMESTAMPTZ"}
+_SQLITE_TYPES = {"uuid": "CHAR(36)", "timestamp": "TIMESTAMP", "json": "JSON"}
+_POSTGRES_TYPES = {"uuid": "UUID", "timestamp": "TIMESTAMPTZ", "json": "JSONB"}
 
 
 class Refuse(TortoiseOperation):
