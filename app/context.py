@@ -17,7 +17,9 @@ from app.services import (
     audit,
     order as orders,
     payment as payments,
+    reminder as reminders,
     renewal as renewals,
+    top_up as top_ups,
     transaction as transactions,
     withdrawal as withdrawals,
 )
@@ -68,6 +70,10 @@ class Context:
     payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
     renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
     renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
+    reminder_pages: reminders.Pages = field(default_factory=reminders.pages)
+    reminder_counts: reminders.Counts = field(default_factory=reminders.counts)
+    top_up_pages: top_ups.Pages = field(default_factory=top_ups.pages)
+    top_up_counts: top_ups.Counts = field(default_factory=top_ups.counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

@@ -12,18 +12,23 @@ from aiodataloader import DataLoader
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from app.domain.settings import StoreSettings
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
+from app.models.event import StoreEvent
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
 from app.models.payment import Payment
 from app.models.refund import Refund
+from app.models.reminder import ExpiryReminder
 from app.models.renewal import Renewal
 from app.models.role import Role
+from app.models.settings import SettingsVersion
 from app.models.signal import Signal
+from app.models.top_up import TopUp
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -115,6 +120,15 @@ class OfOrder(DataLoader[UUID, list[M]]):
         )
 
 
+class SettingsInForce(DataLoader[None, StoreSettings]):
+    """The store's settings, read once for an operation however many fields go by them."""
+
+    async def batch_load_fn(self, keys: list[None]) -> list[StoreSettings]:
+        """Load the settings in force."""
+        version = await SettingsVersion.all().order_by("-version").first()
+        return [StoreSettings() if version is None else StoreSettings.from_data(version.data) for _ in keys]
+
+
 class Loaders:
     """The loaders of one operation."""
 
@@ -128,6 +142,10 @@ class Loaders:
         self.payments: ById[Payment] = ById(Payment)
         self.refunds: ById[Refund] = ById(Refund)
         self.renewals: ById[Renewal] = ById(Renewal)
+        self.top_ups: ById[TopUp] = ById(TopUp)
+        self.store_events: ById[StoreEvent] = ById(StoreEvent)
+        self.expiry_reminders: ById[ExpiryReminder] = ById(ExpiryReminder)
+        self.settings = SettingsInForce()
         self.roles: ById[Role] = ById(Role)
         self.api_keys: ById[ApiKey] = ById(ApiKey)
         self.audit_entries: ById[AuditEntry] = ById(AuditEntry)

@@ -56,6 +56,7 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "refund_grace_days": given.refund_grace_days,
         "renewal_policy": given.renewal_policy,
         "wallet_payment_methods": _words(given.wallet_payment_methods),
+        "expiry_reminder_days": given.expiry_reminder_days,
         "order_statuses": _meanings(given.order_statuses),
     }
     return {name: value for name, value in changes.items() if value is not None}

@@ -54,6 +54,9 @@ class Settings:
     order_statuses: list[OrderStatusMeaning] = strawberry.field(
         description="The store's own statuses that Coffer would not know, and what each means."
     )
+    expiry_reminder_days: int = strawberry.field(
+        description="How many days before its expiry customers are reminded of value; 0 reminds nobody."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -80,6 +83,7 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         order_statuses=[
             OrderStatusMeaning(store_status=word, means=means) for word, means in settings.order_statuses
         ],
+        expiry_reminder_days=settings.expiry_reminder_days,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,
