@@ -238,10 +238,15 @@ class JobState:
 
 
 class Worker:
-    """Works on one job in one process."""
+    """Works on one job in one process.
 
-    def __init__(self, job: Job, runtime: Runtime) -> None:
+    `turns` is shared by the workers of a process: one step at a time, so that the clock takes no more than one place of
+    the requests' connections.
+    """
+
+    def __init__(self, job: Job, runtime: Runtime, turns: asyncio.Lock | None = None) -> None:
         self.job = job
+        self._turns = asyncio.Lock() if turns is None else turns
         self.state = JobState(job.every_s(runtime))
         self._runtime = runtime
         self._holder = runtime.writer.process
@@ -275,13 +280,15 @@ class Worker:
                     await self._let_go()
             await self._look(self._runtime.clock())
         if state.oldest_due_at is None and self.job.settle is not None:
-            await self.job.settle(self._runtime, now)
+            async with self._turns:
+                await self.job.settle(self._runtime, now)
         state.went_well(self._runtime.clock())
         return done
 
     async def _look(self, now: datetime) -> bool:
         """Look for the oldest thing that waits, whoever works on it; tell whether there is one."""
-        found = await self.job.due(self._runtime, now, 1, frozenset())
+        async with self._turns:
+            found = await self.job.due(self._runtime, now, 1, frozenset())
         self.state.oldest_due_at = found[0].due_at if found else None
         return bool(found)
 
@@ -290,10 +297,11 @@ class Worker:
         count, before, leased_at = 0, frozenset[UUID](), monotonic()
         while True:
             began, now = monotonic(), self._runtime.clock()
-            waiting = await self.job.due(self._runtime, now, AT_ONCE, self.state.left_out(now))
-            if not waiting:
-                return count
-            done = await self._step(waiting, before)
+            async with self._turns:
+                waiting = await self.job.due(self._runtime, now, AT_ONCE, self.state.left_out(now))
+                if not waiting:
+                    return count
+                done = await self._step(waiting, before)
             count += len(done)
             before = done
             # A long row of steps is work, not lag.
@@ -356,7 +364,8 @@ class Jobs:
 
     def __init__(self, runtime: Runtime, jobs: Sequence[Job] = JOBS) -> None:
         self._runtime = runtime
-        self._workers = [Worker(job, runtime) for job in jobs]
+        turns = asyncio.Lock()
+        self._workers = [Worker(job, runtime, turns) for job in jobs]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

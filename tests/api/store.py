@@ -207,7 +207,7 @@ WITHDRAWAL = (
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
-    "walletPaymentMethods orderStatuses { storeStatus means } version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } expiryReminderDays version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -238,14 +238,23 @@ RENEWAL = (
     f"{{ id source subscription description amount {MONEY} dueAt status short {MONEY} createdBy {{ kind id }} "
     "createdAt updatedAt wallet { id } }"
 )
+EVENT = "{ id event eventId occurredAt createdBy { kind id } createdAt wallet { id } }"
+TOP_UP = (
+    f"{{ id reference source externalId paid {MONEY} faceValue {MONEY} credited {MONEY} shortfall {MONEY} paymentMethod "
+    f"paidAt createdBy {{ kind id }} createdAt updatedAt transaction {{ id kind counterAccount amount {MONEY} "
+    f"correctedBy {{ id kind direction amount {MONEY} note }} }} wallet {{ id }} }}"
+)
+CUSTOMER = "{ id storeCustomerId name email birthday roles segments signedUpAt }"
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
     "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
-    "registerCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
-    "updateCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
+    "registerCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "updateCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
+    "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
