@@ -120,10 +120,12 @@ class OfOrder(DataLoader[UUID, list[M]]):
         )
 
 
-class SettingsInForce(DataLoader[None, StoreSettings]):
-    """The store's settings, read once for an operation however many fields go by them."""
+class SettingsInForce(DataLoader[int, StoreSettings]):
+    """The store's settings, read once for an operation however many fields go by them; there is one key, `IN_FORCE`."""
 
-    async def batch_load_fn(self, keys: list[None]) -> list[StoreSettings]:
+    IN_FORCE = 0
+
+    async def batch_load_fn(self, keys: list[int]) -> list[StoreSettings]:
         """Load the settings in force."""
         version = await SettingsVersion.all().order_by("-version").first()
         return [StoreSettings() if version is None else StoreSettings.from_data(version.data) for _ in keys]

@@ -333,7 +333,8 @@ class Wallet(Node):
             raise FieldInvalid(f"Choose from 1 to {EXPIRING_DAYS_MAX} days.", field=("days",))
         note_balance_read(info, self.model)
         loaders = info.context.loaders
-        lots, settings = await loaders.open_lots.load(self.model.id), await loaders.settings.load(None)
+        lots = await loaders.open_lots.load(self.model.id)
+        settings = await loaders.settings.load(loaders.settings.IN_FORCE)
         now = info.context.runtime.clock()
         return expiring_soon(lots, now, days, settings.zone, self.model.currency)
 
