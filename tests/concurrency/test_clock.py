@@ -37,8 +37,8 @@ async def test_a_server_that_dies_at_it_is_taken_over(
     async with open_database(settings_for(database_url)):
         expires_at = datetime.now(UTC) + SOON
         async with running_writer(now) as writer:
-            credits = [credit(f"c-{number}", 100, expires_at=expires_at) for number in range(WALLETS)]
-            await asyncio.gather(*(writer.submit(one) for one in credits))
+            given = [credit(f"c-{number}", 100, expires_at=expires_at) for number in range(WALLETS)]
+            await asyncio.gather(*(writer.submit(one) for one in given))
         servers = [server_on(database_url, start=False, jobs_interval_s=0.05) for _ in range(2)]
         await asyncio.to_thread(start_together, servers)
         async with asyncio.timeout(60):
