@@ -264,8 +264,15 @@ class Worker:
             except Exception:
                 tries += 1
                 log.exception("a job failed; it goes on at its next round", job=self.job.name)
-            longest = max(self.state.interval_s, BACKOFF_MAX_S)
-            await asyncio.sleep(min(longest, self.state.interval_s * 2 ** min(tries, 10)))
+            await asyncio.sleep(self._rest_s(tries))
+
+    def _rest_s(self, tries: int) -> float:
+        """Return how long to wait for the next round; `tries` is how often in a row the ledger was away."""
+        interval_s = self.state.interval_s
+        if self.state.oldest_due_at is not None:
+            # Another process is at it, or it failed: look again when a lease would have run out.
+            interval_s = min(interval_s, LEASE_S)
+        return min(max(interval_s, BACKOFF_MAX_S), interval_s * 2 ** min(tries, 10))
 
     async def round(self) -> int:
         """Do all that is due now, if no other process is at it, and tell how much it was."""

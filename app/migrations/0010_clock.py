@@ -138,6 +138,7 @@ KNOWN = "UPDATE customers SET signed_up_at = created_at"
 
 INDEXES = [
     "CREATE INDEX customers_by_birthday ON customers (birthday_on, id) WHERE birthday_on > 0",
+    "CREATE INDEX expiry_reminders_by_day ON expiry_reminders (expires_on, wallet_id)",
     "CREATE INDEX expiry_reminders_by_wallet ON expiry_reminders (wallet_id, created_at)",
     "CREATE INDEX top_ups_by_wallet ON top_ups (wallet_id, paid_at)",
 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -18,7 +19,7 @@ STORE = Actor(ActorKind.SERVICE, "store")
 TOLD = TopUpTold("woocommerce", "1050", 10_000, "USD", payment_method="card")
 
 
-def tell(book: Book, **changes: object) -> TopUp:
+def tell(book: Book, **changes: Any) -> TopUp:
     """Tell of the top-up as it is by then."""
     told = replace(TOLD, **changes).checked()
     top_up: TopUp = book.do(lambda draft: record(draft, told, STORE))

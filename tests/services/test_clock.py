@@ -155,7 +155,8 @@ async def test_a_faulty_wallet_stops_no_other(
 
 async def test_what_never_ends_is_left_out(runtime: Runtime, clock: Clock) -> None:
     """A thing that waits again right after it was done would keep the job at it for ever."""
-    thing, done = Due(UUID(int=7), clock.now, None), []
+    thing = Due(UUID(int=7), clock.now, None)
+    done: list[None] = []
 
     async def due(
         _runtime: Runtime, _now: datetime, _limit: int, without: Collection[UUID]
@@ -219,11 +220,22 @@ async def test_one_works_at_a_time_and_a_dead_one_is_taken_over(runtime: Runtime
     assert (cursor.holder, cursor.leased_until) == (None, None)
 
 
+async def test_who_waits_for_another_looks_again_soon(runtime: Runtime, clock: Clock) -> None:
+    """What another process does need not look late here until the next hour, and if it dies it is taken over."""
+    worker = Worker(job("remind-of-expiry"), runtime)
+    assert worker._rest_s(0) == worker.state.interval_s > LEASE_S
+    worker.state.oldest_due_at = clock.now
+    assert worker._rest_s(0) == LEASE_S
+    # A ledger that is away is asked less and less often, but at least each minute.
+    assert [Worker(job("expire-lots"), runtime)._rest_s(tries) for tries in (0, 1, 9)] == [20, 40, 60]
+
+
 async def test_a_lease_is_kept_while_the_work_goes_on(
     runtime: Runtime, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.jobs.LEASE_S", 0.001)
-    left, leases = [Due(UUID(int=n), clock.now, n) for n in range(3)], []
+    left = [Due(UUID(int=n), clock.now, n) for n in range(3)]
+    leases: list[tuple[str | None, datetime]] = []
 
     async def due(*_: Any) -> Sequence[Due[int]]:
         return left[:1]
@@ -231,6 +243,7 @@ async def test_a_lease_is_kept_while_the_work_goes_on(
     async def do(running: Runtime, _what: int) -> None:
         left.pop(0)
         cursor = await SyncCursor.get(id=named("long"))
+        assert cursor.leased_until is not None
         leases.append((cursor.holder, cursor.leased_until))
         clock.move(seconds=10)
 
