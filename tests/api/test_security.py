@@ -107,6 +107,15 @@ async def victim(api: Store) -> JsonObject:
     for mutation in ("freezeWallet", "unfreezeWallet"):
         why = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Secretive sign-ins from three countries"}
         await api.done(mutation, why)
+    top_up = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "shop",
+        "externalId": fresh("secretive"),
+        # Nothing was kept of it, so that all amounts stay as they are.
+        "paid": api.money("0.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    event = {"storeCustomerId": customer["storeCustomerId"], "event": "review", "eventId": fresh("secretive")}
     await keep_signal(api, customer)
     delivery = await api.delivery(b'{"billing": {"last_name": "Secretive"}}', error="Secretive refusal.")
     query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
@@ -119,6 +128,8 @@ async def victim(api: Store) -> JsonObject:
         "Withdrawal": withdrawal["id"],
         "Paid": paid["id"],
         "WebhookDelivery": delivery,
+        "TopUp": (await api.done("recordTopUp", top_up))["topUp"]["id"],
+        "StoreEvent": (await api.done("recordEvent", event))["event"]["id"],
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
         **bought,
@@ -189,9 +200,13 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "Boolean": (True,),
     "Decimal": ("1.00",),
     "CurrencyCode": ("USD",),
+    "Date": ("1990-02-28", "9999-01-01"),
     "DateTime": ("2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
 }
-IDS = ("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal")
+IDS = (
+    *("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal"),
+    *("TopUp", "StoreEvent"),
+)
 _keys = count(1)
 
 
