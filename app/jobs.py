@@ -272,7 +272,7 @@ class Worker:
         if self.state.oldest_due_at is not None:
             # Another process is at it, or it failed: look again when a lease would have run out.
             interval_s = min(interval_s, LEASE_S)
-        return min(max(interval_s, BACKOFF_MAX_S), interval_s * 2 ** min(tries, 10))
+        return min(max(interval_s, BACKOFF_MAX_S), interval_s * 2.0 ** min(tries, 10))
 
     async def round(self) -> int:
         """Do all that is due now, if no other process is at it, and tell how much it was."""
