@@ -21,7 +21,9 @@ from app.services import (
     order as orders,
     payment as payments,
     promotion as promotions,
+    reminder as reminders,
     renewal as renewals,
+    top_up as top_ups,
     transaction as transactions,
     withdrawal as withdrawals,
 )
@@ -95,6 +97,10 @@ class Context:
     redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.redemption_counts)
     wallet_redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.wallet_pages)
     wallet_redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.wallet_counts)
+    reminder_pages: reminders.Pages = field(default_factory=reminders.pages)
+    reminder_counts: reminders.Counts = field(default_factory=reminders.counts)
+    top_up_pages: top_ups.Pages = field(default_factory=top_ups.pages)
+    top_up_counts: top_ups.Counts = field(default_factory=top_ups.counts)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

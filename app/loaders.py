@@ -13,12 +13,14 @@ from tortoise.expressions import Q
 from tortoise.models import Model
 
 from app.domain.bucket import Bucket
+from app.domain.settings import StoreSettings
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
 from app.models.cashback_award import CashbackAward, CashbackEvaluation
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
+from app.models.event import StoreEvent
 from app.models.gift_card import GiftCard
 from app.models.hold import Hold, Reservation
 from app.models.lot import Lot
@@ -26,9 +28,12 @@ from app.models.order import Order
 from app.models.payment import Payment
 from app.models.promotion import CouponCode, CouponRedemption, Promotion
 from app.models.refund import Refund
+from app.models.reminder import ExpiryReminder
 from app.models.renewal import Renewal
 from app.models.role import Role
+from app.models.settings import SettingsVersion
 from app.models.signal import Signal
+from app.models.top_up import TopUp
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -143,6 +148,17 @@ class OfOrder(DataLoader[UUID, list[M]]):
         )
 
 
+class SettingsInForce(DataLoader[int, StoreSettings]):
+    """The store's settings, read once for an operation however many fields go by them; there is one key, `IN_FORCE`."""
+
+    IN_FORCE = 0
+
+    async def batch_load_fn(self, keys: list[int]) -> list[StoreSettings]:
+        """Load the settings in force."""
+        version = await SettingsVersion.all().order_by("-version").first()
+        return [StoreSettings() if version is None else StoreSettings.from_data(version.data) for _ in keys]
+
+
 class Loaders:
     """The loaders of one operation."""
 
@@ -157,6 +173,10 @@ class Loaders:
         self.refunds: ById[Refund] = ById(Refund)
         self.renewals: ById[Renewal] = ById(Renewal)
         self.gift_cards: ById[GiftCard] = ById(GiftCard)
+        self.top_ups: ById[TopUp] = ById(TopUp)
+        self.store_events: ById[StoreEvent] = ById(StoreEvent)
+        self.expiry_reminders: ById[ExpiryReminder] = ById(ExpiryReminder)
+        self.settings = SettingsInForce()
         self.roles: ById[Role] = ById(Role)
         self.cashback_rules: ById[CashbackRule] = ById(CashbackRule)
         self.api_keys: ById[ApiKey] = ById(ApiKey)

@@ -61,7 +61,7 @@ APPEND_ONLY = {table: why for tables in of_all("APPEND_ONLY") for table, why in 
 KEPT = {table: why for tables in of_all("KEPT") for table, why in tables.items()}
 IDENTITY = [rule for rules in of_all("IDENTITY") for rule in rules]
 PRUNED = {table for tables in of_all("PRUNED") for table in tables}
-ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative"}
+ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative", "customers_birthday_on_a_day"}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
@@ -236,6 +236,22 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("gift_card_entries", {"amount_minor": 0}, "account_where_value_moves"),
     ("gift_card_entries", {"transaction_id": None}, "transaction_of_wallets"),
     ("gift_card_entries", {"kind": "EXPIRED", "account": "BREAKAGE"}, "transaction_of_wallets"),
+    ("customers", {"birthday_on": 0}, "birthday_on_a_day"),
+    ("celebrations", {"trigger": ""}, "trigger_not_empty"),
+    ("celebrations", {"key": ""}, "key_not_empty"),
+    ("expiry_reminders", {"amount_minor": 0}, "amount_positive"),
+    ("store_events", {"name": ""}, "name_not_empty"),
+    ("store_events", {"external_id": ""}, "external_id_not_empty"),
+    ("store_events", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("top_ups", {"source": ""}, "source_not_empty"),
+    ("top_ups", {"external_id": ""}, "external_id_not_empty"),
+    ("top_ups", {"paid_minor": -1, "credited_minor": 0, "shortfall_minor": 1}, "paid_not_negative"),
+    ("top_ups", {"face_value_minor": -1, "shortfall_minor": 91}, "face_value_not_negative"),
+    ("top_ups", {"credited_minor": -1}, "credited_not_negative"),
+    ("top_ups", {"shortfall_minor": -1, "credited_minor": 0}, "shortfall_not_negative"),
+    ("top_ups", {"credited_minor": 91}, "credited_what_was_kept"),
+    ("top_ups", {"credited_minor": 81, "face_value_minor": 80}, "credited_what_was_kept"),
+    ("top_ups", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),
@@ -323,6 +339,12 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("gift_card_entries", {"sequence": 1}),
         ("gift_card_entries", {"transaction_id": row_id(6)}),
         ("coupon_codes", {"code": "SPRING"}),
+        ("celebrations", {"key": "birthday:2026"}),
+        ("expiry_reminders", {"expires_on": "2026-02-03"}),
+        ("store_events", {"external_id": "81"}),
+        ("top_ups", {"external_id": "1050"}),
+        ("top_ups", {"reference": "TU-1"}),
+        ("top_ups", {"transaction_id": row_id(6)}),
         ("roles", {"name": "buyer"}),
         ("api_keys", {"prefix": "7k3m92qdxa4p"}),
         ("cashback_rules", {"revision": 1}),

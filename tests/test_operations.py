@@ -19,6 +19,7 @@ from app.db import WRITER, connections_in_use
 from app.domain.access import Principal, PrincipalKind
 from app.execution.observing import Observation
 from app.hardening import HEADERS
+from app.jobs import JOBS
 from app.main import create_app, now
 from app.observability import SAMPLE_SIZE, Sampling, configure_logging
 from app.operations.metrics import Metrics
@@ -97,7 +98,8 @@ async def test_a_server_that_is_well(caller: httpx.AsyncClient) -> None:
     for path in ("/livez", "/readyz"):
         assert (await caller.get(path)).status_code == 200
     ready = await caller.get("/readyz")
-    assert ready.json() == {"status": "ready", "problems": {}}
+    jobs = {name: {"lagS": 0.0} for name in (job.name for job in JOBS)}
+    assert ready.json() == {"status": "ready", "problems": {}, "jobs": jobs}
     assert ready.headers["cache-control"] == "no-store"
 
 
@@ -167,6 +169,12 @@ async def test_metrics(caller: httpx.AsyncClient) -> None:
         "coffer_subscriptions_open",
         "coffer_live_subscribers",
         "coffer_jobs_lag_seconds",
+        "coffer_job_lag_seconds",
+        "coffer_job_last_success_timestamp_seconds",
+        "coffer_job_rounds_total",
+        "coffer_job_done_total",
+        "coffer_job_failed_total",
+        "coffer_job_left_out",
         "coffer_listener_lag_seconds",
         "coffer_database_connections_in_use",
         "coffer_liabilities_age_seconds",

@@ -20,9 +20,9 @@ class Capability(StrEnum):
     WALLETS_FREEZE = "WALLETS_FREEZE"
     """Freeze and unfreeze a wallet."""
     CUSTOMERS_READ = "CUSTOMERS_READ"
-    """See every customer's name and e-mail."""
+    """See every customer's name, e-mail, birthday, roles and segments."""
     CUSTOMERS_WRITE = "CUSTOMERS_WRITE"
-    """Register customers and change their name and e-mail."""
+    """Register customers and change what is known of them."""
     WITHDRAWALS_REQUEST = "WITHDRAWALS_REQUEST"
     """Request or cancel a withdrawal on behalf of a customer."""
     WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
@@ -31,6 +31,10 @@ class Capability(StrEnum):
     """See every order, with its payments and refunds."""
     ORDERS_WRITE = "ORDERS_WRITE"
     """Record orders, announce renewals, and give a guest's order to a customer."""
+    EVENTS_WRITE = "EVENTS_WRITE"
+    """Tell of named events of customers, such as reviews."""
+    TOP_UPS_WRITE = "TOP_UPS_WRITE"
+    """Tell of money that customers paid in by the store's checkout."""
     PAYMENTS_WRITE = "PAYMENTS_WRITE"
     """Authorize and capture payments from any wallet, void them, and charge renewals."""
     REFUNDS_WRITE = "REFUNDS_WRITE"
@@ -163,6 +167,8 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WITHDRAWALS_REQUEST,
             Capability.ORDERS_READ,
             Capability.ORDERS_WRITE,
+            Capability.EVENTS_WRITE,
+            Capability.TOP_UPS_WRITE,
             Capability.PAYMENTS_WRITE,
             Capability.REFUNDS_WRITE,
             Capability.REFUNDS_REDIRECT,

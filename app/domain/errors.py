@@ -30,6 +30,7 @@ The whole tree::
     │   ├── OrderOfAnother
     │   ├── OrderUnknown
     │   ├── RenewalNotCharged
+    │   ├── TopUpOfAnother
     │   ├── CorrectionNotPossible
     │   ├── GiftCardNotUsable
     │   ├── GiftCardNotPartial
@@ -132,6 +133,8 @@ class ErrorCode(StrEnum):
     """This change of this role would lock the store out, or open it to everybody."""
     TEXT_NOT_ALLOWED = "TEXT_NOT_ALLOWED"
     """The text has control characters or broken Unicode."""
+    TOP_UP_OF_ANOTHER = "TOP_UP_OF_ANOTHER"
+    """Another customer's wallet got this top-up."""
     WALLET_FROZEN = "WALLET_FROZEN"
     """Staff have frozen the wallet."""
     WALLET_NOT_FROZEN = "WALLET_NOT_FROZEN"
@@ -349,6 +352,16 @@ class OrderOfAnother(InvalidState):
     def __init__(self) -> None:
         super().__init__(
             "This order is another customer's. Check the order's id, and whose wallet pays.", field=("order",)
+        )
+
+
+class TopUpOfAnother(InvalidState):
+    code = ErrorCode.TOP_UP_OF_ANOTHER
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This top-up is another customer's. Check its id, and whose wallet it is for.",
+            field=("externalId",),
         )
 
 

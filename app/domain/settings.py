@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
@@ -20,6 +21,9 @@ HOLD_LIFETIME_MAX_MINUTES = 43_200
 """The longest time that a payment may be held: 30 days."""
 
 GIFT_CARD_LIFETIME_MAX_MONTHS = 1_200
+EXPIRY_REMINDER_DAYS_MAX = 90
+"""How long before its expiry customers can be reminded of value at most."""
+
 ORDER_STATUSES_MAX = 50
 PAYMENT_METHODS_MAX = 20
 RETURN_PERIOD_MAX_DAYS = 365
@@ -90,6 +94,8 @@ class StoreSettings:
     """How long a card whose expiry nobody said is good after its activation; 0 is for ever."""
     gift_card_check_by_anyone: bool = False
     """Whether whoever has a code may ask what is on the card without signing in."""
+    expiry_reminder_days: int = 7
+    """How many days before its expiry customers are reminded of value; 0 reminds nobody."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -115,6 +121,7 @@ class StoreSettings:
             )
         if not 0 <= self.refund_grace_days <= 365:
             raise FieldInvalid("Choose from 0 to 365 days.", field=("refundGraceDays",))
+        _check_reminder_days(self.expiry_reminder_days)
         if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
             raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
         if len(self.order_statuses) > ORDER_STATUSES_MAX:
@@ -142,6 +149,11 @@ class StoreSettings:
             )
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that the store's days are counted in."""
+        return zone_of(self.time_zone)
+
+    @property
     def grace(self) -> timedelta:
         """How long value can still be spent that comes back after its expiry."""
         return timedelta(days=self.refund_grace_days)
@@ -163,6 +175,14 @@ class StoreSettings:
         known = {field.name for field in fields(cls)}
         kept = {name: _READ.get(name, _as_it_is)(value) for name, value in data.items() if name in known}
         return cls(**kept)
+
+
+def _check_reminder_days(days: int) -> None:
+    if not 0 <= days <= EXPIRY_REMINDER_DAYS_MAX:
+        raise FieldInvalid(
+            f"Choose from 0 (nobody is reminded) to {EXPIRY_REMINDER_DAYS_MAX} days.",
+            field=("expiryReminderDays",),
+        )
 
 
 def _as_it_is(value: Any) -> Any:

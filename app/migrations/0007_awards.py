@@ -90,6 +90,7 @@ INDEXES = [
     "CREATE INDEX cashback_awards_by_wallet ON cashback_awards (wallet_id, awarded_at, id)",
     "CREATE INDEX cashback_awards_by_order ON cashback_awards (order_id) WHERE order_id IS NOT NULL",
     "CREATE INDEX cashback_awards_by_rule ON cashback_awards (given_by, awarded_at, id)",
+    "CREATE INDEX cashback_awards_by_occasion ON cashback_awards (occasion_key) WHERE order_id IS NULL",
     "CREATE INDEX cashback_awards_by_awarded_at ON cashback_awards (awarded_at, id)",
     "CREATE INDEX cashback_awards_to_vest ON cashback_awards (vests_at) WHERE status = 'PENDING'",
     "CREATE INDEX cashback_awards_to_expire ON cashback_awards (expires_at) WHERE status = 'VESTED'",

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from tortoise import fields, migrations
 from tortoise.fields import BigIntField, IntField
-from tortoise.migrations.operations import AddField, CreateModel, TortoiseOperation
+from tortoise.migrations.operations import AddField, CreateModel, Operation, TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 from tortoise.models import Model
@@ -93,7 +93,7 @@ class CreateTable(CreateModel):
 class AddColumn(AddField):
     """A new column, which both databases add in place; `definition` is its SQL, checks included.
 
-    It writes `{uuid}` and `{timestamp}` for the types that the two name differently. Without a default it must
+    It writes `{uuid}`, `{timestamp}` and `{json}` for the types that the two name differently. Without a default it must
     allow NULL: the rows that are there have nothing to put into it.
     """
 
@@ -112,7 +112,7 @@ class AddColumn(AddField):
         if state_editor is None:
             return
         on_sqlite = state_editor.DIALECT == "sqlite"
-        types = {"uuid": "CHAR(36)", "timestamp": "TIMESTAMP"} if on_sqlite else _POSTGRES_TYPES
+        types = _SQLITE_TYPES if on_sqlite else _POSTGRES_TYPES
         definition = self.definition.format(**types)
         if on_sqlite and self.is_integer:
             check = one_of(f'typeof("{self.name}")', ("integer",))
@@ -120,7 +120,8 @@ class AddColumn(AddField):
         await _run(state_editor, [f'ALTER TABLE "{self.table}" ADD COLUMN {definition}'])
 
 
-_POSTGRES_TYPES = {"uuid": "UUID", "timestamp": "TIMESTAMPTZ"}
+_SQLITE_TYPES = {"uuid": "CHAR(36)", "timestamp": "TIMESTAMP", "json": "JSON"}
+_POSTGRES_TYPES = {"uuid": "UUID", "timestamp": "TIMESTAMPTZ", "json": "JSONB"}
 
 
 class Refuse(TortoiseOperation):
@@ -190,7 +191,7 @@ class Together(TortoiseOperation):
 
     reversible = False
 
-    def __init__(self, operations: Sequence[TortoiseOperation]) -> None:
+    def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations = tuple(operations)
 
     async def database_forward(

@@ -1,5 +1,8 @@
 """A person of the store, known by the store's own id."""
 
+from datetime import date, datetime
+from typing import Any
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -9,7 +12,8 @@ class Customer(Model):
 
     `external_id` is the store's own id of the customer (a string, whatever the store's software calls it).
     `search_text` holds the case-folded name, e-mail and external id, so that a search needs no function call
-    a row and finds parts of all three.
+    a row and finds parts of all three. `birthday_on` is the birthday without its year (month * 100 + day, 0 if it is not
+    known), by which an index finds whose day it is. `signed_up_at` is when they registered in the store.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -19,6 +23,11 @@ class Customer(Model):
     search_text = fields.CharField(max_length=600, default="")
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
+    birthday: fields.Field[date | None] = fields.DateField(null=True)
+    birthday_on = fields.IntField(default=0)
+    roles: fields.Field[Any] = fields.JSONField(default=list)
+    segments: fields.Field[Any] = fields.JSONField(default=list)
+    signed_up_at: fields.Field[datetime | None] = fields.DatetimeField(null=True)
 
     class Meta:
         table = "customers"

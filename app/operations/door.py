@@ -65,7 +65,8 @@ class Operations:
 
     async def _ready(self, _request: Request) -> Response:
         problems = await self._readiness.problems()
-        body = {"status": "not ready" if problems else "ready", "problems": problems}
+        jobs = {name: {"lagS": round(lag_s, 1)} for name, lag_s in self._readiness.lags_s().items()}
+        body = {"status": "not ready" if problems else "ready", "problems": problems, "jobs": jobs}
         headers = {"cache-control": "no-store"} | ({"retry-after": "5"} if problems else {})
         return JSONResponse(body, status_code=503 if problems else 200, headers=headers)
 
@@ -126,6 +127,7 @@ def gauges_of(
         yield "coffer_live_topics", "Wallets that somebody listens to.", {}, runtime.hub.topic_count
         yield "coffer_listener_lag_seconds", "How long other processes were not heard.", {}, listener.lag_s
         yield "coffer_jobs_lag_seconds", "How long a round of jobs is overdue.", {}, jobs.lag_s
+        yield from _of_jobs(jobs)
         yield from _of_webhooks(processor)
         for name, (taken, most) in connections_in_use().items():
             label = {"connection": "reader" if name == "default" else name}
@@ -133,6 +135,26 @@ def gauges_of(
             yield "coffer_database_connections_max", "Connections that there may be.", label, most
 
     return gauges
+
+
+def _of_jobs(jobs: Jobs) -> Iterator[tuple[str, str, dict[str, str], float]]:
+    for name, lag_s in jobs.lags_s().items():
+        yield (
+            "coffer_job_lag_seconds",
+            "For how long the oldest thing waits that is due.",
+            {"job": name},
+            lag_s,
+        )
+    for name, state in jobs.states.items():
+        job = {"job": name}
+        if state.succeeded_at is not None:
+            help_ = "When a round last went well, in seconds since 1970."
+            yield "coffer_job_last_success_timestamp_seconds", help_, job, state.succeeded_at.timestamp()
+        yield "coffer_job_rounds_total", "Rounds of this process.", job, state.rounds
+        yield "coffer_job_done_total", "Things that this process did.", job, state.done
+        yield "coffer_job_failed_total", "Things that failed, and are left for later.", job, state.failed
+        left_out = len(state.skipped)
+        yield "coffer_job_left_out", "Things that failed and were not done since.", job, left_out
 
 
 def _of_webhooks(processor: Processor) -> Iterator[tuple[str, str, dict[str, str], float]]:

@@ -14,7 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.execution.observing import Observation
@@ -111,10 +111,12 @@ class _Gauges(Collector):
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, GaugeMetricFamily] = {}
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for name, help_, labels, value in self._gauges():
             if name not in families:
-                families[name] = GaugeMetricFamily(name, help_, labels=tuple(labels))
+                # What only grows is named so, and is a counter.
+                family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+                families[name] = family(name, help_, labels=tuple(labels))
             families[name].add_metric(tuple(labels.values()), value)
         yield from families.values()
 

@@ -1,7 +1,7 @@
 """Whether this process should be sent requests, and if not, why."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -74,11 +74,17 @@ class Readiness:
                 found["migrations"] = await self._asked("migrations", _migrations_problem, MIGRATIONS_FRESH_S)
         return {name: problem for name, problem in found.items() if problem is not None}
 
+    def lags_s(self) -> Mapping[str, float]:
+        """Tell for how many seconds the oldest thing of each of the clock's jobs has waited."""
+        return self._jobs.lags_s()
+
     def _jobs_problem(self) -> str | None:
         if not self._jobs.is_alive:
             return "the jobs do not run"
-        lag_s = self._jobs.lag_s
-        return f"no round of jobs was done for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
+        # What waits, because it fails or is much, is no reason to send requests elsewhere; that no round goes well is.
+        late = {name: state.overdue_s for name, state in self._jobs.states.items()}
+        name, lag_s = max(late.items(), key=lambda one: one[1])
+        return f"no round of {name} went well for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
 
     def _webhooks_problem(self) -> str | None:
         # Many that wait are no reason to send requests elsewhere; that nobody looks at them is.

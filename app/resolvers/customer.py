@@ -6,6 +6,7 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.access import Capability
+from app.domain.customer import WORDS_MAX, CustomerDetails
 from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
@@ -68,12 +69,15 @@ async def register_customer(
     input: Annotated[RegisterCustomerInput, INPUT],  # noqa: A002
 ) -> RegisterCustomerPayload:
     """Make a customer known."""
+    details = _details(input)
+    customers.require_not_oneself(info.context.principal, input.store_customer_id, details)
     done = await customers.register(
         info.context.runtime.writer,
         info.context.principal.actor,
         external_id=input.store_customer_id,
         name=input.name,
         email=input.email,
+        details=details,
         idempotency_key=optional_key(input.idempotency_key),
     )
     return RegisterCustomerPayload(customer=Customer(model=done.customer), wallet=Wallet(model=done.wallet))
@@ -84,13 +88,27 @@ async def update_customer(
     info: AppInfo,
     input: Annotated[UpdateCustomerInput, INPUT],  # noqa: A002
 ) -> UpdateCustomerPayload:
-    """Take over a customer's new name or e-mail."""
+    """Take over what is new of a customer."""
+    details = _details(input)
+    customers.require_not_oneself(info.context.principal, input.store_customer_id, details)
     done = await customers.update(
         info.context.runtime.writer,
         info.context.principal.actor,
         external_id=input.store_customer_id,
         name=input.name,
         email=input.email,
+        details=details,
         idempotency_key=optional_key(input.idempotency_key),
     )
     return UpdateCustomerPayload(customer=Customer(model=done.customer), wallet=Wallet(model=done.wallet))
+
+
+def _details(given: RegisterCustomerInput | UpdateCustomerInput) -> CustomerDetails:
+    told = given.birthday is not strawberry.UNSET
+    return CustomerDetails(
+        birthday=given.birthday if told else None,
+        without_birthday=told and given.birthday is None,
+        roles=None if given.roles is None else tuple(given.roles[: WORDS_MAX + 1]),
+        segments=None if given.segments is None else tuple(given.segments[: WORDS_MAX + 1]),
+        signed_up_at=given.signed_up_at,
+    )

@@ -19,6 +19,7 @@ from app.schema.types.cashback import CashbackRule, rule_of
 from app.schema.types.cashback_award import CashbackAward
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
+from app.schema.types.event import StoreEvent
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.gift_card import GiftCard
 from app.schema.types.node import Node, decode_any_id
@@ -27,8 +28,10 @@ from app.schema.types.ownership import seen_wallet, sees
 from app.schema.types.payment import Payment
 from app.schema.types.promotion import CouponCode, CouponRedemption, Promotion
 from app.schema.types.refund import Refund
+from app.schema.types.reminder import ExpiryReminder
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
+from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
@@ -160,6 +163,11 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
         lambda row: CouponRedemption(model=row),
     ),
     "Customer": _customer,
+    "ExpiryReminder": _of_wallet(
+        lambda loaders: loaders.expiry_reminders,
+        Capability.WALLETS_READ,
+        lambda row: ExpiryReminder(model=row),
+    ),
     "FraudSignal": _fraud_signal,
     "GiftCard": _gift_card,
     "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),
@@ -174,6 +182,12 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
         lambda loaders: loaders.renewals, Capability.ORDERS_READ, lambda row: Renewal(model=row)
     ),
     "Role": _role,
+    "StoreEvent": _of_wallet(
+        lambda loaders: loaders.store_events, Capability.WALLETS_READ, lambda row: StoreEvent(model=row)
+    ),
+    "TopUp": _of_wallet(
+        lambda loaders: loaders.top_ups, Capability.WALLETS_READ, lambda row: TopUp(model=row)
+    ),
     "Transaction": _of_wallet(
         lambda loaders: loaders.transactions, Capability.WALLETS_READ, lambda row: Transaction(model=row)
     ),

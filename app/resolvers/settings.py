@@ -59,6 +59,7 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "time_zone": given.time_zone,
         "return_period_days": given.return_period_days,
         "shortfall_policy": given.shortfall_policy,
+        "expiry_reminder_days": given.expiry_reminder_days,
         "order_statuses": _meanings(given.order_statuses),
         "gift_cards_redeemable": given.gift_cards_redeemable,
         "gift_card_partial_redemption": given.gift_card_partial_redemption,

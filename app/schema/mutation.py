@@ -9,6 +9,7 @@ from app.resolvers import (
     cashback as cashback_resolvers,
     customer as customer_resolvers,
     delivery as delivery_resolvers,
+    event as event_resolvers,
     gift_card as gift_card_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
@@ -17,6 +18,7 @@ from app.resolvers import (
     renewal as renewal_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
+    top_up as top_up_resolvers,
     wallet as wallet_resolvers,
     withdrawal as withdrawal_resolvers,
 )
@@ -49,7 +51,17 @@ class Mutation:
     update_customer: payloads.UpdateCustomerPayload = root(
         customer_resolvers.update_customer,
         Needs(Capability.CUSTOMERS_WRITE),
-        "Change a customer's name or e-mail.",
+        "Change what is known of a customer.",
+    )
+    record_event: payloads.RecordEventPayload = root(
+        event_resolvers.record_event,
+        Needs(Capability.EVENTS_WRITE),
+        "Tell of something that a customer did in the store, such as a review; told twice, it happened once.",
+    )
+    record_top_up: payloads.RecordTopUpPayload = root(
+        top_up_resolvers.record_top_up,
+        Needs(Capability.TOP_UPS_WRITE),
+        "Tell of money that a customer paid in by the store's checkout, as often as one likes; the wallet follows.",
     )
     request_withdrawal: payloads.RequestWithdrawalPayload = root(
         withdrawal_resolvers.request_withdrawal, SignedIn(), "Ask to be paid out; the amount is held at once."

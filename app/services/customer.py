@@ -5,9 +5,11 @@ from uuid import UUID
 
 from tortoise.queryset import QuerySet
 
-from app.domain.access import Actor
-from app.domain.customer import fold
-from app.domain.errors import FieldInvalid, NotFound
+from app.domain.access import Actor, Principal
+from app.domain.cashback.rule import TriggerKind
+from app.domain.celebration import SIGN_UP_KEY, Celebration, celebration_id, sign_up
+from app.domain.customer import CustomerDetails, check_words, fold
+from app.domain.errors import FieldInvalid, NotFound, OwnWallet
 from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
@@ -28,6 +30,9 @@ EMAIL_MAX = 254
 NAME_MAX = 200
 EXTERNAL_ID_MAX = 128
 SEARCH_MAX = 100
+
+NOTHING = CustomerDetails()
+"""What is told of a customer of whom nothing more is known than the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,17 @@ async def register(
     actor: Actor,
     *,
     external_id: str,
-    name: str | None,
-    email: str | None,
-    idempotency_key: str | None,
+    name: str | None = None,
+    email: str | None = None,
+    details: CustomerDetails = NOTHING,
+    idempotency_key: str | None = None,
 ) -> Registered:
-    """Make a customer known and open their wallet; for one who is known, take over the name and e-mail."""
-    return await _write(
-        writer, actor, "registerCustomer", external_id, name, email, idempotency_key, opens=True
-    )
+    """Make a customer known and open their wallet; for one who is known, take over what is told.
+
+    Who registers for the first time signs up: when the store says, or now. Raises a refusal of the input.
+    """
+    details = replace(details, name=name, email=email)
+    return await _write(writer, actor, "registerCustomer", external_id, details, idempotency_key, opens=True)
 
 
 async def update(
@@ -89,17 +97,25 @@ async def update(
     actor: Actor,
     *,
     external_id: str,
-    name: str | None,
-    email: str | None,
-    idempotency_key: str | None,
+    name: str | None = None,
+    email: str | None = None,
+    details: CustomerDetails = NOTHING,
+    idempotency_key: str | None = None,
 ) -> Registered:
-    """Take over a known customer's new name or e-mail; what isn't said stays. Raises `NotFound`."""
+    """Take over what is told of a known customer; what isn't said stays. Raises `NotFound`."""
+    details = replace(details, name=name, email=email)
     try:
         return await _write(
-            writer, actor, "updateCustomer", external_id, name, email, idempotency_key, opens=False
+            writer, actor, "updateCustomer", external_id, details, idempotency_key, opens=False
         )
     except NotFound:
         raise NotFound("customer", field=("storeCustomerId",)) from None
+
+
+def require_not_oneself(principal: Principal, external_id: str, details: CustomerDetails) -> None:
+    """Refuse to take from somebody what cashback would be given to themselves for, or raise `OwnWallet`."""
+    if details.counts and principal.owns(external_id):
+        raise OwnWallet(field=("storeCustomerId",))
 
 
 async def _write(  # noqa: PLR0917 — the two public functions name everything
@@ -107,35 +123,49 @@ async def _write(  # noqa: PLR0917 — the two public functions name everything
     actor: Actor,
     command: str,
     external_id: str,
-    name: str | None,
-    email: str | None,
+    details: CustomerDetails,
     idempotency_key: str | None,
     *,
     opens: bool,
 ) -> Registered:
     external_id = check_external_id(external_id)
-    name = None if name is None else check_text(name, field="name", length_max=NAME_MAX)
-    email = None if email is None else check_email(email)
+    details = _checked(details)
 
     def decide(draft: Draft) -> Row:
         known = draft.customer
-        new = replace(
-            known,
-            name=known.name if name is None else name,
-            email=known.email if email is None else email,
-        )
+        new = known.told(details, draft.now)
+        signs_up = opens and known.signed_up_at is None
+        if signs_up:
+            new = replace(new, signed_up_at=new.signed_up_at or draft.now, updated_at=draft.now)
         if new != known:
-            draft.set_customer(replace(new, updated_at=draft.now))
+            draft.set_customer(new)
+        if signs_up:
+            sign_up(draft)
         return draft.customer
 
     claim = None
     if idempotency_key is not None:
-        request = {"external_id": external_id, "name": name, "email": email}
+        request = {"external_id": external_id, **details.as_data()}
         claim = IdempotencyClaim.of(actor, idempotency_key, command, request)
+    ref = WalletRef(external_id=external_id)
+    # Only who registers can sign up.
+    rows = ((Celebration, celebration_id(external_id, SIGN_UP_KEY)),) if opens else ()
+    earns = (TriggerKind.SIGN_UP,) if opens else ()
     outcome = await writer.submit(
-        Command(command, actor, WalletRef(external_id=external_id), decide, claim, opens=opens)
+        Command(command, actor, ref, decide, claim, opens=opens, rows=rows, earns=earns)
     )
     return await _registered(outcome)
+
+
+def _checked(details: CustomerDetails) -> CustomerDetails:
+    name, email, roles, segments = details.name, details.email, details.roles, details.segments
+    return replace(
+        details,
+        name=None if name is None else check_text(name, field="name", length_max=NAME_MAX),
+        email=None if email is None else check_email(email),
+        roles=None if roles is None else check_words(roles, field="roles"),
+        segments=None if segments is None else check_words(segments, field="segments"),
+    )
 
 
 async def _registered(outcome: Outcome) -> Registered:

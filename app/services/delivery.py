@@ -16,6 +16,7 @@ from app.domain import delivery as rules
 from app.domain.access import Actor, ActorKind
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.delivery import WAITING, Delivery, DeliveryStatus, Door
+from app.domain.due import Due
 from app.domain.errors import FieldInvalid, NotFound
 from app.domain.ledger import Desk
 from app.domain.page import Page, PageRequest
@@ -227,6 +228,22 @@ async def prune(now: datetime, *, kept: timedelta, kept_failed: timedelta) -> in
         # Shielded, because a transaction that is cancelled on its way in would leak its connection.
         await asyncio.shield(_delete(ids))
     return len(ids)
+
+
+async def prunable(now: datetime, *, kept: timedelta, kept_failed: timedelta) -> Due[None] | None:
+    """Return the delivery whose time has been over for longest, if there is one."""
+    found = []
+    for statuses, time in (
+        ((DeliveryStatus.DONE, DeliveryStatus.IGNORED), kept),
+        ((DeliveryStatus.DEAD,), kept_failed),
+    ):
+        query = DeliveryModel.filter(
+            status__in=[str(status) for status in statuses], received_at__lt=now - time
+        )
+        oldest = await query.order_by("received_at").first()
+        if oldest is not None:
+            found.append(Due(oldest.id, oldest.received_at + time, None))
+    return min(found, key=lambda due: due.due_at, default=None)
 
 
 async def _old(statuses: tuple[DeliveryStatus, ...], before: datetime) -> list[Any]:

@@ -1,6 +1,6 @@
 """Gift cards: issued, activated, stopped, looked up by their codes, redeemed into wallets, expired."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from tortoise.queryset import QuerySet
 from app.auth.gift_card import CodeKeys, new_code
 from app.domain import gift_card as rules
 from app.domain.access import Actor, ActorKind, Capability, Principal
+from app.domain.due import Due
 from app.domain.errors import (
     CurrencyMismatch,
     FieldInvalid,
@@ -408,10 +409,15 @@ async def _redeemed(outcome: Outcome) -> Redeemed:
 _CAN_EXPIRE = (GiftCardStatus.INACTIVE, GiftCardStatus.ACTIVE, GiftCardStatus.DISABLED)
 
 
-async def due(now: datetime, limit: int) -> list[UUID]:
-    """Return the cards, at most so many, whose time has run out."""
+async def due(now: datetime, limit: int, without: Collection[UUID] = ()) -> list[Due[UUID]]:
+    """Return the cards, at most so many, whose time has run out, the oldest first; those named in `without` are left out."""
     query = GiftCardModel.filter(status__in=_CAN_EXPIRE, expires_at__lte=now)
-    return [card.id for card in await query.order_by("expires_at").limit(limit)]
+    if without:
+        query = query.exclude(id__in=list(without))
+    return [
+        Due(card.id, card.expires_at or now, card.id)
+        for card in await query.order_by("expires_at").limit(limit)
+    ]
 
 
 async def expire(writer: Writer, card_id: UUID) -> None:

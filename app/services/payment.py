@@ -1,6 +1,6 @@
 """Paying orders with the wallet: authorize, capture, void; and what the clock ends."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -378,9 +378,12 @@ async def _paid(outcome: Outcome) -> Paid:
 # --- what the clock ends ------------------------------------------------------------------------------------
 
 
-async def due(now: datetime, limit: int) -> list[PaymentModel]:
-    """Return the open payments, at most so many, whose time has run out."""
-    return await PaymentModel.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at").limit(limit)
+async def due(now: datetime, limit: int, without: Collection[UUID] = ()) -> list[PaymentModel]:
+    """Return the open payments, at most so many, whose time has run out; those `without` are left out."""
+    query = PaymentModel.filter(status__in=OPEN, expires_at__lte=now)
+    if without:
+        query = query.exclude(id__in=list(without))
+    return await query.order_by("expires_at").limit(limit)
 
 
 async def expire(writer: Writer, found: PaymentModel) -> None:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ ITEMS_MAX = 10_000
 """The most items that one list may have."""
 
 _NUMBER_CHARACTERS_MAX = 64
+_TIME_CHARACTERS_MAX = 64
 _TEXT_READ_MAX = 4 * TEXT_MAX
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _HIDING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -168,6 +169,15 @@ class Node:
     def maybe_time(self) -> datetime | None:
         """Return a time, or nothing where it is absent."""
         return None if self.is_absent else self.time()
+
+    def maybe_date(self) -> date | None:
+        """Return a day, or nothing where it is absent; what is wrong with it is told without the day itself."""
+        if self.is_absent:
+            return None
+        try:
+            return date.fromisoformat(self.value[:_TIME_CHARACTERS_MAX])
+        except (ValueError, TypeError):
+            self.refuse("should be a day, such as 1987-05-17.")
 
     def flag(self) -> bool:
         """Return true or false; absent is false."""

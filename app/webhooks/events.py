@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from app.domain.customer import CustomerDetails
+from app.domain.event import EventTold
 from app.domain.order import OrderSnapshot, StoreCustomer, StoreRefund
+from app.domain.top_up import TopUpTold
+
+NOTHING_MORE = CustomerDetails()
+"""What is said of a customer of whom only the name is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,11 @@ class RefundSeen:
 
 @dataclass(frozen=True, slots=True)
 class CustomerSeen:
-    """The store told of a customer, who gets a wallet if there is none yet."""
+    """The store told of a customer, who gets a wallet if there is none yet; `details` is what it says beyond the name."""
 
     source: str
     customer: StoreCustomer
+    details: CustomerDetails = NOTHING_MORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,23 @@ class RenewalAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
+class EventRecorded:
+    """A customer did something in the store, such as a review."""
+
+    source: str
+    customer_external_id: str
+    told: EventTold
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpRecorded:
+    """A customer paid money in, and this is what the store kept of it."""
+
+    customer_external_id: str
+    told: TopUpTold
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """The message is authentic and understood, and nothing follows from it; `why` is a sentence for staff."""
 
@@ -108,5 +132,7 @@ Event = (
     | ProductSeen
     | CouponSeen
     | RenewalAnnounced
+    | EventRecorded
+    | TopUpRecorded
     | Ignored
 )

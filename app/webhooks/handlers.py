@@ -1,17 +1,18 @@
 """What follows from each kind of event: one use case each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from app.domain.access import Actor
 from app.domain.catalog import CatalogKind, catalog_item
+from app.domain.customer import WORD_MAX, WORDS_MAX, CustomerDetails
 from app.domain.delivery import printable
 from app.domain.errors import FieldInvalid, TextNotAllowed
 from app.domain.money import currency_of
 from app.domain.order import OrderSnapshot, StoreRefund
-from app.services import catalog
+from app.services import catalog, event as events, top_up as top_ups
 from app.services.customer import NAME_MAX, check_email, register
 from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
@@ -19,11 +20,13 @@ from app.services.renewal import Announcement, announce
 from app.webhooks.events import (
     CouponSeen,
     CustomerSeen,
+    EventRecorded,
     OrderDeleted,
     OrderSeen,
     ProductSeen,
     RefundSeen,
     RenewalAnnounced,
+    TopUpRecorded,
 )
 from app.webhooks.processing import Handler
 
@@ -62,6 +65,8 @@ class Handlers:
             ProductSeen: self._product,
             CouponSeen: self._coupon,
             RenewalAnnounced: self._renewal,
+            EventRecorded: self._event,
+            TopUpRecorded: self._top_up,
         }
 
     async def _order(self, actor: Actor, event: OrderSeen) -> str:
@@ -89,6 +94,7 @@ class Handlers:
             external_id=customer.external_id,
             name=None if customer.name is None else printable(customer.name, NAME_MAX),
             email=_email(customer.email),
+            details=_details(event.details),
             idempotency_key=None,
         )
         return f"Customer {customer.external_id} is known."
@@ -135,6 +141,27 @@ class Handlers:
             ),
         )
         return f"The renewal of subscription {event.subscription} was announced."
+
+    async def _event(self, actor: Actor, event: EventRecorded) -> str:
+        await events.record(self.writer, actor, event.customer_external_id, event.told)
+        return f"Event {event.told.name} {event.told.external_id} of customer {event.customer_external_id} was recorded."
+
+    async def _top_up(self, actor: Actor, event: TopUpRecorded) -> str:
+        ref = WalletRef(external_id=event.customer_external_id)
+        done = await top_ups.record(self.writer, actor, ref, event.told)
+        return f"Top-up {event.told.external_id} was recorded as {done.top_up.reference}."
+
+
+def _details(told: CustomerDetails) -> CustomerDetails:
+    """Return what can be kept: a customer must not go without a wallet because of too many, or too long, words."""
+    return replace(told, roles=_words(told.roles), segments=_words(told.segments))
+
+
+def _words(words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if words is None:
+        return None
+    kept = (printable(word, WORD_MAX).strip() for word in words)
+    return tuple(dict.fromkeys(word for word in kept if word))[:WORDS_MAX]
 
 
 def _email(text: str | None) -> str | None:

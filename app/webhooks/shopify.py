@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from app.domain.customer import CustomerDetails
 from app.domain.money import Currency
 from app.domain.order import (
     Coupon,
@@ -71,7 +72,7 @@ def translate(topic: str, body: bytes, *, received_at: datetime, source: str = S
         case ("refunds", "create"):
             seen = refund_seen(document, source=source)
         case ("customers", _) if event in _CUSTOMER_EVENTS:
-            seen = CustomerSeen(source, _customer(document))
+            seen = CustomerSeen(source, _customer(document), _details(document))
         case ("customers", "delete"):
             id_ = document["id"].id()
             seen = Ignored(f"The customer {id_} was deleted in the store; a wallet and its history stay.")
@@ -173,6 +174,14 @@ def _customer(customer: Node) -> StoreCustomer:
         name=" ".join(name for name in names if name) or None,
         email=customer["email"].maybe_text(),
     )
+
+
+def _details(customer: Node) -> CustomerDetails:
+    """What tells more than the name: tags are one text, with commas between."""
+    tags = None
+    if customer["tags"].value is not None:
+        tags = tuple(tag for part in customer["tags"].text().split(",") if (tag := part.strip()))
+    return CustomerDetails(segments=tags, signed_up_at=customer["created_at"].maybe_time())
 
 
 def _line(line: Node, terms: _Terms) -> OrderLine:

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
+from typing import TypeVar
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
+from app.domain.customer import CustomerDetails
 from app.domain.errors import DomainError
+from app.domain.event import EventTold
 from app.domain.money import Currency
 from app.domain.order import (
     Coupon,
@@ -28,21 +31,26 @@ from app.domain.order import (
     Subscription,
     check_source,
 )
+from app.domain.top_up import TopUpTold
 from app.webhooks.document import Node, parse
 from app.webhooks.errors import NotAuthentic, Untranslatable
 from app.webhooks.events import (
     CouponSeen,
     CustomerSeen,
     Event,
+    EventRecorded,
     Ignored,
     OrderDeleted,
     OrderSeen,
     ProductSeen,
     RefundSeen,
     RenewalAnnounced,
+    TopUpRecorded,
 )
 from app.webhooks.signatures import Headers, known_secrets, single_header
 from app.webhooks.snapshots import checked, modified_at
+
+T = TypeVar("T")
 
 SOURCE = "store"
 ID_HEADER = "webhook-id"
@@ -214,7 +222,14 @@ def _refund_recorded(data: Node, when: _When, source: str) -> Event:
 
 
 def _customer_recorded(data: Node, when: _When, source: str) -> Event:
-    return CustomerSeen(_source(data, source), _customer(data, "source"))
+    details = CustomerDetails(
+        birthday=data["birthday"].maybe_date(),
+        roles=_maybe_texts(data["roles"]),
+        segments=_maybe_texts(data["segments"]),
+        signed_up_at=data["signedUpAt"].maybe_time(),
+    )
+    customer = _customer(data, "source", "birthday", "roles", "segments", "signedUpAt")
+    return CustomerSeen(_source(data, source), customer, details)
 
 
 def _customer_deleted(data: Node, when: _When, source: str) -> Event:
@@ -269,6 +284,42 @@ def _renewal_announced(data: Node, when: _When, source: str) -> Event:
     )
 
 
+def _event_recorded(data: Node, when: _When, source: str) -> Event:
+    _only(data, "source", "customerId", "event", "eventId", "occurredAt")
+    occurred_at = data["occurredAt"].maybe_time() or when.happened_at
+    told = EventTold(data["event"].required().text(), data["eventId"].id(), occurred_at)
+    return EventRecorded(_source(data, source), data["customerId"].id(), _told(told.checked, data))
+
+
+def _top_up_recorded(data: Node, when: _When, source: str) -> Event:
+    _only(
+        data,
+        *("source", "externalId", "customerId", "currency", "paid", "faceValue", "paymentMethod"),
+        *("paidAt", "modifiedAt"),
+    )
+    currency, face = data["currency"].currency(), data["faceValue"]
+    told = TopUpTold(
+        source=_source(data, source),
+        external_id=data["externalId"].id(),
+        paid_minor=_amount(data["paid"].required(), currency),
+        currency=currency.code,
+        face_value_minor=None if face.is_absent else _amount(face, currency),
+        payment_method=data["paymentMethod"].maybe_text(),
+        paid_at=data["paidAt"].maybe_time(),
+        modified_at=_changed_at(data, when),
+    )
+    return TopUpRecorded(data["customerId"].id(), _told(told.checked, data))
+
+
+def _told(checked: Callable[[], T], data: Node) -> T:
+    """Return what was told as it is kept, or raise `Untranslatable`."""
+    try:
+        return checked()
+    except DomainError as error:
+        path = ".".join(part for part in (data.path, *error.field) if part)
+        raise Untranslatable(error.message, path=path) from None
+
+
 _READERS: Mapping[str, Callable[[Node, _When, str], Event]] = MappingProxyType(
     {
         "order.recorded": _order_recorded,
@@ -281,6 +332,8 @@ _READERS: Mapping[str, Callable[[Node, _When, str], Event]] = MappingProxyType(
         "coupon.recorded": lambda data, when, source: _coupon_of_store(data, when, source, deleted=False),
         "coupon.deleted": lambda data, when, source: _coupon_of_store(data, when, source, deleted=True),
         "renewal.announced": _renewal_announced,
+        "event.recorded": _event_recorded,
+        "top_up.recorded": _top_up_recorded,
     }
 )
 
@@ -373,6 +426,10 @@ def _changed_at(data: Node, when: _When) -> datetime:
 
 def _texts(texts: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for item in texts.items() if (text := item.text())))
+
+
+def _maybe_texts(texts: Node) -> tuple[str, ...] | None:
+    return None if texts.value is None else _texts(texts)
 
 
 def _amount(amount: Node, currency: Currency) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from app.domain.customer import CustomerDetails
 from app.domain.money import Currency
 from app.domain.order import (
     CATEGORIES_MAX,
@@ -192,9 +193,12 @@ def refund_of(refund: Node, currency: Currency) -> StoreRefund:
 def customer_seen(customer: Node, *, source: str = SOURCE) -> CustomerSeen:
     """Translate a customer's account."""
     name = _name(customer) or _name(customer["billing"])
-    return CustomerSeen(
-        source, StoreCustomer(customer["id"].id(), name=name, email=customer["email"].maybe_text())
+    role = customer["role"].maybe_text()
+    details = CustomerDetails(
+        roles=None if role is None else (role,), signed_up_at=customer["date_created_gmt"].maybe_time()
     )
+    told = StoreCustomer(customer["id"].id(), name=name, email=customer["email"].maybe_text())
+    return CustomerSeen(source, told, details)
 
 
 def product_seen(

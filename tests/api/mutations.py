@@ -174,6 +174,23 @@ def ended_by(mutation: str, **more: str) -> Change:
     return change
 
 
+def sends_euros(*names: str) -> Change:
+    """All of these amounts in another currency."""
+    return sends(**{name: {"amount": "5.00", "currency": "EUR"} for name in names})
+
+
+async def a_stranger_topped_up(store: Store, scene: Scene) -> None:
+    """The store told of the same top-up for another customer before."""
+    other = {"storeCustomerId": (await store.customer())["storeCustomerId"]}
+    await store.done("recordTopUp", {**scene.input, "wallet": other, "idempotencyKey": fresh("key")})
+
+
+async def tells_of_oneself(_store: Store, scene: Scene) -> None:
+    """Staff who are customers too give themselves a birthday."""
+    scene.caller = Caller(scene.input["storeCustomerId"], ("administrator",))
+    scene.input["birthday"] = "1990-05-17"
+
+
 # --- what many of them refuse -------------------------------------------------------------------------------
 
 KEYS = (
@@ -263,6 +280,18 @@ CUSTOMERS = (
 )
 
 
+FACTS = (
+    refused("born tomorrow week", "FIELD_INVALID", "birthday", sends(birthday="2999-01-01")),
+    refused("born long ago", "FIELD_INVALID", "birthday", sends(birthday="1849-12-31")),
+    refused("empty role", "FIELD_INVALID", "roles", sends(roles=[" "])),
+    refused("long role", "FIELD_INVALID", "roles", sends(roles=["r" * 101])),
+    refused("many roles", "FIELD_INVALID", "roles", sends(roles=[str(n) for n in range(51)])),
+    refused("segment with a bell", "TEXT_NOT_ALLOWED", "segments", sends(segments=["news\u0007"])),
+    refused("many segments", "FIELD_INVALID", "segments", sends(segments=[str(n) for n in range(51)])),
+    refused("one's own birthday", "OWN_WALLET", "storeCustomerId", tells_of_oneself),
+)
+
+
 # --- the right requests -------------------------------------------------------------------------------------
 
 
@@ -305,6 +334,26 @@ async def a_known_customer(store: Store) -> Scene:
     customer = await store.customer(name="Ada", email="ada@shop.example")
     input_ = {"storeCustomerId": customer["storeCustomerId"], "name": "Ada Lovelace"}
     return Scene({**input_, "idempotencyKey": fresh("key")}, customer)
+
+
+async def an_event(store: Store) -> Scene:
+    customer = await store.customer()
+    input_ = {"storeCustomerId": customer["storeCustomerId"], "event": "review", "eventId": fresh("review")}
+    return Scene({**input_, "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_top_up(store: Store) -> Scene:
+    customer = await store.customer()
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "woocommerce",
+        "externalId": fresh("top-up"),
+        "paid": store.money("40.00"),
+        "faceValue": store.money("50.00"),
+        "paymentMethod": "card",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
 
 
 async def a_request(store: Store) -> Scene:
@@ -1243,7 +1292,7 @@ MUTATIONS = (
         a_new_customer,
         frozenset({"shop_manager", "administrator", "service"}),
         {"name": "Ada King"},
-        (*CUSTOMERS, *KEYS),
+        (*CUSTOMERS, *FACTS, *KEYS),
     ),
     Mutation(
         "updateCustomer",
@@ -1252,8 +1301,60 @@ MUTATIONS = (
         {"name": "Ada King"},
         (
             *CUSTOMERS,
+            *FACTS,
             *KEYS,
             refused("unknown", "NOT_FOUND", "storeCustomerId", sends(storeCustomerId="nobody has this")),
+        ),
+    ),
+    Mutation(
+        "recordEvent",
+        an_event,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"eventId": "another one"},
+        (
+            *CUSTOMERS[:3],
+            *KEYS,
+            refused("no event", "FIELD_INVALID", "event", sends(event="")),
+            refused("a sentence", "FIELD_INVALID", "event", sends(event="Wrote a review")),
+            refused("long event", "FIELD_INVALID", "event", sends(event="e" * 101)),
+            refused("no event's id", "FIELD_INVALID", "eventId", sends(eventId="")),
+            refused("long event's id", "FIELD_INVALID", "eventId", sends(eventId="e" * 129)),
+            refused("the day after tomorrow", "FIELD_INVALID", "occurredAt", sends(occurredAt=ago(days=-2))),
+            refused("one's own", "OWN_WALLET", "storeCustomerId", by_oneself),
+        ),
+    ),
+    Mutation(
+        "recordTopUp",
+        a_top_up,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"paymentMethod": "invoice"},
+        (
+            *KEYS,
+            *WALLETS,
+            refused("negative", "FIELD_INVALID", "paid.amount", sends_amount("-0.01", name="paid")),
+            refused(
+                "a tenth of a cent", "AMOUNT_TOO_PRECISE", "paid.amount", sends_amount("0.001", name="paid")
+            ),
+            refused("40 digits", "FIELD_INVALID", "paid.amount", sends_amount("9" * 40, name="paid")),
+            refused(
+                "another currency", "CURRENCY_MISMATCH", "paid.currency", sends_euros("paid", "faceValue")
+            ),
+            refused(
+                "two currencies",
+                "CURRENCY_MISMATCH",
+                "faceValue.currency",
+                sends_amount("5.00", "EUR", name="faceValue"),
+            ),
+            refused(
+                "negative value", "FIELD_INVALID", "faceValue.amount", sends_amount("-1", name="faceValue")
+            ),
+            refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
+            refused("no external id", "FIELD_INVALID", "externalId", sends(externalId="")),
+            refused("long method", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="m" * 65)),
+            refused("paid in the future", "FIELD_INVALID", "paidAt", sends(paidAt=ago(days=-2))),
+            refused("changed in the future", "FIELD_INVALID", "modifiedAt", sends(modifiedAt=ago(days=-2))),
+            refused("one's own", "OWN_WALLET", "wallet", by_oneself),
+            refused("a stranger's", "TOP_UP_OF_ANOTHER", "externalId", a_stranger_topped_up),
         ),
     ),
     Mutation(

@@ -210,6 +210,7 @@ SETTINGS = (
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy version updatedAt updatedBy note }"
     "walletPaymentMethods orderStatuses { storeStatus means } giftCardsRedeemable giftCardPartialRedemption "
     "giftCardLifetimeMonths giftCardCheckByAnyone version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } expiryReminderDays version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -272,14 +273,23 @@ GIFT_CARD = (
     "createdAt hash transaction { id } } } }"
 )
 GIFT_CARD_BALANCE = f"{{ reference lastCharacters status initialAmount {MONEY} balance {MONEY} expiresAt }}"
+EVENT = "{ id event eventId occurredAt createdBy { kind id } createdAt wallet { id } }"
+TOP_UP = (
+    f"{{ id reference source externalId paid {MONEY} faceValue {MONEY} credited {MONEY} shortfall {MONEY} paymentMethod "
+    f"paidAt createdBy {{ kind id }} createdAt updatedAt transaction {{ id kind counterAccount amount {MONEY} "
+    f"correctedBy {{ id kind direction amount {MONEY} note }} }} wallet {{ id }} }}"
+)
+CUSTOMER = "{ id storeCustomerId name email birthday roles segments signedUpAt }"
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
     "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
-    "registerCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
-    "updateCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
+    "registerCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "updateCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
+    "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",

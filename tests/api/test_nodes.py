@@ -39,7 +39,17 @@ async def world(api: Store) -> JsonObject:
         "dueAt": "2031-05-01T00:00:00Z",
     }
     renewal = (await api.done("announceRenewal", announced))["renewal"]
+    event = {"storeCustomerId": customer["storeCustomerId"], "event": "review", "eventId": fresh("review")}
+    top_up = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "shop",
+        "externalId": fresh("top-up"),
+        "paid": api.money("5.00"),
+        "idempotencyKey": fresh("key"),
+    }
     return {
+        "StoreEvent": (await api.done("recordEvent", event))["event"]["id"],
+        "TopUp": (await api.done("recordTopUp", top_up))["topUp"]["id"],
         "Order": order["id"],
         "Payment": payment["id"],
         "Refund": refund["id"],
@@ -54,7 +64,10 @@ async def world(api: Store) -> JsonObject:
     }
 
 
-TYPES = ("Customer", "Wallet", "Transaction", "Withdrawal", "Order", "Payment", "Refund", "Renewal")
+TYPES = (
+    *("Customer", "Wallet", "Transaction", "Withdrawal", "Order", "Payment", "Refund", "Renewal"),
+    *("StoreEvent", "TopUp"),
+)
 
 
 @pytest.mark.parametrize("type_name", TYPES)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.payment import PAYMENTS_MAX
-from app.jobs import expire_due
+from app.jobs import work_off
 from tests.api.store import (
     ADMINISTRATOR,
     ERRORS,
@@ -230,7 +230,7 @@ async def test_capture_after_expiry(api: Store) -> None:
     payment = await api.authorize(customer, told, lifetimeMinutes=1)
     with api.moved(minutes=2) as then:
         assert await refusal(api, "capturePayment", {"paymentId": payment["id"]}) == "PAYMENT_NOT_OPEN"
-        await expire_due(then)
+        await work_off(then, "expire-payments")
         order = await api.found(told)
         (payment,) = order["payments"]
         assert (order["paymentState"], payment["status"], payment["endedBy"]) == (

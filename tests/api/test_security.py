@@ -107,6 +107,15 @@ async def victim(api: Store) -> JsonObject:
     for mutation in ("freezeWallet", "unfreezeWallet"):
         why = {"wallet": {"id": customer["wallet"]["id"]}, "note": "Secretive sign-ins from three countries"}
         await api.done(mutation, why)
+    top_up = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "source": "shop",
+        "externalId": fresh("secretive"),
+        # Nothing was kept of it, so that all amounts stay as they are.
+        "paid": api.money("0.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    event = {"storeCustomerId": customer["storeCustomerId"], "event": "review", "eventId": fresh("secretive")}
     await keep_signal(api, customer)
     card = await api.gift_card(label="Secretive present", note="Secretive birthday present")
     delivery = await api.delivery(b'{"billing": {"last_name": "Secretive"}}', error="Secretive refusal.")
@@ -122,6 +131,8 @@ async def victim(api: Store) -> JsonObject:
         "WebhookDelivery": delivery,
         "GiftCard": card["id"],
         "giftCardReference": card["reference"],
+        "TopUp": (await api.done("recordTopUp", top_up))["topUp"]["id"],
+        "StoreEvent": (await api.done("recordEvent", event))["event"]["id"],
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
         **bought,
@@ -192,6 +203,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "Boolean": (True,),
     "Decimal": ("1.00",),
     "CurrencyCode": ("USD",),
+    "Date": ("1990-02-28", "9999-01-01"),
     "DateTime": ("2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
 }
 IDS = (
@@ -205,6 +217,8 @@ IDS = (
     "Refund",
     "Renewal",
     "GiftCard",
+    *("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal"),
+    *("TopUp", "StoreEvent"),
 )
 _keys = count(1)
 

@@ -23,6 +23,8 @@ TABLE = {
     "WITHDRAWALS_REVIEW":  (True,  True,  True,  False, False),
     "ORDERS_READ":         (True,  True,  True,  True,  True),
     "ORDERS_WRITE":        (True,  True,  False, False, True),
+    "EVENTS_WRITE":        (True,  True,  False, False, True),
+    "TOP_UPS_WRITE":       (True,  True,  False, False, True),
     "PAYMENTS_WRITE":      (True,  True,  False, False, True),
     "REFUNDS_WRITE":       (True,  True,  False, True,  True),
     "REFUNDS_REDIRECT":    (True,  True,  False, False, True),

@@ -133,6 +133,7 @@ def chosen(query: str, ids: list[str]) -> str:
 def test_no_server_error(server: ServerProcess, ids: list[str], examples: int) -> None:
     schemathesis.graphql.scalar("Decimal", decimals.map(nodes.String))
     schemathesis.graphql.scalar("DateTime", times.map(nodes.String))
+    schemathesis.graphql.scalar("Date", st.dates().map(str).map(nodes.String))
     schemathesis.graphql.scalar("CurrencyCode", currencies.map(nodes.String))
     schemathesis.graphql.scalar("BigInt", counts.map(nodes.Int))
     schemathesis.graphql.scalar("ID", st.one_of(st.sampled_from(ids), st.text(max_size=40)).map(nodes.String))

@@ -41,10 +41,10 @@ async def audited(writer: Writer) -> AsyncIterator[None]:
 
 async def work_the_clock(writer: Writer, clock: Clock) -> None:
     """Do what is due, as the server's jobs do."""
-    for award in await cashback.due_to_vest(clock(), 100):
-        await cashback.vest(writer, award)
-    for award in await cashback.due_to_expire(clock(), 100):
-        await cashback.expire(writer, award)
+    for due in await cashback.due_to_vest(clock(), 100):
+        await cashback.vest(writer, due.what)
+    for due in await cashback.due_to_expire(clock(), 100):
+        await cashback.expire(writer, due.what)
 
 
 async def test_a_completed_order_earns_once(writer: Writer) -> None:

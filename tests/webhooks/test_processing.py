@@ -22,8 +22,11 @@ from app.domain.order import OrderSnapshot, StoreRefund, order_id
 from app.models.catalog import CatalogItem
 from app.models.customer import Customer
 from app.models.delivery import Delivery, DeliveryBody
+from app.models.event import StoreEvent
 from app.models.idempotency import IdempotencyKey
 from app.models.order import Order
+from app.models.top_up import TopUp
+from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 from app.services import catalog, delivery as deliveries, order as real_orders, sync
 from app.services.delivery import Inbox, backlog, due, keep, prune, take
@@ -39,6 +42,7 @@ from tests.stores import (
     WOOCOMMERCE_SECRET,
     body_of,
     shopify_refund,
+    standard_message,
     woocommerce_coupon,
     woocommerce_customer,
     woocommerce_headers,
@@ -620,3 +624,56 @@ async def test_nothing_is_lost_when_the_server_is_killed(
         assert await Wallet.all().count() == 30
         assert await due(datetime.now(UTC), 10) == []
     assert working.errors() == []
+
+
+# --- what stores tell beside orders -------------------------------------------------------------------------
+
+
+async def test_top_ups_and_events_are_recorded_once(processor: Processor, come: Keep) -> None:
+    top_up = {
+        "externalId": "1050",
+        "customerId": "cus_01",
+        "currency": "USD",
+        "paid": "80.00",
+        "faceValue": "100",
+    }
+    event = {"customerId": "cus_01", "event": "review", "eventId": "81"}
+    told = [("top_up.recorded", top_up, "10:00"), ("event.recorded", event, "10:00")]
+    # Each comes again later, the top-up with a refund, and the first message of it once more after that.
+    told += [("event.recorded", event, "10:05"), ("top_up.recorded", {**top_up, "paid": "30.00"}, "10:10")]
+    told += [("top_up.recorded", {**top_up, "paymentMethod": "card"}, "10:01")]
+    for kind, data, time in told:
+        message = standard_message(kind, data, timestamp=f"2026-11-21T{time}:00Z")
+        await come(message, "", Door.STANDARD)
+        await processor.work_off()
+    assert {delivery.status for delivery in await Delivery.all()} == {"DONE"}
+    assert (await Wallet.get()).posted_minor == 3000
+    assert [transaction.amount_minor for transaction in await Transaction.all().order_by("sequence")] == [
+        8000,
+        -5000,
+    ]
+    assert await TopUp.all().count() == await StoreEvent.all().count() == 1
+
+
+async def test_what_is_told_of_a_customer_is_kept_and_logged_nowhere(
+    processor: Processor, come: Keep
+) -> None:
+    data = {
+        "id": "cus_01",
+        "birthday": "1988-02-29",
+        "roles": ["r" * 300, "vip"],
+        "segments": ["späte Zahler"],
+    }
+    with capture_logs() as logs:
+        delivery_id = await come(standard_message("customer.recorded", data), "", Door.STANDARD)
+        await processor.work_off()
+        bad = {"id": "cus_02", "birthday": "2999-12-24"}
+        refused_id = await come(standard_message("customer.recorded", bad), "", Door.STANDARD)
+        await processor.work_off()
+    customer = await Customer.get(external_id="cus_01")
+    assert (str(customer.birthday), customer.birthday_on) == ("1988-02-29", 229)
+    assert ([len(role) for role in customer.roles], customer.segments) == ([100, 3], ["späte Zahler"])
+    refused = await row(refused_id)
+    assert (refused.status, await Customer.exists(external_id="cus_02")) == ("DEAD", False)
+    said = f"{(await row(delivery_id)).summary} {refused.error} {logs}"
+    assert not any(word in said for word in ("1988", "2999", "12-24", "vip", "Zahler"))

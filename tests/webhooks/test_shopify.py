@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from app.domain.customer import CustomerDetails
 from app.domain.order import OrderSnapshot, OrderStatus, StoreCustomer, Subscription, check_snapshot
 from app.webhooks.errors import NotAuthentic, Untranslatable
 from app.webhooks.events import (
@@ -223,6 +224,15 @@ def test_customers(event: str) -> None:
     assert seen == CustomerSeen(
         "shopify", StoreCustomer("207119551", "Lindqvist", "nora.lindqvist@example.com")
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "segments"), [("", ()), ("VIP, newsletter ,,", ("VIP", "newsletter")), (None, None)]
+)
+def test_tags_are_segments(tags: str | None, segments: tuple[str, ...] | None) -> None:
+    seen = read("customers/update", shopify_customer(tags=tags, created_at="2026-11-20T19:00:00-05:00"))
+    assert isinstance(seen, CustomerSeen)
+    assert seen.details == CustomerDetails(segments=segments, signed_up_at=datetime(2026, 11, 21, tzinfo=UTC))
 
 
 def test_what_was_deleted() -> None:

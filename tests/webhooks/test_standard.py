@@ -1,7 +1,7 @@
 """The generic door: Standard Webhooks, and Coffer's own messages."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 from standardwebhooks.webhooks import Webhook
 
+from app.domain.customer import CustomerDetails
+from app.domain.event import EventTold
 from app.domain.order import (
     Coupon,
     OrderLine,
@@ -22,17 +24,20 @@ from app.domain.order import (
     Subscription,
     check_snapshot,
 )
+from app.domain.top_up import TopUpTold
 from app.webhooks.errors import NotAuthentic, Untranslatable
 from app.webhooks.events import (
     CouponSeen,
     CustomerSeen,
     Event,
+    EventRecorded,
     Ignored,
     OrderDeleted,
     OrderSeen,
     ProductSeen,
     RefundSeen,
     RenewalAnnounced,
+    TopUpRecorded,
 )
 from app.webhooks.standard import check_secret, translate, verify
 from tests.stores import (
@@ -264,6 +269,58 @@ OTHERS: list[tuple[str, Json, Event]] = [
         CustomerSeen("store", StoreCustomer("cus_01", "Mo Adeyemi")),
     ),
     (
+        "customer.recorded",
+        {
+            "id": "cus_01",
+            "birthday": "1988-02-29",
+            "roles": [],
+            "segments": ["news", "news", None],
+            "signedUpAt": "2026-11-21T11:00:00+01:00",
+        },
+        CustomerSeen(
+            "store",
+            StoreCustomer("cus_01"),
+            CustomerDetails(
+                birthday=date(1988, 2, 29),
+                roles=(),
+                segments=("news",),
+                signed_up_at=datetime(2026, 11, 21, 10, tzinfo=UTC),
+            ),
+        ),
+    ),
+    (
+        "event.recorded",
+        {"customerId": "cus_01", "event": "review", "eventId": "81"},
+        EventRecorded(
+            "store", "cus_01", EventTold("review", "81", datetime(2026, 11, 21, 10, 30, tzinfo=UTC))
+        ),
+    ),
+    (
+        "top_up.recorded",
+        {
+            "externalId": "1050",
+            "customerId": "cus_01",
+            "currency": "usd",
+            "paid": "80.00",
+            "faceValue": "100",
+            "paymentMethod": "card",
+            "paidAt": "2026-11-21T09:00:00Z",
+        },
+        TopUpRecorded(
+            "cus_01",
+            TopUpTold(
+                source="store",
+                external_id="1050",
+                paid_minor=8000,
+                currency="USD",
+                face_value_minor=10000,
+                payment_method="card",
+                paid_at=datetime(2026, 11, 21, 9, tzinfo=UTC),
+                modified_at=datetime(2026, 11, 21, 10, 30, tzinfo=UTC),
+            ),
+        ),
+    ),
+    (
         "product.recorded",
         {
             "id": "prod_01",
@@ -324,6 +381,36 @@ OTHERS: list[tuple[str, Json, Event]] = [
 @pytest.mark.parametrize(("kind", "data", "meant"), OTHERS)
 def test_other_messages(kind: str, data: Json, meant: Event) -> None:
     assert read(standard_message(kind, data)) == meant
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "path"),
+    [
+        ("customer.recorded", {"id": "1", "birthday": "29.02.1988"}, "data.birthday"),
+        ("customer.recorded", {"id": "1", "birthday": 19880229}, "data.birthday"),
+        ("customer.recorded", {"id": "1", "roles": "vip"}, "data.roles"),
+        ("customer.recorded", {"id": "1", "signedUpAt": "yesterday"}, "data.signedUpAt"),
+        ("event.recorded", {"customerId": "1", "event": "A review", "eventId": "1"}, "data.event"),
+        ("event.recorded", {"customerId": "1", "event": "review"}, "data.eventId"),
+        ("event.recorded", {"event": "review", "eventId": "1"}, "data.customerId"),
+        ("top_up.recorded", {"externalId": "1", "customerId": "1", "currency": "USD"}, "data.paid"),
+        (
+            "top_up.recorded",
+            {"externalId": "1", "customerId": "1", "currency": "USD", "paid": "-1"},
+            "data.paid",
+        ),
+        (
+            "top_up.recorded",
+            {"externalId": "1", "customerId": "1", "currency": "USD", "paid": "1", "paymentMethod": "m" * 65},
+            "data.paymentMethod",
+        ),
+    ],
+)
+def test_what_can_not_be_meant_in_other_messages(kind: str, data: Json, path: str) -> None:
+    with pytest.raises(Untranslatable) as caught:
+        read(standard_message(kind, data))
+    assert caught.value.path == path
+    assert "1988" not in caught.value.problem, "a birthday is nobody's business in an error"
 
 
 def test_a_deleted_customer_keeps_the_wallet() -> None:
@@ -408,6 +495,7 @@ def test_what_the_schema_takes_the_door_takes(message: Json) -> None:
             "should be a time",
             "can't be shown",
             "same id",
+            "should be a day",
         )
         assert any(part in str(error) for part in allowed), error  # noqa: PT017 - most messages are taken
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from app.domain.customer import CustomerDetails
 from app.domain.order import OrderSnapshot, OrderStatus, StoreCustomer, Subscription, check_snapshot
 from app.webhooks.document import Node
 from app.webhooks.errors import NotAuthentic, Untranslatable
@@ -303,7 +304,9 @@ def test_texts_are_brought_to_a_form_that_can_be_kept() -> None:
 def test_a_customer() -> None:
     event = read("customer.created", woocommerce_customer())
     assert event == CustomerSeen(
-        "woocommerce", StoreCustomer("7", name="Nora Lindqvist", email="nora.lindqvist@example.com")
+        "woocommerce",
+        StoreCustomer("7", name="Nora Lindqvist", email="nora.lindqvist@example.com"),
+        CustomerDetails(roles=("customer",), signed_up_at=datetime(2026, 3, 2, 8, tzinfo=UTC)),
     )
     assert isinstance(read("customer.deleted", {"id": 7}), Ignored)
 

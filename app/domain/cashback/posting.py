@@ -31,6 +31,7 @@ from app.domain.cashback.earning import (
 from app.domain.cashback.evaluation import evaluate
 from app.domain.cashback.occasion import CustomerFacts, Grant, Occasion
 from app.domain.cashback.rule import TriggerKind
+from app.domain.cashback.share import Rounding, rounded
 from app.domain.ledger import SYSTEM, Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
 from app.domain.refund import Refund
@@ -147,7 +148,10 @@ def _facts(draft: Draft, earning: Earning, occasion: Occasion) -> CustomerFacts:
             history = history.plus(*counted(order, draft.of_order(Refund, order.id)))
     return CustomerFacts(
         id=customer.external_id,
-        signed_up_at=customer.created_at,
+        roles=frozenset(customer.roles),
+        segments=frozenset(customer.segments),
+        signed_up_at=customer.signed_up_at or customer.created_at,
+        birthday=customer.birthday,
         orders_completed=history.orders_completed,
         lifetime_spend_minor=history.lifetime_spend_minor,
     )
@@ -213,6 +217,18 @@ def settle_order(draft: Draft, order: Order, refunds: Sequence[Refund], *, actor
         if award.wallet_id == draft.wallet.id:
             over = not stands or told.status not in _STANDS[award.trigger]
             settle_award(draft, award, clawback_target(award, refunds, order_ended=over), actor)
+
+
+def settle_amount(draft: Draft, occasion: Occasion, *, actor: Actor) -> None:
+    """Take back of what an occasion without an order earned the part that its amount fell by, such as that of a top-up
+    that was paid back; and give it back where the amount rises again, never more than was given.
+    """
+    for award in draft.known(Award):
+        if award.wallet_id == draft.wallet.id and award.occasion_key == occasion.key:
+            worth = sum(line.worth_minor for line in award.lines)
+            gone = max(0, worth - occasion.amount_minor)
+            target = rounded(award.amount_minor * gone, worth, Rounding.HALF_UP) if worth else 0
+            settle_award(draft, award, target, actor)
 
 
 def _is_theirs(draft: Draft, order: Order) -> bool:

@@ -9,7 +9,7 @@ from app.context import AppInfo
 from app.models.customer import Customer as CustomerModel
 from app.schema.types.enums import Capability, publish
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
-from app.schema.types.scalars import DateTime
+from app.schema.types.scalars import Date, DateTime
 from app.schema.types.sort import SortDirection
 
 if TYPE_CHECKING:
@@ -42,12 +42,45 @@ class Customer(Node):
         """Return the e-mail address."""
         return self.model.email
 
+    @strawberry.field(
+        description="The day of birth, if the store told it; null for those who may not read customers. "
+        "A birthday on February 29 is kept on the 28th in other years."
+    )
+    def birthday(self, info: AppInfo) -> Date | None:
+        """Return the birthday to the customer, and to those who may read customers."""
+        principal = info.context.principal
+        seen = principal.may(Capability.CUSTOMERS_READ) or principal.owns(self.model.external_id)
+        return Date(self.model.birthday) if seen and self.model.birthday is not None else None
+
+    @strawberry.field(
+        description="The store's own words for what the customer is to it, such as wholesale. Null for those who may not "
+        "read customers, also for the customer."
+    )
+    def roles(self, info: AppInfo) -> list[str] | None:
+        """Return the roles."""
+        return list(self.model.roles) if info.context.principal.may(Capability.CUSTOMERS_READ) else None
+
+    @strawberry.field(
+        description="The groups that the store counts the customer among, such as newsletter. Null for those who may not "
+        "read customers, also for the customer."
+    )
+    def segments(self, info: AppInfo) -> list[str] | None:
+        """Return the segments."""
+        return list(self.model.segments) if info.context.principal.may(Capability.CUSTOMERS_READ) else None
+
+    @strawberry.field(
+        description="When the customer signed up in the store; when Coffer learnt of them, where the store doesn't say."
+    )
+    def signed_up_at(self) -> DateTime:
+        """Return the time."""
+        return DateTime(self.model.signed_up_at or self.model.created_at)
+
     @strawberry.field(description="When Coffer learnt of the customer.")
     def created_at(self) -> DateTime:
         """Return the time."""
         return DateTime(self.model.created_at)
 
-    @strawberry.field(description="When the name or e-mail last changed.")
+    @strawberry.field(description="When what is known of the customer last changed.")
     def updated_at(self) -> DateTime:
         """Return the time."""
         return DateTime(self.model.updated_at)

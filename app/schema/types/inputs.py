@@ -20,7 +20,7 @@ from app.schema.types.enums import (
 )
 from app.schema.types.money import MoneyInput
 from app.schema.types.order import OrderSelector, StoreOrderInput
-from app.schema.types.scalars import CurrencyCode, DateTime, Decimal
+from app.schema.types.scalars import CurrencyCode, Date, DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
 
 KEY = (
@@ -384,10 +384,25 @@ class RegisterCustomerInput:
     store_customer_id: str = strawberry.field(description="The store's own id of the customer.")
     name: str | None = strawberry.field(default=None, description="The customer's name.")
     email: str | None = strawberry.field(default=None, description="The customer's e-mail address.")
+    birthday: Date | None = strawberry.field(
+        default=strawberry.UNSET, description="The day of birth; left out, it stays, and null takes it away."
+    )
+    roles: list[str] | None = strawberry.field(
+        default=None,
+        description="The store's own words for what the customer is to it, at most 50; left out, they stay.",
+    )
+    segments: list[str] | None = strawberry.field(
+        default=None,
+        description="The groups that the store counts the customer among, at most 50; left out, they stay.",
+    )
+    signed_up_at: DateTime | None = strawberry.field(
+        default=None,
+        description="When the customer signed up in the store; left out, now, if it is the first time.",
+    )
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
-@strawberry.input(description="A known customer's new name or e-mail.")
+@strawberry.input(description="What is new of a known customer; what is left out stays.")
 class UpdateCustomerInput:
     """Input of updateCustomer."""
 
@@ -396,7 +411,74 @@ class UpdateCustomerInput:
     email: str | None = strawberry.field(
         default=None, description="The new e-mail address; left out, it stays."
     )
+    birthday: Date | None = strawberry.field(
+        default=strawberry.UNSET, description="The day of birth; left out, it stays, and null takes it away."
+    )
+    roles: list[str] | None = strawberry.field(
+        default=None,
+        description="The store's own words for what the customer is to it, at most 50; left out, they stay.",
+    )
+    segments: list[str] | None = strawberry.field(
+        default=None,
+        description="The groups that the store counts the customer among, at most 50; left out, they stay.",
+    )
+    signed_up_at: DateTime | None = strawberry.field(
+        default=None, description="When the customer signed up in the store; left out, it stays."
+    )
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="Something that a customer did in the store, such as a review.")
+class RecordEventInput:
+    """Input of recordEvent."""
+
+    store_customer_id: str = strawberry.field(
+        description="The store's own id of the customer; one who is not known gets a wallet."
+    )
+    event: str = strawberry.field(
+        description="What happened: small letters, digits, dots, - and _, such as review. Rules of cashback wait for it."
+    )
+    event_id: str = strawberry.field(
+        description="The store's own id of it: told again, with or without the same key, it is the same event."
+    )
+    occurred_at: DateTime | None = strawberry.field(
+        default=None, description="When it happened; left out, now."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(
+    description="Money that a customer paid in by the store's checkout, as the store kept it. Told again with less, "
+    "because it was paid back, the difference is taken from the wallet as far as it goes."
+)
+class RecordTopUpInput:
+    """Input of recordTopUp."""
+
+    wallet: WalletSelector = strawberry.field(
+        description="Whose wallet. By the store's customer id, a missing customer and wallet are created."
+    )
+    source: str = strawberry.field(
+        description="The store's software or channel: small letters, digits, - and _, such as woocommerce."
+    )
+    external_id: str = strawberry.field(
+        description="The store's own id of it: told again, it is the same top-up."
+    )
+    paid: MoneyInput = strawberry.field(
+        description="What the store kept of the payment: less coupons, and less what was paid back. Zero once all was."
+    )
+    face_value: MoneyInput | None = strawberry.field(
+        default=None,
+        description="What was bought. The wallet gets what was paid, and never more than this; left out, it stays.",
+    )
+    payment_method: str | None = strawberry.field(
+        default=None, description="The store's word for how it was paid, at most 64 characters."
+    )
+    paid_at: DateTime | None = strawberry.field(default=None, description="When it was paid; left out, now.")
+    modified_at: DateTime | None = strawberry.field(
+        default=None,
+        description="When it last changed in the store: of several tellings the newest counts. Left out, now.",
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
 
 
 @strawberry.input(description="A new role.")
@@ -559,6 +641,10 @@ class UpdateSettingsInput:
     gift_card_check_by_anyone: bool | None = strawberry.field(
         default=None,
         description="Whether whoever has a gift card's code may ask what is on it without signing in.",
+    )
+    expiry_reminder_days: int | None = strawberry.field(
+        default=None,
+        description="How many days before its expiry customers are reminded of value, at most 90; 0 reminds nobody.",
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

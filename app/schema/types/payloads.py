@@ -7,6 +7,7 @@ from app.schema.types.cashback import CashbackRule
 from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.error import UserError
+from app.schema.types.event import StoreEvent
 from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.money import Money
 from app.schema.types.order import Order
@@ -16,6 +17,7 @@ from app.schema.types.refund import Refund
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
+from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
@@ -259,6 +261,28 @@ class UpdateCustomerPayload:
 
     customer: Customer | None = strawberry.field(default=None, description="The customer as now known.")
     wallet: Wallet | None = strawberry.field(default=None, description="The customer's wallet.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of recordEvent.")
+class RecordEventPayload:
+    """Wallet and event, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The customer's wallet.")
+    event: StoreEvent | None = strawberry.field(
+        default=None, description="The event as it was first told of."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of recordTopUp.")
+class RecordTopUpPayload:
+    """Wallet and top-up, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet after this.")
+    top_up: TopUp | None = strawberry.field(default=None, description="The top-up after this.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 

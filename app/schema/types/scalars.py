@@ -1,6 +1,6 @@
 """The scalars of the schema: money as decimal strings, numbers that outgrow 32 bits, currencies."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal as Number
 from typing import Any, NewType
 
@@ -15,6 +15,7 @@ Decimal = NewType("Decimal", str)
 CurrencyCode = NewType("CurrencyCode", str)
 BigInt = NewType("BigInt", int)
 DateTime = NewType("DateTime", datetime)
+Date = NewType("Date", date)
 
 _INTEGER_MAX = 2**53 - 1
 
@@ -77,6 +78,16 @@ def parse_time(value: Any) -> datetime:
         ) from None
 
 
+def parse_date(value: Any) -> date:
+    """Take a day by ISO 8601."""
+    if not isinstance(value, str) or len(value) != len("2027-01-31"):
+        raise GraphQLError(f"{_shown(value)} is no day. Send one such as 2027-01-31.")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise GraphQLError(f"{_shown(value)!r} is no day. Send one such as 2027-01-31.") from None
+
+
 def plain_decimal(value: object) -> Decimal:
     """Return a number as GraphQL shows decimals: with no exponent, whoever wrote it."""
     return Decimal(f"{Number(str(value)):f}")
@@ -123,6 +134,14 @@ SCALARS: dict[object, Any] = {
         serialize=int,
         parse_value=parse_integer,
         parse_literal=_literal(parse_integer),
+    ),
+    Date: strawberry.scalar(
+        name="Date",
+        description="A day of the calendar by ISO 8601, such as 2027-01-31.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date.html",
+        serialize=date.isoformat,
+        parse_value=parse_date,
+        parse_literal=_literal(parse_date),
     ),
     DateTime: strawberry.scalar(
         name="DateTime",

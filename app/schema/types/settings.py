@@ -82,6 +82,9 @@ class Settings:
     gift_card_check_by_anyone: bool = strawberry.field(
         description="Whether whoever has a gift card's code may ask what is on it without signing in."
     )
+    expiry_reminder_days: int = strawberry.field(
+        description="How many days before its expiry customers are reminded of value; 0 reminds nobody."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -115,6 +118,7 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         gift_card_partial_redemption=settings.gift_card_partial_redemption,
         gift_card_lifetime_months=settings.gift_card_lifetime_months,
         gift_card_check_by_anyone=settings.gift_card_check_by_anyone,
+        expiry_reminder_days=settings.expiry_reminder_days,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

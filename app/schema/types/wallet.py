@@ -9,6 +9,7 @@ from graphql import OperationType
 
 from app.context import AppInfo
 from app.domain.access import Capability
+from app.domain.errors import FieldInvalid
 from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
 from app.models.lot import Lot
@@ -38,10 +39,12 @@ from app.schema.types.ownership import sees
 from app.schema.types.payment import Payment
 from app.schema.types.promotion import CouponRedemption
 from app.schema.types.refusal import telling
+from app.schema.types.reminder import ExpiringSoon, ExpiryReminder, expiring_soon
 from app.schema.types.renewal import Renewal
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
+from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal
 from app.services.audit import AuditFilter
@@ -418,6 +421,72 @@ class Wallet(Node):
             lambda row: CouponRedemption(model=row),
             lambda: context.wallet_redemption_counts.load(key),
         )
+
+    @strawberry.field(
+        description="What of it expires soon, by the days of the store's calendar.", extensions=[telling()]
+    )
+    async def expiring_soon(
+        self,
+        info: AppInfo,
+        days: Annotated[
+            int, strawberry.argument(description="How many days count as soon, from 1 to 366.")
+        ] = 30,
+    ) -> ExpiringSoon:
+        """Group the lots that expire."""
+        if not 1 <= days <= EXPIRING_DAYS_MAX:
+            raise FieldInvalid(f"Choose from 1 to {EXPIRING_DAYS_MAX} days.", field=("days",))
+        note_balance_read(info, self.model)
+        loaders = info.context.loaders
+        lots = await loaders.open_lots.load(self.model.id)
+        settings = await loaders.settings.load(loaders.settings.IN_FORCE)
+        now = info.context.runtime.clock()
+        return expiring_soon(lots, now, days, settings.zone, self.model.currency)
+
+    @strawberry.field(
+        description="What the customer was reminded of before it expires, newest first.",
+        extensions=[telling()],
+    )
+    async def expiry_reminders(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[ExpiryReminder]:
+        """Load a page of the reminders."""
+        context = info.context
+        request = PageRequest(first, after, last, before)
+        page = await context.reminder_pages.load((self.model.id, None, request))
+        return connection(
+            page,
+            lambda row: ExpiryReminder(model=row),
+            lambda: context.reminder_counts.load((self.model.id, None)),
+        )
+
+    @strawberry.field(
+        description="The money that the customer paid in, newest first.", extensions=[telling()]
+    )
+    async def top_ups(
+        self,
+        info: AppInfo,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[TopUp]:
+        """Load a page of the top-ups."""
+        context = info.context
+        page = await context.top_up_pages.load((self.model.id, None, PageRequest(first, after, last, before)))
+        return connection(
+            page,
+            lambda row: TopUp(model=row),
+            lambda: context.top_up_counts.load((self.model.id, None)),
+        )
+
+
+EXPIRING_DAYS_MAX = 366
+"""How many days count as soon at most."""
 
 
 def note_balance_read(info: AppInfo, wallet: WalletModel) -> None:

@@ -1,6 +1,6 @@
 """Cashback that was given: what of it is due by the clock, and what can be read of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,7 @@ from tortoise.queryset import QuerySet
 from app.domain.access import Capability, Principal
 from app.domain.cashback.award import Award, AwardSource, AwardStatus
 from app.domain.cashback.posting import expire_due, vest_due
+from app.domain.due import Due
 from app.domain.ledger import SYSTEM, Draft
 from app.domain.page import Page, PageRequest
 from app.models.cashback_award import CashbackAward, CashbackEvaluation
@@ -141,16 +142,23 @@ class SumLoader(DataLoader[UUID, Sums]):
 # --- the clock ----------------------------------------------------------------------------------------------
 
 
-async def due_to_vest(now: datetime, limit: int) -> list[CashbackAward]:
-    """Return awards, at most so many, that become money now, the longest due first."""
+async def due_to_vest(now: datetime, limit: int, without: Collection[UUID] = ()) -> list[Due[CashbackAward]]:
+    """Return awards, at most so many, that become money now, the longest due first; without those of these ids."""
     query = CashbackAward.filter(status=str(AwardStatus.PENDING), vests_at__lte=now)
-    return await query.order_by("vests_at").limit(limit)
+    if without:
+        query = query.exclude(id__in=list(without))
+    return [Due(row.id, row.vests_at, row) for row in await query.order_by("vests_at").limit(limit)]
 
 
-async def due_to_expire(now: datetime, limit: int) -> list[CashbackAward]:
-    """Return awards, at most so many, whose money has run out, and that don't say so yet."""
+async def due_to_expire(
+    now: datetime, limit: int, without: Collection[UUID] = ()
+) -> list[Due[CashbackAward]]:
+    """Return awards, at most so many, whose money has run out, and that don't say so yet; without those of these ids."""
     query = CashbackAward.filter(status=str(AwardStatus.VESTED), expires_at__lte=now)
-    return await query.order_by("expires_at").limit(limit)
+    if without:
+        query = query.exclude(id__in=list(without))
+    rows = await query.order_by("expires_at").limit(limit)
+    return [Due(row.id, row.expires_at or now, row) for row in rows]
 
 
 async def vest(writer: Writer, award: CashbackAward) -> None:

@@ -54,11 +54,14 @@ async def customer_for(principal: Principal, named: CustomerRef | None) -> Custo
 
 
 async def facts_of(customer: Customer) -> CustomerFacts:
-    """Return what is known of a customer now. Roles, segments and birthdays are not kept yet."""
+    """Return what is known of a customer now."""
     orders, refunds = await _sums(_ORDERS, customer.id), await _sums(_REFUNDED, customer.id)
     return CustomerFacts(
         id=customer.external_id,
-        signed_up_at=customer.created_at,
+        roles=frozenset(customer.roles),
+        segments=frozenset(customer.segments),
+        signed_up_at=customer.signed_up_at or customer.created_at,
+        birthday=customer.birthday,
         orders_completed=orders["orders"],
         lifetime_spend_minor=max(0, orders["spent"] - refunds["refunded"]),
     )

@@ -21,6 +21,7 @@ from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, W
 from app.domain.order import Order
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
+from app.domain.top_up import TopUp
 from app.services.ledger import cashback, records, tables
 from app.services.ledger.cashback import KnownRules
 from app.services.ledger.command import (
@@ -299,6 +300,10 @@ class Batch:
         if owing:
             sql = f"SELECT * FROM {tables.BESIDE[Award].name} WHERE wallet_id IN {{ids}} AND debt_minor > 0"
             self._keep_loaded(Award, await session.select(sql, owing))
+        keys = [row.occasion().key for row in self._loaded.values() if isinstance(row, TopUp)]
+        if keys:
+            sql = f"SELECT * FROM {tables.BESIDE[Award].name} WHERE occasion_key IN {{ids}} AND order_id IS NULL"
+            self._keep_loaded(Award, await session.select(sql, keys, "text"))
         if earning:
             self._book = await self._known.rules.at(session, revision, self._settings.time_zone)
         triggers = {trigger for command in earning for trigger in command.earns}

@@ -19,8 +19,10 @@ from app.domain.cashback.evaluation import LineAward
 from app.domain.cashback.registry import RuleChange, StoredRule
 from app.domain.cashback.rule import CashbackRule, TriggerKind
 from app.domain.catalog import CatalogItem, CatalogKind
+from app.domain.celebration import Celebration
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
+from app.domain.event import StoreEvent
 from app.domain.gift_card import GiftCard, GiftCardAccount, GiftCardEntry, GiftCardEvent, GiftCardStatus
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
 from app.domain.ledger import (
@@ -48,9 +50,11 @@ from app.domain.promotion import (
     read_taken,
 )
 from app.domain.refund import Refund, RefundDestination
+from app.domain.reminder import ExpiryReminder
 from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
+from app.domain.top_up import TopUp
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
 T = TypeVar("T")
@@ -69,6 +73,11 @@ def read_time(value: Any) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def read_date(value: Any) -> date:
+    """Return a day, which SQLite keeps as text."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
 def read_json(value: Any) -> Any:
     """Return a JSON column's value, which both drivers give as text."""
     return orjson.loads(value) if isinstance(value, str | bytes) else value
@@ -83,6 +92,10 @@ def read_customer(row: DatabaseRow) -> Customer:
         row["email"],
         read_time(row["created_at"]),
         read_time(row["updated_at"]),
+        birthday=_maybe(read_date, row["birthday"]),
+        roles=tuple(read_json(row["roles"])),
+        segments=tuple(read_json(row["segments"])),
+        signed_up_at=_maybe(read_time, row["signed_up_at"]),
     )
 
 
@@ -499,6 +512,18 @@ def read_evaluation(row: DatabaseRow) -> CashbackEvaluation:
     )
 
 
+def read_celebration(row: DatabaseRow) -> Celebration:
+    """Read an occasion that came."""
+    return Celebration(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        trigger=row["trigger"],
+        key=row["key"],
+        occurred_at=read_time(row["occurred_at"]),
+        created_at=read_time(row["created_at"]),
+    )
+
+
 def read_total(row: DatabaseRow) -> CashbackTotal:
     """Read what a rule has given."""
     return CashbackTotal(
@@ -543,6 +568,32 @@ def read_coupon_code(row: DatabaseRow) -> CouponCode:
     )
 
 
+def read_expiry_reminder(row: DatabaseRow) -> ExpiryReminder:
+    """Read a reminder of value that expires."""
+    return ExpiryReminder(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        expires_on=read_date(row["expires_on"]),
+        expires_at=read_time(row["expires_at"]),
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        created_at=read_time(row["created_at"]),
+    )
+
+
+def read_store_event(row: DatabaseRow) -> StoreEvent:
+    """Read an event that the store told of."""
+    return StoreEvent(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        name=row["name"],
+        external_id=row["external_id"],
+        occurred_at=read_time(row["occurred_at"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+    )
+
+
 def read_promotion_use(row: DatabaseRow) -> PromotionUse:
     """Read how often a customer used a promotion."""
     return PromotionUse(
@@ -581,6 +632,29 @@ def read_coupon_redemption(row: DatabaseRow) -> CouponRedemption:
     )
 
 
+def read_top_up(row: DatabaseRow) -> TopUp:
+    """Read a top-up."""
+    return TopUp(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        source=row["source"],
+        external_id=row["external_id"],
+        reference=row["reference"],
+        paid_minor=row["paid_minor"],
+        face_value_minor=row["face_value_minor"],
+        credited_minor=row["credited_minor"],
+        shortfall_minor=row["shortfall_minor"],
+        currency=row["currency"],
+        payment_method=row["payment_method"],
+        transaction_id=_maybe(read_uuid, row["transaction_id"]),
+        paid_at=read_time(row["paid_at"]),
+        modified_at=read_time(row["modified_at"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -611,5 +685,9 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Award: read_award,
     CashbackEvaluation: read_evaluation,
     CashbackTotal: read_total,
+    Celebration: read_celebration,
+    ExpiryReminder: read_expiry_reminder,
+    StoreEvent: read_store_event,
+    TopUp: read_top_up,
 }
 """How the rows that a command may name are read, by the record's type."""

@@ -9,6 +9,7 @@ from app.domain.cashback.data import plain
 from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
+from app.domain.event import StoreEvent as StoreEventRecord
 from app.domain.gift_card import GiftCard as GiftCardRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
@@ -17,11 +18,13 @@ from app.domain.promotion import CouponRedemption as CouponRedemptionRecord, Pro
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
+from app.domain.top_up import TopUp as TopUpRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery
+from app.models.event import StoreEvent
 from app.models.gift_card import GiftCard
 from app.models.order import Order
 from app.models.payment import Payment
@@ -29,6 +32,7 @@ from app.models.promotion import CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
+from app.models.top_up import TopUp
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
@@ -44,7 +48,8 @@ def wallet_of(record: WalletRecord) -> Wallet:
 
 def customer_of(record: CustomerRecord) -> Customer:
     """Return the model of a customer."""
-    return _model(Customer, tables.CUSTOMERS, record)
+    columns = {"roles": list(record.roles), "segments": list(record.segments)}
+    return _model(Customer, tables.CUSTOMERS, record, columns)
 
 
 def transaction_of(record: TransactionRecord) -> Transaction:
@@ -125,6 +130,16 @@ def cashback_rule_of(record: StoredRule) -> CashbackRule:
 def delivery_of(record: DeliveryRecord) -> Delivery:
     """Return the model of a delivery."""
     return _model(Delivery, tables.BESIDE[DeliveryRecord], record)
+
+
+def store_event_of(record: StoreEventRecord) -> StoreEvent:
+    """Return the model of an event."""
+    return _model(StoreEvent, tables.BESIDE[StoreEventRecord], record)
+
+
+def top_up_of(record: TopUpRecord) -> TopUp:
+    """Return the model of a top-up."""
+    return _model(TopUp, tables.BESIDE[TopUpRecord], record)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:

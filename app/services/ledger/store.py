@@ -234,12 +234,14 @@ def _plain_rows(write: TableWrite) -> list[Row]:
 
 
 def _plain(column: Sequence[Any], kind: str) -> Iterable[Any]:
-    # SQLite keeps ids and times as text, in the very form in which Tortoise writes and reads them.
+    # SQLite keeps ids, times and days as text, in the very form in which Tortoise writes and reads them.
     if kind == "uuid":
         return [None if value is None else str(value) for value in column]
     if kind == "timestamptz":
         texts = {value: _text(value) for value in set(column)}
         return [texts[value] for value in column]
+    if kind == "date":
+        return [None if value is None else value.isoformat() for value in column]
     return column
 
 

@@ -19,8 +19,10 @@ from app.domain.cashback.data import plain
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
 from app.domain.cashback.registry import RuleChange, StoredRule
 from app.domain.catalog import CatalogItem
+from app.domain.celebration import Celebration
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryBody
+from app.domain.event import StoreEvent
 from app.domain.fraud import Signal
 from app.domain.gift_card import GiftCard, GiftCardEntry
 from app.domain.hold import Hold, Reservation
@@ -29,9 +31,11 @@ from app.domain.order import Order
 from app.domain.payment import Payment
 from app.domain.promotion import CouponCode, CouponRedemption, Promotion, PromotionUse
 from app.domain.refund import Refund
+from app.domain.reminder import ExpiryReminder
 from app.domain.renewal import Renewal
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
+from app.domain.top_up import TopUp
 from app.domain.withdrawal import Withdrawal
 from app.models import (
     api_key,
@@ -39,8 +43,10 @@ from app.models import (
     cashback_award,
     cashback_rule,
     catalog,
+    celebration,
     customer,
     delivery,
+    event,
     gift_card,
     hold,
     idempotency,
@@ -49,11 +55,13 @@ from app.models import (
     payment,
     promotion,
     refund,
+    reminder,
     renewal,
     role,
     settings,
     signal,
     sync,
+    top_up,
     transaction,
     wallet,
     withdrawal,
@@ -65,6 +73,7 @@ POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
     fields.BigIntField: "bigint",
     fields.IntField: "int",
     fields.DatetimeField: "timestamptz",
+    fields.DateField: "date",
     fields.BinaryField: "bytea",
     fields.JSONField: "jsonb",
 }
@@ -104,7 +113,20 @@ def _json(value: Any) -> str:
 
 
 def _customer(c: Customer) -> tuple[Any, ...]:
-    return (c.id, c.external_id, c.name, c.email, c.search_text, c.created_at, c.updated_at)
+    return (
+        c.id,
+        c.external_id,
+        c.name,
+        c.email,
+        c.search_text,
+        c.created_at,
+        c.updated_at,
+        c.birthday,
+        c.birthday_on,
+        _json(c.roles),
+        _json(c.segments),
+        c.signed_up_at,
+    )
 
 
 def _wallet(w: Wallet) -> tuple[Any, ...]:
@@ -495,6 +517,27 @@ def _evaluation(e: CashbackEvaluation) -> tuple[Any, ...]:
     )
 
 
+def _celebration(c: Celebration) -> tuple[Any, ...]:
+    return (c.id, c.wallet_id, c.trigger, c.key, c.occurred_at, c.created_at)
+
+
+def _expiry_reminder(r: ExpiryReminder) -> tuple[Any, ...]:
+    return (r.id, r.wallet_id, r.expires_on, r.expires_at, r.amount_minor, r.currency, r.created_at)
+
+
+def _store_event(e: StoreEvent) -> tuple[Any, ...]:
+    return (
+        e.id,
+        e.wallet_id,
+        e.name,
+        e.external_id,
+        e.occurred_at,
+        str(e.created_by.kind),
+        e.created_by.id,
+        e.created_at,
+    )
+
+
 def _gift_card(c: GiftCard) -> tuple[Any, ...]:
     by = c.activated_by
     return (
@@ -599,15 +642,38 @@ def _coupon_redemption(r: CouponRedemption) -> tuple[Any, ...]:
     )
 
 
+def _top_up(t: TopUp) -> tuple[Any, ...]:
+    return (
+        t.id,
+        t.wallet_id,
+        t.source,
+        t.external_id,
+        t.reference,
+        t.paid_minor,
+        t.face_value_minor,
+        t.credited_minor,
+        t.shortfall_minor,
+        t.currency,
+        t.payment_method,
+        t.transaction_id,
+        t.paid_at,
+        t.modified_at,
+        str(t.created_by.kind),
+        t.created_by.id,
+        t.created_at,
+        t.updated_at,
+    )
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
 
 CUSTOMERS = Table.of(
     customer.Customer,
-    "id external_id name email search_text created_at updated_at",
+    "id external_id name email search_text created_at updated_at birthday birthday_on roles segments signed_up_at",
     _customer,
-    changing="name email search_text updated_at",
+    changing="name email search_text updated_at birthday birthday_on roles segments signed_up_at",
 )
 WALLETS = Table.of(
     wallet.Wallet,
@@ -802,6 +868,27 @@ BESIDE: dict[type[Any], Table] = {
         "id given_by given_minor awards updated_at",
         _total,
         changing="given_minor awards updated_at",
+    ),
+    Celebration: Table.of(
+        celebration.Celebration, "id wallet_id trigger key occurred_at created_at", _celebration
+    ),
+    ExpiryReminder: Table.of(
+        reminder.ExpiryReminder,
+        "id wallet_id expires_on expires_at amount_minor currency created_at",
+        _expiry_reminder,
+    ),
+    StoreEvent: Table.of(
+        event.StoreEvent,
+        "id wallet_id name external_id occurred_at created_by_kind created_by_id created_at",
+        _store_event,
+    ),
+    TopUp: Table.of(
+        top_up.TopUp,
+        "id wallet_id source external_id reference paid_minor face_value_minor credited_minor shortfall_minor currency "
+        "payment_method transaction_id paid_at modified_at created_by_kind created_by_id created_at updated_at",
+        _top_up,
+        changing="paid_minor face_value_minor credited_minor shortfall_minor payment_method transaction_id modified_at "
+        "updated_at",
     ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
