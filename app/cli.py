@@ -665,6 +665,7 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.HOLDS: "Holds",
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
+        verification.Phase.GIFT_CARDS: "Gift cards",
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",
     }
