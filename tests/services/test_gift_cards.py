@@ -393,8 +393,8 @@ async def test_tampering_is_found(cards: None, database_url: str, tampering: Tam
 async def test_value_without_a_card_is_found(cards: None, database_url: str, tampering: str) -> None:
     """A transaction that took value of no card is a fault of its wallet, also when that wallet is verified alone."""
     whole = await GiftCard.get(label="whole")
-    entry = await GiftCardEntry.get(card_id=whole.id, kind="REDEEMED")
-    transaction = await entry.transaction
+    entry = await GiftCardEntry.get(card_id=whole.id, kind="REDEEMED").select_related("transaction")
+    transaction = entry.transaction
     assert transaction is not None
     await tamper(database_url, [f"DELETE FROM gift_card_entries WHERE id = '{entry.id}'"])
     for report in (await verify(), await verify(wallet_id=transaction.wallet_id)):
