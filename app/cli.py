@@ -666,6 +666,7 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
         verification.Phase.AWARDS: "Awards",
+        verification.Phase.GIFT_CARDS: "Gift cards",
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",
     }

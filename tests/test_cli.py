@@ -1,5 +1,6 @@
 """The command line, as a person and as a script meet it: in a process of its own."""
 
+import csv
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli, settings_table
+from app.domain.gift_card import normal_form
 from app.settings import Settings, environment_variable
 from tests.services.tampering import build, tamper, writer
 
@@ -168,6 +170,29 @@ def test_settings_and_databases_that_are_wrong(
 
 def test_seeding_is_refused_in_production(call: Run) -> None:
     refused(call("seed", environment="production", jwt_secret=SECRET), "no place in production")
+
+
+@pytest.mark.slow
+def test_gift_cards_are_printed_once(call: Run, tmp_path: Path) -> None:
+    database_url = f"sqlite:///{tmp_path / 'coffer.sqlite3'}"
+    assert call("migrate", database_url=database_url).returncode == 0
+    issue = ("gift-cards", "issue", "--note", "For the shop window")
+    done = call(
+        *issue, "--amount", "25.00", "--count", "3", "--label", "Window, left", database_url=database_url
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *cards = csv.reader(done.stdout.splitlines())
+    assert head == ["code", "reference", "amount", "currency", "expires_at", "label"]
+    assert [card[2:4] + card[5:] for card in cards] == [["25.00", "USD", "Window, left"]] * 3
+    assert all(normal_form(card[0]) for card in cards)
+    wanted = tmp_path / "cards.csv"
+    wanted.write_text("amount,label\n10.00,Ada\n-1,Bob\n", encoding="utf-8")
+    refused(call(*issue, "--csv", str(wanted), database_url=database_url), "Line 3")
+    refused(call(*issue, "--csv", str(tmp_path / "missing.csv"), database_url=database_url), "can't be read")
+    refused(call(*issue, database_url=database_url), "Give an amount")
+    keyless = {"environment": "production", "database_url": database_url}
+    refused(call(*issue, "--amount", "5.00", **keyless), "COFFER_GIFT_CARD_KEYS")
+    assert call("verify", database_url=database_url).returncode == 0
 
 
 @pytest.mark.slow

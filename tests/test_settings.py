@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.auth.gift_card import code_keys
 from app.settings import Settings, SettingsError, environment_variable, load_settings
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -110,6 +111,11 @@ def test_currencies(load: Callable[..., Settings], code: str) -> None:
             "COFFER_JWT_SECRET: the secret has 4 bytes and needs 32; make one with: openssl rand -hex 32.",
         ),
         (
+            "gift_card_keys",
+            "0123456789abcdef0123456789abcdef,hush",
+            "COFFER_GIFT_CARD_KEYS: the key has 4 bytes and needs 32; make one with: openssl rand -hex 32.",
+        ),
+        (
             "database_pool_size_min",
             "11",
             "COFFER_DATABASE_POOL_SIZE_MIN (11) is above COFFER_DATABASE_POOL_SIZE_MAX (10); raise the second.",
@@ -145,6 +151,16 @@ def test_secrets_are_not_repeated(load: Callable[..., Settings]) -> None:
         load(jwt_secret="my-pet's-name")
     assert "pet" not in str(refused.value)
     assert SECRET not in repr(load(jwt_secret=SECRET))
+
+
+def test_keys_of_gift_cards_come_newest_first(load: Callable[..., Settings]) -> None:
+    assert code_keys(load())
+    assert not code_keys(load(environment="production", jwt_secret=SECRET))
+    newer = "newer" * 8
+    settings = load(gift_card_keys=f"{newer}, {SECRET}")
+    assert code_keys(settings)
+    assert settings.gift_card_key_list == (newer, SECRET)
+    assert newer not in repr(settings)
 
 
 def test_proxies_and_names_are_lists(load: Callable[..., Settings]) -> None:

@@ -1761,7 +1761,7 @@ MUTATIONS = (
                 "in another currency",
                 "CURRENCY_MISMATCH",
                 "code",
-                redeems_another(amount={"amount": "25.00", "currency": "EUR"}),
+                redeems_another(currency="EUR"),
             ),
             refused("more than is on it", "INSUFFICIENT_FUNDS", "amount", sends_amount("25.01")),
             refused("a part", "GIFT_CARD_NOT_PARTIAL", "amount", sends_amount("24.99")),

@@ -537,7 +537,8 @@ class Store:
 
     async def gift_card(self, amount: str = "25.00", **more: Any) -> JsonObject:
         """A new gift card, with its code."""
-        input_ = {"amount": self.money(amount), "note": WHY, "idempotencyKey": fresh("key")}
+        worth = {"amount": amount, "currency": more.pop("currency", self.currency)}
+        input_ = {"amount": worth, "note": WHY, "idempotencyKey": fresh("key")}
         caller = more.pop("caller", ADMINISTRATOR)
         payload = await self.done("issueGiftCards", {**input_, **more}, caller)
         return {**payload["giftCards"][0], "code": payload["codes"][0]}

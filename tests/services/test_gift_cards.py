@@ -27,7 +27,6 @@ from app.domain.fraud import Guesser, GuessLimits
 from app.domain.gift_card import normal_form, printed
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.models.gift_card import GiftCard, GiftCardEntry
-from app.models.transaction import Transaction
 from app.services import gift_card as gift_cards
 from app.services.fraud import keep_guesses
 from app.services.gift_card import TooManyGuesses
@@ -394,8 +393,9 @@ async def test_tampering_is_found(cards: None, database_url: str, tampering: Tam
 async def test_value_without_a_card_is_found(cards: None, database_url: str, tampering: str) -> None:
     """A transaction that took value of no card is a fault of its wallet, also when that wallet is verified alone."""
     whole = await GiftCard.get(label="whole")
-    entry = await GiftCardEntry.get(card_id=whole.id, kind="REDEEMED")
-    transaction = await Transaction.get(id=entry.transaction_id)
+    entry = await GiftCardEntry.get(card_id=whole.id, kind="REDEEMED").select_related("transaction")
+    transaction = entry.transaction
+    assert transaction is not None
     await tamper(database_url, [f"DELETE FROM gift_card_entries WHERE id = '{entry.id}'"])
     for report in (await verify(), await verify(wallet_id=transaction.wallet_id)):
         mine = [fault for fault in report.faults if fault.wallet_id == transaction.wallet_id]
