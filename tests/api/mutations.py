@@ -1447,7 +1447,7 @@ MUTATIONS = (
             refused("paused", "NOT_FOUND", "code", paused),
             refused("a draft", "NOT_FOUND", "code", of_a_promotion(status="DRAFT")),
             refused("over", "NOT_FOUND", "code", of_a_promotion(endsAt=ago(minutes=1))),
-            refused("to come", "NOT_FOUND", "code", of_a_promotion(startsAt=ago(minutes=-5))),
+            refused("to come", "NOT_FOUND", "code", of_a_promotion(startsAt="2031-05-01T00:00:00Z")),
             refused("used", "COUPON_NOT_USABLE", "code", redeemed_before),
             refused("used up", "COUPON_NOT_USABLE", "code", redeemed_by_another),
             refused("not new", "COUPON_NOT_USABLE", "code", bought_before),

@@ -67,8 +67,10 @@ async def order_of(api: Store, customer: JsonObject) -> JsonObject:
         number="Secretive 1",
         lines=[line],
     )
+    promotion = await api.promotion(name="Secretive campaign", minimumSpend=api.money("19.92"))
+    code = await api.coupon(promotion, code=fresh("secretive"))
     payment = await api.pay(customer, told)
-    order = await api.record(told, status="PAID")
+    order = await api.record(told, status="PAID", coupons=[{"code": code}])
     refund = await api.refund(told, note="Secretive lamp of order 1 arrived broken")
     announced = {
         "wallet": {"id": customer["wallet"]["id"]},
@@ -84,6 +86,9 @@ async def order_of(api: Store, customer: JsonObject) -> JsonObject:
         "Payment": payment["id"],
         "Refund": refund["id"],
         "Renewal": renewal["id"],
+        "Promotion": promotion["id"],
+        "CouponRedemption": order["couponRedemptions"][0]["id"],
+        "code": code,
         "paymentReference": payment["reference"],
         "refundReference": refund["reference"],
         "source": told["source"],
@@ -191,7 +196,10 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "CurrencyCode": ("USD",),
     "DateTime": ("2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
 }
-IDS = ("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal")
+IDS = (
+    *("Wallet", "Customer", "Transaction", "Withdrawal", "Paid", "Order", "Payment", "Refund", "Renewal"),
+    *("Promotion", "CouponRedemption"),
+)
 _keys = count(1)
 
 
@@ -287,6 +295,8 @@ async def test_nobody_and_the_expired_get_nothing(
         answer = await api.execute(operations(root, name)[0], variables, caller)
         if (name, caller) == ("viewer", ANONYMOUS):
             assert answer.data["viewer"]["wallet"] is None
+        elif (name, caller) == ("checkCoupon", ANONYMOUS):
+            assert answer.data["checkCoupon"] is None
         else:
             assert answer.codes == ["UNAUTHENTICATED"]
             assert not any((answer.body.get("data") or {}).values())
@@ -298,7 +308,7 @@ async def test_nobody_and_the_expired_get_nothing(
 async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> None:
     """The same walk, by somebody who may, meets the victim in every query: so it would notice a leak."""
     for name in root_fields("Query"):
-        if name in {"viewer", "settings", "verifyLedger", "roles", "apiKeys"}:
+        if name in {"viewer", "settings", "verifyLedger", "roles", "apiKeys", "checkCoupon"}:
             continue
         met = False
         for query, variables in product(
