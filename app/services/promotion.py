@@ -51,6 +51,8 @@ from app.services.ledger.rows import coupon_redemption_of, promotion_of, wallet_
 from app.services.ledger.writer import Writer
 
 SEARCH_MAX = 100
+GIVEN_MAX = 128
+"""Characters of a code as a customer may send it: more than any code has."""
 CSV_MAX = 1_000_000
 """Characters of a file of codes at most."""
 
@@ -406,19 +408,19 @@ async def create_codes(
 
 def _named(wanted: CodesWanted) -> list[str]:
     """Return the codes in normal form, each once; generated ones have 60 random bits each."""
-    given = [value is not None for value in (wanted.code, wanted.count, wanted.csv)]
-    if sum(given) != 1:
+    code = None if wanted.code is None else [rules.check_code(wanted.code)]
+    of_file = None if wanted.csv is None else _of_file(wanted.csv)
+    if (wanted.count is None) + (code is None) + (of_file is None) != 2:
         raise FieldInvalid(
             "Give a code, or how many to generate, or a file. Choose one of these.", field=("code",)
         )
-    if wanted.code is not None:
-        return [rules.check_code(wanted.code)]
-    if wanted.csv is not None:
-        return _of_file(wanted.csv)
-    count = wanted.count or 0
+    return code or of_file or _generated(wanted.count or 0, wanted.prefix)
+
+
+def _generated(count: int, given: str) -> list[str]:
     if not 1 <= count <= CODES_MAX:
         raise FieldInvalid(f"Choose from 1 to {CODES_MAX} codes at once.", field=("generate", "count"))
-    prefix, mint = rules.check_prefix(wanted.prefix), RandomMint()
+    prefix, mint = rules.check_prefix(given), RandomMint()
     return sorted(mint.reference(prefix) for _ in range(count))
 
 
@@ -454,13 +456,13 @@ async def redeem(
 ) -> Redemption:
     """Grant what a code gives without an order.
 
-    Raises `NotFound` (for a wallet that is not the caller's, and for a code that is unknown or not running) or
-    `CouponNotUsable`.
+    Raises `NotFound` (for a wallet that is not the caller's, and for a code that is unknown or not running),
+    `CouponNotUsable` or a refusal of the input.
     """
     customer = await _customer_of(ref)
     if customer is None or not (principal.owns(customer) or principal.may(Capability.COUPONS_REDEEM)):
         raise NotFound("wallet", field=("wallet",))
-    normal = rules.normal_code(code)
+    normal = rules.normal_code(check_text(code, field="code", length_max=GIVEN_MAX))
     found = None if normal is None else await CouponCodeModel.get_or_none(id=code_id(normal))
     if normal is None or found is None:
         raise NotFound("coupon code", field=("code",))

@@ -75,8 +75,11 @@ async def orders_of(api: Store, customer: JsonObject) -> None:
 async def crowd(api: Store) -> AsyncIterator[list[JsonObject]]:
     """Fifty customers, each with money of several kinds, a correction, and withdrawals open and paid."""
 
+    code = await api.coupon(await api.promotion())
+
     async def make(number: int) -> JsonObject:
         customer = await api.funded("100.00", name=f"Crowd {number:02}")
+        await api.redeem(customer, code)
         wrong = await api.adjust(customer, "20.00", bucket="PROMO")
         await api.adjust(customer, "-5.00", corrects=wrong["transaction"]["id"])
         withdrawal = await api.withdrawal(customer)
@@ -101,13 +104,15 @@ WALLET = """{
   }
   filtered: transactions(last: 2, filter: {buckets: [PROMO], direction: DEBIT, search: "parcel"}) { totalCount nodes { id } }
   withdrawals(first: 5) { totalCount nodes { id transaction { id note } wallet { id } } }
+  couponRedemptions(first: 5) { totalCount nodes { id promotion { name } transaction { id note } wallet { id } order { id } } }
 }"""
 
 ORDER = """{
   id total { amount } customer { id } wallet { id balance { amount } customer { name } } problem paymentState refundState
   leftToPay { amount } walletAuthorized { amount } walletPaid { amount } walletReturned { amount } refunded { amount }
   lines { lineId total { amount } }
-  payments { id held { amount } order { id } wallet { id } transactions(first: 5) { totalCount nodes { id allocations { bucket } } } }
+  walletDiscount { amount } walletTender { amount } couponRedemptions { id }
+  payments { id held { amount } discount { amount } tender { amount } order { id } wallet { id } transactions(first: 5) { totalCount nodes { id allocations { bucket } } } }
   refunds { id toWallet { amount } lines { lineId } order { id } wallet { id } }
   transactions(first: 10) { totalCount nodes { id note actor { kind id } order { id } } }
 }"""
