@@ -291,6 +291,7 @@ PUBLIC = {
     "viewer": ("wallet", "customer", "capabilities"),
     "cashbackOffers": ("nodes", "edges"),
     "previewCashback": ("earnings", "outcomes"),
+    "checkCoupon": (),
 }
 """What anybody may ask, and what of it is empty for somebody who is not known (there are no rules here)."""
 ROOTS = [(root, name) for root in ("Query", "Mutation") for name in root_fields(root)]
@@ -320,7 +321,9 @@ async def test_nobody_and_the_expired_get_nothing(
     for caller in (ANONYMOUS, EXPIRED, FORGED):
         answer = await api.execute(operations(root, name)[0], variables, caller)
         if name in PUBLIC and caller is ANONYMOUS:
-            assert answer.data[name] is None or not any(answer.data[name].get(private) for private in PUBLIC[name])
+            assert answer.data[name] is None or not any(
+                answer.data[name].get(private) for private in PUBLIC[name]
+            )
         else:
             assert answer.codes == ["UNAUTHENTICATED"]
             assert not any((answer.body.get("data") or {}).values())
