@@ -419,7 +419,7 @@ class Jobs:
     @property
     def lag_s(self) -> float:
         """For how many seconds a round that succeeds has been overdue, of the job that is worst; 0 while there is none."""
-        return max(state.overdue_s for state in self.states.values())
+        return max((state.overdue_s for state in self.states.values()), default=0.0)
 
     @property
     def states(self) -> Mapping[str, JobState]:

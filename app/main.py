@@ -32,7 +32,7 @@ from app.execution.throttle import Allowance, Budget
 from app.expressions import Cel
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
-from app.jobs import Jobs
+from app.jobs import JOBS, Jobs
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     tracing = otlp_tracing() if settings.tracing else None
     runtime, listener = _runtime(settings, metrics)
     endpoint = _endpoint(settings, runtime, Observer(metrics, tracing), demo_tokens)
-    jobs = Jobs(runtime)
+    jobs = Jobs(runtime, JOBS if settings.clock_jobs else ())
     handlers = Handlers(runtime.writer, orders).by_event()
     processor = _processor(settings, runtime, handlers)
     poller = poller_of(settings, runtime.writer, handlers, now)

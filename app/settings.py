@@ -238,6 +238,11 @@ class Settings(BaseSettings):
         0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
     )
 
+    clock_jobs: bool = Field(
+        True,
+        description="Whether this process does what the clock brings about, such as expiry. Of several processes, one with it "
+        "is enough.",
+    )
     jobs_interval_s: float = Field(
         20,
         ge=0.05,

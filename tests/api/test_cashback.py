@@ -241,7 +241,7 @@ async def test_offers_tell_nothing_internal(api: Store) -> None:
                     "description": "Hello",
                     "sentence": "5 % for a completed order, for some customers, under a further condition. "
                     "It can be spent at once.",
-                    "startsAt": None,
+                    "startsAt": shown["startsAt"],
                     "endsAt": None,
                 }
             ],

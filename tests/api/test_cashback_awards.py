@@ -5,6 +5,7 @@ from typing import Any
 
 from app.jobs import work_off
 from tests.api.store import ADMINISTRATOR, ANONYMOUS, MONEY, SUPPORT, Caller, JsonObject, Store
+from tests.api.test_cashback import alone
 
 AWARD = (
     f"id status amount {MONEY} net {MONEY} clawedBack {MONEY} bucket ruleName ruleVersion explanation vestsAt expiresAt "
@@ -13,13 +14,13 @@ AWARD = (
 )
 SUMMARY = f"cashback {{ earned {MONEY} pending {MONEY} nextVestingAt expired {MONEY} clawedBack {MONEY} owed {MONEY} }}"
 WALLET = (
-    f"query ($wallet: WalletSelector!) {{ wallet(wallet: $wallet) {{ {SUMMARY} "
+    f"query ($wallet: WalletSelector!) {{ wallet(by: $wallet) {{ {SUMMARY} "
     f"cashbackAwards(first: 10) {{ totalCount nodes {{ {AWARD} }} }} "
     f"cashbackEvaluations(first: 10) {{ totalCount nodes {{ trigger total {MONEY} explanation "
     "outcomes { decision ruleName conditions { kind sentence } } } } } }"
 )
 ORDER = (
-    "query ($order: OrderSelector!) { order(order: $order) { cashbackAwards { id } "
+    "query ($order: OrderSelector!) { order(by: $order) { cashbackAwards { id } "
     f"cashbackEvaluations {{ trigger total {MONEY} explanation outcomes {{ decision }} }} }} }}"
 )
 
@@ -38,6 +39,7 @@ async def bought(api: Store, customer: JsonObject, total: str = "100.00", **more
 
 
 async def test_what_an_order_earned_is_seen_by_its_customer_and_explained(api: Store) -> None:
+    await alone(api)
     rule = await api.cashback_rule(vesting={"kind": "RETURN_PERIOD"}, expiry={"days": 30})
     customer = await api.customer()
     ada = Caller(customer["storeCustomerId"])
@@ -61,6 +63,7 @@ async def test_what_an_order_earned_is_seen_by_its_customer_and_explained(api: S
 
 
 async def test_a_refund_takes_it_back(api: Store) -> None:
+    await alone(api)
     await api.cashback_rule()
     customer = await api.customer()
     told = await bought(api, customer)
@@ -71,12 +74,13 @@ async def test_a_refund_takes_it_back(api: Store) -> None:
 
 
 async def test_why_nothing_has_an_answer_and_keeps_the_stores_own_to_itself(api: Store) -> None:
+    await alone(api)
     few = await api.cashback_rule(conditions={"minimum": "500.00"})
     vips = await api.cashback_rule(conditions={"segmentsIn": ["vip"]})
     customer = await api.customer()
     ada = Caller(customer["storeCustomerId"])
     told = await bought(api, customer)
-    selector = {"source": told["source"], "externalId": told["externalId"]}
+    selector = {"storeOrder": {"source": told["source"], "externalId": told["externalId"]}}
     staffs = (await api.execute(ORDER, {"order": selector})).data["order"]
     (looked_at,) = [row for row in staffs["cashbackEvaluations"] if row["trigger"] == "ORDER_COMPLETED"]
     said = " ".join(looked_at["explanation"])
@@ -91,6 +95,7 @@ async def test_why_nothing_has_an_answer_and_keeps_the_stores_own_to_itself(api:
 
 
 async def test_nobody_sees_the_awards_of_others(api: Store) -> None:
+    await alone(api)
     await api.cashback_rule()
     customer, stranger = await api.customer(), await api.customer()
     await bought(api, customer)

@@ -8,7 +8,7 @@ export default {
       config: {
         strictScalars: true,
         // How our scalars travel in JSON (README, "Scalars"): money as text, sequence numbers as numbers.
-        scalars: { Decimal: "string", BigInt: "number", DateTime: "string", CurrencyCode: "string" },
+        scalars: { Decimal: "string", BigInt: "number", DateTime: "string", Date: "string", CurrencyCode: "string" },
         useTypeImports: true,
       },
     },

@@ -123,7 +123,9 @@ async def test_the_guard_bites(run: Run, tmp_path: Path) -> None:
     changed = tmp_path / "changed.graphql"
     text = SCHEMA.read_text(encoding="utf-8")
     text = text.replace("  withdrawable: Money!\n", "  payable: Money!\n")
-    text = text.replace("  note: String!\n", "  note: String!\n\n  extra: String!\n", 1)
+    adjusting = text.index("input AdjustBalanceInput ")
+    head, tail = text[:adjusting], text[adjusting:]
+    text = head + tail.replace("  note: String!\n", "  note: String!\n\n  extra: String!\n", 1)
     changed.write_text(text, encoding="utf-8")
     assert sorted(await breaking(run, SCHEMA, changed)) == [
         "Field 'withdrawable' was removed from object type 'Wallet'",

@@ -16,6 +16,7 @@ from app.context import Runtime
 from app.domain.bucket import Bucket
 from app.domain.customer import CustomerDetails
 from app.domain.due import Due
+from app.domain.fraud import GuessLimits
 from app.domain.settings import StoreSettings
 from app.domain.sync import cursor_id
 from app.jobs import AT_ONCE, JOBS, LEASE_S, Job, Jobs, Worker, work_off
@@ -47,7 +48,7 @@ def runtime_of(settings: Settings, writer: Writer, clock: Clock) -> Runtime:
         access=nothing,
         rule_books=nothing,
         gift_card_keys=nothing,
-        guesses=nothing,
+        guesses=GuessLimits(10),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import orjson
 import strawberry
@@ -116,7 +117,7 @@ def stored_outcome(data: Mapping[str, Any], currency: Currency) -> CashbackRuleO
         for check in data["checks"]
     ]
     return CashbackRuleOutcome(
-        rule_id=encode_id("CashbackRule", rule["id"]),
+        rule_id=encode_id("CashbackRule", UUID(rule["id"])),
         rule_name=rule["name"],
         rule_version=BigInt(rule["version"]),
         decision=decision,
@@ -128,6 +129,6 @@ def stored_outcome(data: Mapping[str, Any], currency: Currency) -> CashbackRuleO
         caps=[_cap(CapApplied(**cap | {"name": CapName(cap["name"])}), code) for cap in data.get("caps", ())],
         amount=money(amount_minor, code),
         given=money(amount_minor if decision is Decision.AWARDED else 0, code),
-        winner_id=encode_id("CashbackRule", winner) if winner else None,
+        winner_id=encode_id("CashbackRule", UUID(winner)) if winner else None,
         sentences=list(data["sentences"]),
     )

@@ -178,7 +178,8 @@ async def put(writer: Writer, rule_id: UUID, status: RuleStatus, request: Reques
     def decide(desk: Desk) -> StoredRule:
         def changed(rule: CashbackRule) -> CashbackRule:
             starts_at = rule.starts_at
-            if status is RuleStatus.ACTIVE and starts_at is None:
+            begins = status is RuleStatus.ACTIVE and starts_at is None
+            if begins and (rule.ends_at is None or rule.ends_at > desk.now):
                 # Orders of years ago may be told of tomorrow: a rule gives nothing for what came before it.
                 starts_at = desk.now
             return revised(rule, status=status, starts_at=starts_at)
