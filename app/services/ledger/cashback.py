@@ -1,6 +1,6 @@
 """What cashback needs beside its wallet: the rules in force, what they have given, and the customer's history."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -67,17 +67,21 @@ class KnownRules:
             self._book, self._key = self._made(rules, time_zone), key
         return self._book
 
-    def _made(self, rules: Iterable[CashbackRule], time_zone: str) -> RuleBook:
-        usable = []
-        for rule in rules:
-            try:
-                RuleBook([rule], time_zone=time_zone, expressions=self._expressions)
-            except FieldInvalid as error:
-                # A rule that can't be read gives nothing; the money of everybody else must not wait for it.
-                log.warning("cashback rule left out", rule=str(rule.id), version=rule.version, why=str(error))
-            else:
-                usable.append(rule)
-        return RuleBook(usable, time_zone=time_zone, expressions=self._expressions)
+    def _made(self, rules: Sequence[CashbackRule], time_zone: str) -> RuleBook:
+        try:
+            return RuleBook(rules, time_zone=time_zone, expressions=self._expressions)
+        except FieldInvalid:
+            usable = [rule for rule in rules if self._is_usable(rule, time_zone)]
+            return RuleBook(usable, time_zone=time_zone, expressions=self._expressions)
+
+    def _is_usable(self, rule: CashbackRule, time_zone: str) -> bool:
+        """Tell whether a rule can be made ready: the money of everybody else must not wait for one that can't."""
+        try:
+            RuleBook([rule], time_zone=time_zone, expressions=self._expressions)
+        except FieldInvalid as error:
+            log.warning("cashback rule left out", rule=str(rule.id), version=rule.version, why=str(error))
+            return False
+        return True
 
 
 async def histories(
