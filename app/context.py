@@ -26,6 +26,7 @@ from app.services.access import Directory
 from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
+from app.services.outbox import Bell
 from app.settings import Settings
 
 
@@ -41,6 +42,8 @@ class Runtime:
     access: Directory
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
+    outbox: Bell = field(default_factory=Bell)
+    """Rung when something is to leave the program."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 

@@ -43,6 +43,7 @@ MODEL_MODULES: Final = (
     "app.models.idempotency",
     "app.models.lot",
     "app.models.order",
+    "app.models.outbox",
     "app.models.payment",
     "app.models.refund",
     "app.models.renewal",
@@ -52,6 +53,7 @@ MODEL_MODULES: Final = (
     "app.models.sync",
     "app.models.transaction",
     "app.models.wallet",
+    "app.models.webhook_endpoint",
     "app.models.withdrawal",
 )
 

@@ -1,5 +1,5 @@
 """What the clock does, inside the server: it posts value that reached its expiry, gives back what payments held too
-long, keeps the signals for fraud, and deletes messages of the store whose time is over.
+long, keeps the signals for fraud, and deletes messages of the store, and to others, whose time is over.
 
 Several processes may do it at once: each decides under the wallet's lock, so a thing is done once.
 """
@@ -14,7 +14,7 @@ import structlog
 
 from app.backends.patience import DatabaseBusy
 from app.context import Runtime
-from app.services import delivery, expiry, payment as payments
+from app.services import delivery, expiry, outbox, payment as payments
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
 
 log = structlog.get_logger("coffer.jobs")
@@ -78,6 +78,8 @@ class Jobs:
     async def _prune(self) -> None:
         while await prune_deliveries(self._runtime) > 0:
             pass
+        while await prune_outbox(self._runtime) > 0:
+            pass
 
     async def _keep_signals(self) -> None:
         await self._runtime.balance_reads.keep(self._runtime.writer)
@@ -114,3 +116,9 @@ async def prune_deliveries(runtime: Runtime) -> int:
     """Delete some messages of the store whose time is over, and tell how many they were."""
     kept = timedelta(days=runtime.settings.deliveries_kept_days)
     return await delivery.prune(runtime.clock(), kept=kept, kept_failed=max(kept, FAILED_KEPT))
+
+
+async def prune_outbox(runtime: Runtime) -> int:
+    """Delete some of what left the program and whose time is over, and tell how much it was."""
+    kept = timedelta(days=runtime.settings.outbox_kept_days)
+    return await outbox.prune(runtime.clock(), kept=kept, kept_dead=max(kept, FAILED_KEPT))

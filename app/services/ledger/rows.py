@@ -10,22 +10,26 @@ from app.domain.customer import Customer as CustomerRecord
 from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
+from app.domain.outbox import OutboxMessage as OutboxMessageRecord
 from app.domain.payment import Payment as PaymentRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
+from app.domain.webhook_endpoint import WebhookEndpoint as WebhookEndpointRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery
 from app.models.order import Order
+from app.models.outbox import OutboxMessage
 from app.models.payment import Payment
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
+from app.models.webhook_endpoint import WebhookEndpoint
 from app.models.withdrawal import Withdrawal
 from app.services.ledger import tables
 
@@ -100,6 +104,21 @@ def cashback_rule_of(record: StoredRule) -> CashbackRule:
 def delivery_of(record: DeliveryRecord) -> Delivery:
     """Return the model of a delivery."""
     return _model(Delivery, tables.BESIDE[DeliveryRecord], record)
+
+
+def outbox_message_of(record: OutboxMessageRecord) -> OutboxMessage:
+    """Return the model of a message that leaves the program."""
+    return _model(OutboxMessage, tables.BESIDE[OutboxMessageRecord], record, {"body": record.body})
+
+
+def webhook_endpoint_of(record: WebhookEndpointRecord) -> WebhookEndpoint:
+    """Return the model of an endpoint, without its secrets."""
+    columns = {
+        "events": list(record.events),
+        "capabilities": sorted(record.capabilities),
+        "secrets": [{"expires_at": secret.expires_at} for secret in record.secrets],
+    }
+    return _model(WebhookEndpoint, tables.BESIDE[WebhookEndpointRecord], record, columns)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:
