@@ -33,6 +33,7 @@ from app.services.cashback.book import RuleBooks
 from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
+from app.services.outbox import Bell
 from app.settings import Settings
 
 
@@ -52,6 +53,8 @@ class Runtime:
     guesses: GuessLimits
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
+    outbox: Bell = field(default_factory=Bell)
+    """Rung when something is to leave the program."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
     simulating: set[tuple[str, str]] = field(default_factory=set)

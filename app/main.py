@@ -40,6 +40,7 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.outbox.worker import OutboxWorker
 from app.schema.schema import schema
 from app.services import order as orders
 from app.services.access import Directory
@@ -48,6 +49,7 @@ from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
+from app.services.outbox import Bell, Sender
 from app.settings import Settings, SettingsError, environment_variable
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
@@ -78,15 +80,16 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     jobs = Jobs(runtime)
     handlers = Handlers(runtime.writer, orders).by_event()
     processor = _processor(settings, runtime, handlers)
+    outbox = _outbox(settings, runtime)
     poller = poller_of(settings, runtime.writer, handlers, now)
     operations = Operations(
         endpoint,
-        Readiness(runtime, listener, jobs, processor),
+        Readiness(runtime, listener, jobs, processor, outbox),
         metrics,
         metrics_token=settings.metrics_token,
         drain_delay_s=settings.drain_delay_s,
     )
-    metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor))
+    metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor=processor, outbox=outbox))
 
     app = Starlette(
         routes=[
@@ -102,6 +105,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             listener=listener,
             jobs=jobs,
             processor=processor,
+            outbox=outbox,
             poller=poller,
             operations=operations,
             tracing=tracing,
@@ -120,6 +124,7 @@ def _lifespan(
     listener: PostgresListener | SqliteWatcher,
     jobs: Jobs,
     processor: Processor,
+    outbox: OutboxWorker,
     poller: Poller | None,
     operations: Operations,
     tracing: Tracing | None,
@@ -132,7 +137,7 @@ def _lifespan(
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
-                async with jobs.running(), processor.running(), polling:
+                async with jobs.running(), processor.running(), outbox.running(), polling:
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -177,17 +182,36 @@ def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any]
     )
 
 
+def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
+    return OutboxWorker(
+        writer=runtime.writer,
+        bell=runtime.outbox,
+        clock=now,
+        senders=_senders(settings, runtime),
+        at_once=settings.outbox_at_once,
+        at_once_each=settings.outbox_at_once_each,
+        interval_s=settings.outbox_interval_s,
+    )
+
+
+def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
+    """Return the channels by which something leaves the program: a new one is a line here."""
+    return []
+
+
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
     access = Directory(dialect(settings.database_url), clock=now)
     hub, listener = live_hub(settings, process=process, clock=now, hear_rights=access.invalidate)
+    bell = Bell()
     writer = Writer(
         currency=settings.currency,
         mint=mint,
         clock=now,
         publish=hub.publish,
         publish_rights=access.invalidate,
+        publish_outgoing=bell.ring,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
@@ -205,6 +229,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         rule_books=RuleBooks(Cel()),
         gift_card_keys=code_keys(settings),
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
+        outbox=bell,
     )
     return runtime, listener
 

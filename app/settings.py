@@ -19,6 +19,7 @@ JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
 WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
+SECRETS_KEY_SIZE_BYTES = 32
 
 
 _SECRET = frozenset(
@@ -32,6 +33,7 @@ _SECRET = frozenset(
         "standard_webhook_secrets",
         "woocommerce_key",
         "woocommerce_secret",
+        "secrets_key",
     }
 )
 """Settings whose value is never repeated."""
@@ -281,6 +283,49 @@ class Settings(BaseSettings):
         le=3650,
         description="For how many days webhooks are kept once they are worked off; those that failed stay for 90 at least.",
     )
+    outbox_at_once: int = Field(
+        16,
+        ge=0,
+        le=1000,
+        description="Messages that each process has on their way at a time (webhooks, e-mails); with 0 it leaves them to "
+        "another process.",
+    )
+    outbox_at_once_each: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="How many of them go to one receiver at a time, so that a slow one delays nobody else.",
+    )
+    outbox_interval_s: float = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        description="How often to look for messages that are due again, or that another process left behind.",
+    )
+    outbox_kept_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="For how many days messages are kept once they were delivered; dead ones stay for 90 at least.",
+    )
+    secrets_key: SecretStr | None = Field(
+        None,
+        description="The key that secrets in the database are sealed with: 32 bytes in base64, from: "
+        "openssl rand -base64 32. While one key replaces another, both separated by a comma, the new one first. "
+        "Unset: endpoints of webhooks can't be made in production.",
+    )
+    webhook_timeout_s: float = Field(
+        15.0, gt=0, le=50, description="How long an endpoint of the store's may take to answer a message."
+    )
+    webhook_answer_size_max_bytes: int = Field(
+        65_536, ge=0, le=1_048_576, description="How much is read of what an endpoint answers."
+    )
+    webhook_private_addresses: bool = Field(
+        False,
+        description="Send messages also to private addresses, such as 10.0.0.7 or localhost, and without HTTPS: for a store "
+        "whose own network the endpoints are in.",
+    )
+
     woocommerce_url: str | None = Field(
         None,
         description="The address of a WooCommerce store that is asked for what its webhooks lost, such as "
@@ -437,6 +482,16 @@ class Settings(BaseSettings):
             )
         return value if sizes else None
 
+    @field_validator("secrets_key")
+    @classmethod
+    def _whole_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = _listed(value)
+        if any(_decoded_size_bytes(key) != SECRETS_KEY_SIZE_BYTES for key in keys):
+            raise ValueError(
+                f"a key has {SECRETS_KEY_SIZE_BYTES} bytes, written in base64; make one with: openssl rand -base64 32"
+            )
+        return value if keys else None
+
     @field_validator("auth_issuers")
     @classmethod
     def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
@@ -493,6 +548,11 @@ class Settings(BaseSettings):
             json.loads(self.auth_issuers.get_secret_value()) if self.auth_issuers else []
         )
         return found
+
+    @property
+    def secrets_keys(self) -> tuple[str, ...]:
+        """The keys that secrets in the database are sealed with, in base64, the newest first."""
+        return _listed(self.secrets_key)
 
     def webhook_secrets(self, door: str) -> tuple[str, ...]:
         """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""
