@@ -13,6 +13,7 @@ from app.auth import AuthenticationError, Failure
 from app.auth.gift_card import CodeKeys
 from app.domain.access import Principal
 from app.domain.fraud import GuessLimits
+from app.email.templates import Templates
 from app.live import Hub
 from app.loaders import Loaders
 from app.services import (
@@ -50,6 +51,8 @@ class Runtime:
     rule_books: RuleBooks
     """The cashback rules in force, and the language of their expressions."""
     gift_card_keys: CodeKeys
+    emails: Templates
+    """What e-mails to customers are made of."""
     guesses: GuessLimits
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""

@@ -23,6 +23,9 @@ from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
 from app.domain.fraud import GuessLimits
+from app.email.message import Envelope
+from app.email.smtp import Smtp
+from app.email.templates import Templates
 from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
 from app.execution.gate import COST_HEADER
@@ -40,6 +43,7 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.outbox.mailing import EmailSender
 from app.outbox.worker import OutboxWorker
 from app.schema.schema import schema
 from app.services import order as orders
@@ -50,7 +54,7 @@ from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.services.outbox import Bell, Sender
-from app.settings import Settings, SettingsError, environment_variable
+from app.settings import Settings, SettingsError, environment_variable, mailbox, smtp_server
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -196,7 +200,24 @@ def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
 
 def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
     """Return the channels by which something leaves the program: a new one is a line here."""
-    return []
+    server = settings.smtp_url
+    if server is None or settings.email_from is None:
+        return []
+    envelope = Envelope(
+        sender=mailbox(settings.email_from),
+        reply_to=None if settings.email_reply_to is None else mailbox(settings.email_reply_to),
+        preferences_url=settings.email_preferences_url,
+    )
+    smtp = Smtp(smtp_server(server.get_secret_value()), settings.smtp_timeout_s)
+    return [EmailSender(smtp, envelope, runtime.emails, settings.store_name)]
+
+
+def _emails(settings: Settings) -> Templates:
+    """Read the templates of e-mails; what is wrong with the store's is told, and Coffer's own are used."""
+    templates = Templates.load(settings.email_templates, currency=settings.currency)
+    for problem in templates.problems:
+        log.error("a template of e-mails can't be used; Coffer's own is used instead", problem=problem)
+    return templates
 
 
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
@@ -212,6 +233,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         publish=hub.publish,
         publish_rights=access.invalidate,
         publish_outgoing=bell.ring,
+        always_heard=settings.smtp_url is not None,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
@@ -228,6 +250,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         access=access,
         rule_books=RuleBooks(Cel()),
         gift_card_keys=code_keys(settings),
+        emails=_emails(settings),
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
         outbox=bell,
     )

@@ -3,9 +3,14 @@
 import base64
 import json
 import re
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -34,6 +39,7 @@ _SECRET = frozenset(
         "woocommerce_key",
         "woocommerce_secret",
         "secrets_key",
+        "smtp_url",
     }
 )
 """Settings whose value is never repeated."""
@@ -365,6 +371,30 @@ class Settings(BaseSettings):
         "address may send 5 times, the store's own programs 50 times and all callers together 100 times as many.",
     )
 
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The server that e-mails to customers go to: smtp://user:password@host:587 (STARTTLS), "
+        "smtps://user:password@host:465 (TLS); see docs/email.md. Unset: no e-mails are sent.",
+    )
+    smtp_timeout_s: float = Field(
+        20.0, gt=0, le=50, description="How long the e-mail server may take for each of its answers."
+    )
+    email_from: str | None = Field(
+        None,
+        description="Who e-mails come from, such as My Shop <wallet@shop.example>; needed to send any.",
+    )
+    email_reply_to: str | None = Field(
+        None, description="Where answers to e-mails go, if not to who they come from."
+    )
+    email_templates: Path | None = Field(
+        None,
+        description="A folder with the store's own templates of e-mails and translations; see docs/email.md.",
+    )
+    email_preferences_url: str | None = Field(
+        None,
+        description="The store's page where customers choose their e-mails; it stands in each e-mail and its header.",
+    )
+
     metrics_token: SecretStr | None = Field(
         None,
         description="The bearer token that opens /metrics. Unset: it answers callers on the same machine only.",
@@ -531,6 +561,37 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _an_smtp_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            smtp_server(value.get_secret_value())
+        return value
+
+    @field_validator("email_from", "email_reply_to")
+    @classmethod
+    def _one_mailbox(cls, value: str | None) -> str | None:
+        if value is not None:
+            mailbox(value)
+        return value
+
+    @field_validator("email_preferences_url")
+    @classmethod
+    def _a_page(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s<>\"']+", value):
+            raise ValueError(
+                "this is no address of a page; write one like https://shop.example/account/emails"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _sender_of_emails(self) -> "Settings":
+        if self.smtp_url is not None and self.email_from is None:
+            raise ValueError(
+                f"e-mails need a sender: set {environment_variable('email_from')}, such as My Shop <wallet@shop.example>"
+            )
+        return self
+
     @model_validator(mode="after")
     def _whole_woocommerce_store(self) -> "Settings":
         named = ("woocommerce_url", "woocommerce_key", "woocommerce_secret")
@@ -583,6 +644,64 @@ def load_settings(**overrides: Any) -> Settings:
 def environment_variable(field: str) -> str:
     """The name of the environment variable that sets this field."""
     return ENVIRONMENT_PREFIX + field.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where e-mails go. `starttls`: whether the connection must be encrypted first; nothing means where it is offered."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: bool
+    starttls: bool | None
+
+
+_TLS = {"smtp": ("required", "offered", "none"), "smtps": ("required",)}
+
+
+def smtp_server(url: str) -> SmtpServer:
+    """Read the address of an SMTP server; `ValueError` says what is wrong with it and repeats no secret."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("this is no address; write one like smtp://user:password@host:587") from None
+    if parts.scheme not in _TLS or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError(
+            "this is no address of an e-mail server; write one like smtp://user:password@host:587, with the signs of the "
+            "password that are not letters or digits written as %40"
+        )
+    given = dict(parse_qsl(parts.query))
+    tls = given.pop("tls", "offered" if parts.hostname in {"localhost", "127.0.0.1", "::1"} else "required")
+    if given or tls not in _TLS[parts.scheme] + (("offered",) if parts.scheme == "smtps" else ()):
+        raise ValueError(
+            "the only option behind ? is tls=required, tls=offered or tls=none, and only of smtp://"
+        )
+    implicit = parts.scheme == "smtps"
+    starttls = {"required": True, "offered": None, "none": False}[tls]
+    return SmtpServer(
+        host=parts.hostname,
+        port=port or (465 if implicit else 587),
+        username=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+        tls=implicit,
+        starttls=False if implicit else starttls,
+    )
+
+
+def mailbox(text: str) -> Address:
+    """Read one mailbox, such as My Shop <wallet@shop.example>; `ValueError` says what is wrong with it."""
+    wrong = ValueError(f"{text!r} is no mailbox; write one like My Shop <wallet@shop.example>")
+    try:
+        [(name, address)] = getaddresses([text])
+        found = Address(display_name=name, addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        raise wrong from None
+    if not found.username or not found.domain or not text.isprintable():
+        raise wrong
+    return found
 
 
 def _listed(secrets: SecretStr | None) -> tuple[str, ...]:

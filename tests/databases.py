@@ -35,6 +35,8 @@ ROWS: dict[str, dict[str, Any]] = {
         "roles": "[]",
         "segments": "[]",
         "signed_up_at": None,
+        "language": "de",
+        "emails_off": "[]",
     },
     "wallets": {
         "id": row_id(2),

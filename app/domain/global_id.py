@@ -8,3 +8,9 @@ def global_id(type_name: str, row_id: UUID) -> str:
     """Return the global id of a row."""
     content = f"{type_name}:{row_id.hex}".encode()
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def row_id(given: str) -> UUID:
+    """Return the row that a global id of our own names; `ValueError` for what is none."""
+    content = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
+    return UUID(content.partition(":")[2])

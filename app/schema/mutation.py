@@ -11,6 +11,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     event as event_resolvers,
     gift_card as gift_card_resolvers,
+    mailing as mailing_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
     promotion as promotion_resolvers,
@@ -52,6 +53,11 @@ class Mutation:
         customer_resolvers.update_customer,
         Needs(Capability.CUSTOMERS_WRITE),
         "Change what is known of a customer.",
+    )
+    update_notification_preferences: payloads.UpdateNotificationPreferencesPayload = root(
+        mailing_resolvers.update_notification_preferences,
+        SignedIn(),
+        "Say which e-mails a customer gets. For others than oneself it needs CUSTOMERS_WRITE.",
     )
     record_event: payloads.RecordEventPayload = root(
         event_resolvers.record_event,

@@ -12,6 +12,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     fraud as fraud_resolvers,
     gift_card as gift_card_resolvers,
+    mailing as mailing_resolvers,
     node as node_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
@@ -37,6 +38,7 @@ from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.gift_card import GiftCard, GiftCardBalance
+from app.schema.types.mailing import EmailPreview
 from app.schema.types.node import Node
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
@@ -191,6 +193,11 @@ class Query:
         Needs(Capability.CASHBACK_READ),
         "What a cashback rule would have cost over past orders, for those without a socket; nothing is written. It reads "
         "all of them: name a time, or follow it by the subscription `simulateCashbackRule`.",
+    )
+    preview_email: EmailPreview = root(
+        mailing_resolvers.preview_email,
+        Needs(Capability.SETTINGS_READ),
+        "An e-mail as a customer would get it, made-up or about a transaction; nothing is sent.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

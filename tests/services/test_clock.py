@@ -47,6 +47,7 @@ def runtime_of(settings: Settings, writer: Writer, clock: Clock) -> Runtime:
         access=nothing,
         rule_books=nothing,
         gift_card_keys=nothing,
+        emails=nothing,
         guesses=nothing,
     )
 

@@ -15,6 +15,7 @@ from app.domain.audit import AuditAction
 from app.domain.bucket import Bucket
 from app.domain.cashback.award import ShortfallPolicy
 from app.domain.delivery import DeliveryStatus, Door
+from app.domain.email_kind import EmailKind
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
@@ -43,6 +44,7 @@ __all__ = [
     "DeliveryStatus",
     "Direction",
     "Door",
+    "EmailKind",
     "ErrorCode",
     "GiftCardAccount",
     "GiftCardEvent",
@@ -118,6 +120,7 @@ publish(RenewalStatus, "How an announced renewal stands.")
 publish(PromotionStatus, "How a promotion stands.")
 publish(CouponProblem, "Why a coupon gives nothing.")
 publish(RedemptionStatus, "What became of a coupon.", name="CouponRedemptionStatus")
+publish(EmailKind, "What an e-mail to a customer tells.")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
 publish(

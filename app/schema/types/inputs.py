@@ -12,6 +12,7 @@ from app.schema.types.enums import (
     DeliveryStatus,
     Direction,
     Door,
+    EmailKind,
     OrderStatus,
     PromotionStatus,
     RefundDestination,
@@ -33,6 +34,11 @@ NOTE = (
     '"refund".'
 )
 SEEN_NOTE = f"{NOTE} The customer can see it."
+
+LANGUAGE = (
+    "The language that the customer reads e-mails in, such as de or pt-BR; left out, it stays, and an empty text makes it the "
+    "store's."
+)
 
 INPUT = strawberry.argument(description="What is asked for.")
 """What every mutation says of its one argument."""
@@ -58,6 +64,11 @@ class AdjustBalanceInput:
     )
     corrects: strawberry.ID | None = strawberry.field(
         default=None, description="The id of the transaction of the same wallet that this one puts right."
+    )
+    notify_customer: bool = strawberry.field(
+        default=False,
+        description="Whether the customer is told by e-mail what changed, why, the new balance and the reference number; the "
+        "note stands in it.",
     )
     idempotency_key: str = strawberry.field(description=KEY)
 
@@ -399,6 +410,7 @@ class RegisterCustomerInput:
         default=None,
         description="When the customer signed up in the store; left out, now, if it is the first time.",
     )
+    language: str | None = strawberry.field(default=None, description=LANGUAGE)
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
@@ -425,6 +437,7 @@ class UpdateCustomerInput:
     signed_up_at: DateTime | None = strawberry.field(
         default=None, description="When the customer signed up in the store; left out, it stays."
     )
+    language: str | None = strawberry.field(default=None, description=LANGUAGE)
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
@@ -646,6 +659,13 @@ class UpdateSettingsInput:
         default=None,
         description="How many days before its expiry customers are reminded of value, at most 90; 0 reminds nobody.",
     )
+    email_kinds: list[EmailKind] | None = strawberry.field(
+        default=None, description="The kinds of e-mails that customers get; an empty list sends none."
+    )
+    email_language: str | None = strawberry.field(
+        default=None,
+        description="The language of e-mails to customers whose own is not known, such as en or pt-BR.",
+    )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
@@ -856,3 +876,24 @@ class RedeemCouponInput:
     )
     code: str = strawberry.field(description="The code; capitals and small letters are the same.")
     idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="What one decides of one kind of e-mails.")
+class NotificationPreferenceInput:
+    """A kind, and whether it is wanted."""
+
+    kind: EmailKind = strawberry.field(description="The kind.")
+    enabled: bool = strawberry.field(description="Whether the customer gets it.")
+
+
+@strawberry.input(description="Which e-mails a customer wants; kinds that are left out stay as they are.")
+class UpdateNotificationPreferencesInput:
+    """Input of updateNotificationPreferences."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose, by their wallet; left out, the caller's own."
+    )
+    preferences: list[NotificationPreferenceInput] = strawberry.field(
+        description="The kinds that change, each once."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

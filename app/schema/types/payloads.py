@@ -38,6 +38,12 @@ class AdjustBalancePayload:
     transaction: Transaction | None = strawberry.field(
         default=None, description="The posted transaction with its reference number."
     )
+    customer_notified: bool = strawberry.field(
+        default=False,
+        description="Whether an e-mail to the customer was written with the adjustment. False where nobody asked for it, where "
+        "no address is known, where the customer or the store switched such e-mails off, or where the server sends none; and "
+        "when the request is repeated after the e-mail is no longer kept.",
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
@@ -283,6 +289,16 @@ class RecordTopUpPayload:
     wallet: Wallet | None = strawberry.field(default=None, description="The wallet after this.")
     top_up: TopUp | None = strawberry.field(default=None, description="The top-up after this.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of updateNotificationPreferences.")
+class UpdateNotificationPreferencesPayload:
+    """Customer, or the refusals."""
+
+    customer: Customer | None = strawberry.field(
+        default=None, description="The customer, with what they want now."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 

@@ -22,6 +22,7 @@ from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.celebration import Celebration
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
+from app.domain.email_kind import read_kinds
 from app.domain.event import StoreEvent
 from app.domain.gift_card import GiftCard, GiftCardAccount, GiftCardEntry, GiftCardEvent, GiftCardStatus
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
@@ -99,6 +100,8 @@ def read_customer(row: DatabaseRow) -> Customer:
         roles=tuple(read_json(row["roles"])),
         segments=tuple(read_json(row["segments"])),
         signed_up_at=_maybe(read_time, row["signed_up_at"]),
+        language=row["language"],
+        emails_off=read_kinds(read_json(row["emails_off"])),
     )
 
 

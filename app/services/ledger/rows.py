@@ -52,7 +52,11 @@ def wallet_of(record: WalletRecord) -> Wallet:
 
 def customer_of(record: CustomerRecord) -> Customer:
     """Return the model of a customer."""
-    columns = {"roles": list(record.roles), "segments": list(record.segments)}
+    columns = {
+        "roles": list(record.roles),
+        "segments": list(record.segments),
+        "emails_off": [str(kind) for kind in record.emails_off],
+    }
     return _model(Customer, tables.CUSTOMERS, record, columns)
 
 

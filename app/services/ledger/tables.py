@@ -131,6 +131,8 @@ def _customer(c: Customer) -> tuple[Any, ...]:
         _json(c.roles),
         _json(c.segments),
         c.signed_up_at,
+        c.language,
+        _json(c.emails_off),
     )
 
 
@@ -744,9 +746,10 @@ def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 CUSTOMERS = Table.of(
     customer.Customer,
-    "id external_id name email search_text created_at updated_at birthday birthday_on roles segments signed_up_at",
+    "id external_id name email search_text created_at updated_at birthday birthday_on roles segments signed_up_at "
+    "language emails_off",
     _customer,
-    changing="name email search_text updated_at birthday birthday_on roles segments signed_up_at",
+    changing="name email search_text updated_at birthday birthday_on roles segments signed_up_at language emails_off",
 )
 WALLETS = Table.of(
     wallet.Wallet,
