@@ -288,6 +288,8 @@ FACTS = (
     refused("many roles", "FIELD_INVALID", "roles", sends(roles=[str(n) for n in range(51)])),
     refused("segment with a bell", "TEXT_NOT_ALLOWED", "segments", sends(segments=["news\u0007"])),
     refused("many segments", "FIELD_INVALID", "segments", sends(segments=[str(n) for n in range(51)])),
+    refused("no language", "FIELD_INVALID", "language", sends(language="Deutsch!")),
+    refused("long language", "FIELD_INVALID", "language", sends(language="de-" + "x" * 40)),
     refused("one's own birthday", "OWN_WALLET", "storeCustomerId", tells_of_oneself),
 )
 
@@ -313,6 +315,16 @@ async def a_wallet(store: Store) -> Scene:
     input_ = {
         "wallet": {"id": customer["wallet"]["id"]},
         "note": "Sign-ins from three countries today",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def some_preferences(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "preferences": [{"kind": "TOP_UP", "enabled": False}],
         "idempotencyKey": fresh("key"),
     }
     return Scene(input_, customer)
@@ -1305,6 +1317,38 @@ MUTATIONS = (
             *KEYS,
             refused("unknown", "NOT_FOUND", "storeCustomerId", sends(storeCustomerId="nobody has this")),
         ),
+    ),
+    Mutation(
+        "updateNotificationPreferences",
+        some_preferences,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"preferences": [{"kind": "REFUND", "enabled": False}]},
+        (
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused(
+                "one twice",
+                "FIELD_INVALID",
+                "preferences.kind",
+                sends(preferences=[{"kind": "REFUND", "enabled": on} for on in (True, False)]),
+            ),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "preferences",
+                sends(preferences=[{"kind": "REFUND", "enabled": True}] * 17),
+            ),
+            refused(
+                "what warns",
+                "FIELD_INVALID",
+                "preferences.kind",
+                sends(preferences=[{"kind": "WITHDRAWAL_REQUESTED", "enabled": False}]),
+            ),
+        ),
+        owner="",
+        others="NOT_FOUND",
     ),
     Mutation(
         "recordEvent",

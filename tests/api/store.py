@@ -210,7 +210,7 @@ SETTINGS = (
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy version updatedAt updatedBy note }"
     "walletPaymentMethods orderStatuses { storeStatus means } giftCardsRedeemable giftCardPartialRedemption "
     "giftCardLifetimeMonths giftCardCheckByAnyone version updatedAt updatedBy note }"
-    "walletPaymentMethods orderStatuses { storeStatus means } expiryReminderDays version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } expiryReminderDays emailKinds emailLanguage version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -279,15 +279,17 @@ TOP_UP = (
     f"paidAt createdBy {{ kind id }} createdAt updatedAt transaction {{ id kind counterAccount amount {MONEY} "
     f"correctedBy {{ id kind direction amount {MONEY} note }} }} wallet {{ id }} }}"
 )
-CUSTOMER = "{ id storeCustomerId name email birthday roles segments signedUpAt }"
+PREFERENCES = "notificationPreferences { kind enabled canSwitchOff }"
+CUSTOMER = f"{{ id storeCustomerId name email birthday roles segments signedUpAt language {PREFERENCES} }}"
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
-    "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
+    "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} customerNotified replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
     "registerCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
     "updateCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "updateNotificationPreferences": f"customer {CUSTOMER} {ERRORS}",
     "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
     "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",

@@ -38,8 +38,8 @@ class AdjustBalancePayload:
     transaction: Transaction | None = strawberry.field(
         default=None, description="The posted transaction with its reference number."
     )
-    customer_notified: bool = strawberry.field(
-        default=False,
+    customer_notified: bool | None = strawberry.field(
+        default=None,
         description="Whether an e-mail to the customer was written with the adjustment. False where nobody asked for it, where "
         "no address is known, where the customer or the store switched such e-mails off, or where the server sends none; and "
         "when the request is repeated after the e-mail is no longer kept.",
