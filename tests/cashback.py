@@ -82,7 +82,12 @@ def audit_cashback(tables: Tables) -> None:
             if row["wallet_id"] == wallet["id"] and row["kind"] in {"CASHBACK", "PROMOTION", "CLAWBACK"}
         )
         of_wallet = [row for row in tables["cashback_awards"] if row["wallet_id"] == wallet["id"]]
-        assert posted == sum(map(_posted, of_wallet)), "what was posted is what awards came to"
+        coupons = [
+            row["amount_minor"] - row["taken"]["lots_minor"] - row["taken"]["others_minor"]
+            for row in tables["coupon_redemptions"]
+            if row["wallet_id"] == wallet["id"] and row["transaction_id"] is not None
+        ]
+        assert posted == sum(map(_posted, of_wallet)) + sum(coupons), "what was posted is what was given"
     for total in tables["cashback_totals"]:
         assert total["given_minor"] == totals.pop(total["given_by"], 0), "a rule's total is what it gave"
     assert not any(totals.values())

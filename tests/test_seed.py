@@ -95,9 +95,7 @@ async def the_store_is_believable() -> None:
     assert await values("SELECT kind FROM transactions") >= {
         "ADJUSTMENT", "PURCHASE", "REFUND", "TOP_UP", "CASHBACK", "PROMOTION", "GIFT_CARD", "WITHDRAWAL", "EXPIRY",
     }  # fmt: skip
-    assert await values("SELECT reason FROM transactions WHERE reason IS NOT NULL") == set(
-        AdjustmentReason
-    ) - {AdjustmentReason.PROMOTION}
+    assert await values("SELECT reason FROM transactions WHERE reason IS NOT NULL") == set(AdjustmentReason)
     assert await values("SELECT actor_id FROM transactions WHERE actor_kind = 'STAFF'") == {
         actor.id for actor in STAFF
     }
@@ -105,6 +103,7 @@ async def the_store_is_believable() -> None:
         "FREEZE_WALLET",
         "UNFREEZE_WALLET",
         "UPDATE_SETTINGS",
+        "CREATE_CASHBACK_RULE",
         "CREATE_PROMOTION",
         "CREATE_COUPON_CODES",
     }

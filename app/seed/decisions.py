@@ -85,6 +85,15 @@ def adjusted(adjustment: Adjustment) -> Decision:
     return _or_nothing(decide)
 
 
+def bonus(adjustment: Adjustment, lasts_days: int) -> Decision:
+    """Staff give money that can be spent for a while."""
+
+    def decide(draft: Draft, _: UUID | None) -> Row | None:
+        return adjust(draft, replace(adjustment, expires_at=draft.now + timedelta(days=lasts_days)))
+
+    return _or_nothing(decide)
+
+
 def time_passes(draft: Draft, _: UUID | None) -> Row | None:
     """Nothing but time: the writer posts what reached its expiry."""
 

@@ -17,11 +17,12 @@ from app.domain.access import Actor, ActorKind
 from app.domain.ledger import Draft, Row
 from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
+from app.seed.cashback import tell_cashback
 from app.seed.gift_cards import tell_gift_cards
 from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.promotions import tell_promotions
-from app.seed.story import SLOTS, Event, tell
+from app.seed.story import DAYS, SLOTS, Event, tell
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.records import read_uuid
@@ -110,6 +111,7 @@ class _Sower:
         """Have the events happen; those of one slot together, so that they share a batch."""
         events = tell(self._currency.exponent)
         steps = [
+            *tell_cashback(DAYS + 1),
             *tell_orders(self._currency),
             *tell_gift_cards(self._currency, self._keys),
             *tell_promotions(self._currency),
@@ -156,6 +158,7 @@ class _Sower:
             return
         decide: Callable[[Draft], Row | None] = partial(_decided, event, earlier)
         command = self._command(event.command, event.key, event.person.external_id, decide, actor=event.actor)
+        command = replace(command, rows=event.rows)
         if earlier is not None and "Withdrawal" in event.command:
             command = await _on_withdrawal(command, earlier)
         self._remember(event, await self._writer.submit(command))

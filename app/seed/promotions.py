@@ -11,7 +11,7 @@ from app.domain.order import Coupon, OrderLine, OrderSnapshot, OrderStatus, Stor
 from app.domain.page import PageRequest
 from app.domain.promotion import PromotionStatus, Terms
 from app.seed.orders import SOURCE, Act, Step
-from app.seed.people import FIRST_NUMBER
+from app.seed.people import DEMO_CUSTOMER, FIRST_NUMBER
 from app.seed.story import unit_of
 from app.services import order as orders, promotion as promotions
 from app.services.ledger.command import WalletRef
@@ -40,7 +40,10 @@ def tell_promotions(currency: Currency) -> list[Step]:
         (20, campaign.begins_ten),
         (20, campaign.makes(TEN, _TEN_NAME)),
     ]
-    told += [(19 - number % 15, campaign.redeems(who)) for number, who in enumerate(_CUSTOMERS[:24])]
+    told += [
+        (19 - number % 15, campaign.redeems(who))
+        for number, who in enumerate([DEMO_CUSTOMER, *_CUSTOMERS[:24]])
+    ]
     for number, who in enumerate(_CUSTOMERS[40:48]):
         order, day = campaign.order(f"483{number:02}", who, 2_900 + number * 700), 16 - number
         told.append((day, campaign.tells(order, OrderStatus.PAID)))

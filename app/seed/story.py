@@ -9,9 +9,9 @@ from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
 from app.domain.bucket import Bucket
 from app.domain.gift_card import CODE_BITS, code_of
-from app.domain.ledger import Explanation, TransactionKind
+from app.domain.ledger import SYSTEM, TransactionKind
 from app.domain.withdrawal import WithdrawalStatus
-from app.seed import decisions
+from app.seed import awards, decisions
 from app.seed.decisions import Decision, explained
 from app.seed.people import DEMO_CUSTOMER, SEED, Person, people
 
@@ -102,6 +102,7 @@ class Event:
     actor: Actor
     decision: Decision
     after: int | None = None
+    rows: awards.Named = ()
 
     @property
     def key(self) -> str:
@@ -139,12 +140,19 @@ class Plot:
         return self.chance.choice(STAFF)
 
     def happens(
-        self, day: int, command: str, actor: Actor, decision: Decision, after: int | None = None
+        self,
+        day: int,
+        command: str,
+        actor: Actor,
+        decision: Decision,
+        after: int | None = None,
+        *,
+        rows: awards.Named = (),
     ) -> int:
         """Write an event down and return its number; what lies beyond the story's end is left out."""
         number = len(self.events)
         slot = 0 if command == "registerCustomer" else self.chance.randrange(SLOTS)
-        self.events.append(Event(day, slot, number, self.person, command, actor, decision, after))
+        self.events.append(Event(day, slot, number, self.person, command, actor, decision, after, rows))
         return number
 
     # --- what happens ---------------------------------------------------------------------------------------
@@ -173,35 +181,38 @@ class Plot:
             refund = decisions.credit(amount_minor, why)
             self.happens(day - self.chance.randint(3, 12), "refund", STOREFRONT, refund, after=number)
         elif fate < 0.6:
-            why = explained(TransactionKind.CASHBACK, CAMPAIGNS, f"3 % cashback on order {order}")
-            cashback_minor = max(self._unit, amount_minor * 3 // 100)
-            self._gets_promo(day - 14, "awardCashback", cashback_minor, why, 120, after=number)
+            self._earns_cashback(day, order, amount_minor, after=number)
+
+    def _earns_cashback(self, day: int, order: int, amount_minor: int, *, after: int) -> None:
+        """What was paid earns cashback at once, which is money when the return period is over, and expires."""
+        earned = awards.earned(order, amount_minor, CAMPAIGNS)
+        self.happens(day - 1, "awardCashback", CAMPAIGNS, earned, after, rows=awards.AWARDED)
+        vested, rows = awards.vests(self.person.external_id, order)
+        over = day - 2 - awards.RETURN_PERIOD_DAYS
+        self.happens(over, "vestAward", SYSTEM, vested, after, rows=rows)
+        self.time_passes(over - 1 - awards.LASTS_DAYS)
 
     def gets_promotion(self, day: int) -> None:
         """The store gives bonus money, which expires."""
         self.redeems_coupon(day, *self.chance.choice(_CAMPAIGNS))
 
-    def redeems_coupon(self, day: int, code: str, amount: int, lasts_days: int) -> None:
-        """The customer redeems a coupon for bonus money."""
-        explanation = explained(TransactionKind.PROMOTION, CAMPAIGNS, f"Coupon {code} redeemed")
-        self._gets_promo(day, "redeemCoupon", amount * self._unit, explanation, lasts_days)
-
-    def _gets_promo(
-        self,
-        day: int,
-        command: str,
-        amount_minor: int,
-        explanation: Explanation,
-        lasts_days: int,
-        *,
-        after: int | None = None,
-    ) -> None:
-        decision = decisions.credit(
-            amount_minor, explanation, bucket=Bucket.PROMO, expires_after_days=lasts_days
+    def redeems_coupon(self, day: int, campaign: str, amount: int, lasts_days: int) -> None:
+        """Staff give bonus money of a campaign, as they did before there were coupons."""
+        note, staff = f"Bonus of the campaign {campaign}, list of the newsletter", self.staff()
+        bonus = Adjustment(
+            Direction.CREDIT,
+            amount * self._unit,
+            AdjustmentReason.PROMOTION,
+            note,
+            staff,
+            bucket=Bucket.PROMO,
         )
-        self.happens(day, command, CAMPAIGNS, decision, after)
-        # A day later, so that it is past the very time of day at which the value expires.
-        self.happens(day - lasts_days - 1, "expire", CAMPAIGNS, decisions.time_passes)
+        self.happens(day, "adjustBalance", staff, decisions.bonus(bonus, lasts_days))
+        self.time_passes(day - lasts_days - 1)
+
+    def time_passes(self, day: int) -> None:
+        """Nothing happens but time: a day later than value expires, it is past the very time of day."""
+        self.happens(day, "expire", CAMPAIGNS, decisions.time_passes)
 
     def redeems_gift_card(self, day: int) -> None:
         """The customer redeems a gift card."""

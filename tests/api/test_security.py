@@ -291,6 +291,7 @@ PUBLIC = {
     "viewer": ("wallet", "customer", "capabilities"),
     "cashbackOffers": ("nodes", "edges"),
     "previewCashback": ("earnings", "outcomes"),
+    "checkCoupon": (),
 }
 """What anybody may ask, and what of it is empty for somebody who is not known (there are no rules here)."""
 ROOTS = [(root, name) for root in ("Query", "Mutation") for name in root_fields(root)]

@@ -79,7 +79,7 @@ async def crowd(api: Store) -> AsyncIterator[list[JsonObject]]:
 
     async def make(number: int) -> JsonObject:
         customer = await api.funded("100.00", name=f"Crowd {number:02}")
-        await api.redeem(customer, code)
+        await api.redeem_coupon(customer, code)
         wrong = await api.adjust(customer, "20.00", bucket="PROMO")
         await api.adjust(customer, "-5.00", corrects=wrong["transaction"]["id"])
         withdrawal = await api.withdrawal(customer)

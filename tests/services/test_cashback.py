@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,16 +15,39 @@ from app.domain.cashback.award import ShortfallPolicy
 from app.domain.cashback.period import Period
 from app.domain.cashback.reward import Caps, Expiry, PeriodCap, Vesting, VestingKind
 from app.domain.cashback.rule import MilestoneKind, Trigger, TriggerKind
-from app.domain.order import OrderLine, OrderSnapshot, OrderStatus, RefundedLine, StoreCustomer, StoreRefund
+from app.domain.customer import CustomerDetails
+from app.domain.event import EventTold
+from app.domain.order import (
+    Coupon,
+    OrderLine,
+    OrderSnapshot,
+    OrderStatus,
+    RefundedLine,
+    StoreCustomer,
+    StoreRefund,
+)
 from app.domain.settings import StoreSettings
-from app.services import order as orders
+from app.domain.top_up import TopUpTold
+from app.expressions import Cel
+from app.models.cashback_award import CashbackEvaluation
+from app.models.customer import Customer
+from app.services import (
+    birthday as birthdays,
+    customer as customers,
+    event as events,
+    order as orders,
+    top_up as top_ups,
+)
 from app.services.cashback import award as cashback
+from app.services.cashback.book import RuleBooks
+from app.services.cashback.preview import Cart, preview
 from app.services.ledger.writer import Writer
 from app.services.verification import verify
 from tests.auditor import read_tables
 from tests.cashback import audit_cashback, awards_of, given, pause, rule
-from tests.ledger import Clock, OneBatch, change_settings, credit, debit
+from tests.ledger import START, Clock, OneBatch, change_settings, credit, debit, named
 from tests.orders import STORE, at, balance_of, fill, id_of, lots_of, pay, snapshot, tell
+from tests.promotions import coupon, promotion
 
 PENDING, PAID, COMPLETED = OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.COMPLETED
 CANCELLED = OrderStatus.CANCELLED
@@ -271,6 +296,78 @@ async def test_an_expression_decides_too(writer: Writer) -> None:
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="a"))
     await tell(writer, snapshot(1, COMPLETED, 10_000, order="b"))
     assert await balance_of("ada") == (500, 0)
+
+
+async def test_preview_and_award_agree(writer: Writer) -> None:
+    """What the cart is told is what the order gets: the same amounts, and the same reasons for nothing."""
+    books = RuleBooks(Cel())
+    caps = Caps(budget_minor=700)
+    await rule(writer, number=1, vesting=AT_ONCE, caps=caps)
+    await rule(writer, number=2, vesting=AT_ONCE, fixed=120, trigger=Trigger(TriggerKind.ORDER_PAID))
+    await rule(writer, number=3, vesting=AT_ONCE, fixed=50, minimum_minor=9_000)
+    await rule(writer, number=4, vesting=AT_ONCE, fixed=60, segments_in=frozenset({"vip"}))
+    first = Trigger(TriggerKind.MILESTONE, MilestoneKind.FIRST_ORDER)
+    await rule(writer, number=5, vesting=AT_ONCE, fixed=70, trigger=first)
+    await writer.submit(credit("ada", 1))
+    for number, total in enumerate([8_000, 10_000, 300]):
+        told = snapshot(number, COMPLETED, total, order=f"o{number}")
+        seen = await preview(books, Cart(told), await Customer.get(external_id="ada"), START)
+        await tell(writer, told)
+        looked_at = await CashbackEvaluation.filter(order_id=told.id).order_by("trigger")
+        foreseen = sorted(
+            (str(evaluation.occasion.trigger), [str(one.decision) for one in evaluation.outcomes])
+            for evaluation in seen.evaluations
+        )
+        assert foreseen == [(row.trigger, [one["decision"] for one in row.outcomes]) for row in looked_at]
+        given_for_it = [row for row in await awards_of("ada") if row["order_id"] == str(told.id)]
+        assert sum(row["amount_minor"] for row in given_for_it) == seen.total_minor
+
+
+async def test_a_top_up_earns_and_what_is_paid_back_is_taken_back(writer: Writer) -> None:
+    await rule(writer, vesting=AT_ONCE, trigger=Trigger(TriggerKind.TOP_UP))
+    for minute, paid in enumerate([10_000, 10_000, 4_000]):
+        told = TopUpTold("shop", "1050", paid, "USD", face_value_minor=12_000, modified_at=at(minute))
+        await top_ups.record(writer, STORE.actor, named("ada"), told)
+    assert await posted("ada") == [
+        ("TOP_UP", 10_000),
+        ("CASHBACK", 500),
+        ("TOP_UP", -6_000),
+        ("CLAWBACK", -300),
+    ]
+    assert await lots_of("ada") == [("CASH", 4_000, 0), ("PROMO", 200, 0)]
+
+
+async def test_an_event_earns_once(writer: Writer) -> None:
+    review = Trigger(TriggerKind.EVENT, event="review")
+    await rule(writer, vesting=AT_ONCE, fixed=100, trigger=review)
+    for name, number in [("review", "1"), ("review", "1"), ("visit", "1"), ("review", "2")]:
+        await events.record(writer, STORE.actor, "ada", EventTold(name, number))
+    assert await balance_of("ada") == (200, 0)
+
+
+async def test_signing_up_earns_once_and_a_birthday_once_a_year(writer: Writer, clock: Clock) -> None:
+    await rule(writer, number=1, vesting=AT_ONCE, fixed=300, trigger=Trigger(TriggerKind.SIGN_UP))
+    await rule(writer, number=2, vesting=AT_ONCE, fixed=500, trigger=Trigger(TriggerKind.BIRTHDAY))
+    born = date(1990, 2, 28)
+    for _ in range(2):
+        await customers.register(
+            writer, STORE.actor, external_id="ada", details=CustomerDetails(birthday=born)
+        )
+    assert await balance_of("ada") == (300, 0)
+    for year, expected in [(2027, 800), (2028, 1_300)]:
+        clock.now = datetime(year, 2, 28, 12, tzinfo=UTC)
+        for _ in range(2):
+            for due in await birthdays.due(clock(), 10, zone=ZoneInfo("UTC"), done_until=None):
+                await birthdays.celebrate(writer, due.what)
+        assert await balance_of("ada") == (expected, 0)
+
+
+async def test_a_coupons_money_earns_nothing(writer: Writer) -> None:
+    """The order costs 100.00, its coupon grants 10.00: cashback is of 90.00, also while the order is only paid."""
+    await rule(writer, number=1, vesting=AT_ONCE, trigger=Trigger(TriggerKind.ORDER_PAID))
+    await coupon(writer, await promotion(writer, amount_minor=1_000), code="SPRING")
+    await tell(writer, snapshot(1, PAID, 10_000, coupons=(Coupon("SPRING"),)))
+    assert await posted("ada") == [("PROMOTION", 1_000), ("CASHBACK", 450)]
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
