@@ -13,6 +13,7 @@ from app.auth import AuthenticationError, Failure
 from app.domain.access import Principal
 from app.live import Hub
 from app.loaders import Loaders
+from app.sealing import Sealer
 from app.services import (
     audit,
     cashback,
@@ -40,6 +41,8 @@ class Runtime:
     clock: Callable[[], datetime]
     balance_reads: BalanceReads
     access: Directory
+    sealer: Sealer | None
+    """Seals secrets before they are kept; nothing where production has no key."""
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     outbox: Bell = field(default_factory=Bell)

@@ -20,6 +20,7 @@ from app.models.delivery import Delivery, DeliveryBody
 from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
+from app.models.outbox import OutboxAttempt, OutboxMessage
 from app.models.payment import Payment
 from app.models.refund import Refund
 from app.models.renewal import Renewal
@@ -27,6 +28,7 @@ from app.models.role import Role
 from app.models.signal import Signal
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
+from app.models.webhook_endpoint import WebhookEndpoint
 from app.models.withdrawal import Withdrawal
 
 M = TypeVar("M", bound=Model)
@@ -93,6 +95,15 @@ class DeliveryBodies(DataLoader[UUID, DeliveryBody | None]):
         return [rows.get(key) for key in keys]
 
 
+class OutboxAttempts(DataLoader[UUID, list[OutboxAttempt]]):
+    """The attempts to send a message, oldest first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[OutboxAttempt]]:
+        """Load the attempts of the messages."""
+        rows = OutboxAttempt.filter(message_id__in=keys).order_by("started_at", "id")
+        return _grouped(await rows, keys, "message_id")
+
+
 class CustomerByStoreId(DataLoader[str, Customer | None]):
     """Customers by the store's own id."""
 
@@ -136,6 +147,9 @@ class Loaders:
         self.fraud_signals: ById[Signal] = ById(Signal)
         self.deliveries: ById[Delivery] = ById(Delivery)
         self.delivery_bodies = DeliveryBodies()
+        self.webhook_endpoints: ById[WebhookEndpoint] = ById(WebhookEndpoint)
+        self.outbox_messages: ById[OutboxMessage] = ById(OutboxMessage)
+        self.outbox_attempts = OutboxAttempts()
         self.payments_of_order: OfOrder[Payment] = OfOrder(Payment)
         self.refunds_of_order: OfOrder[Refund] = OfOrder(Refund)
         self.awards: ById[CashbackAward] = ById(CashbackAward)

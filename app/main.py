@@ -38,8 +38,11 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.outbox.client import Poster
+from app.outbox.webhooks import WebhookSender
 from app.outbox.worker import OutboxWorker
 from app.schema.schema import schema
+from app.sealing import sealer_of
 from app.services import order as orders
 from app.services.access import Directory
 from app.services.fraud import BalanceReads
@@ -193,7 +196,12 @@ def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
 
 def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
     """Return the channels by which something leaves the program: a new one is a line here."""
-    return []
+    poster = Poster(
+        timeout_s=settings.webhook_timeout_s,
+        answer_size_max_bytes=settings.webhook_answer_size_max_bytes,
+        private=settings.webhook_private_addresses,
+    )
+    return [WebhookSender(writer=runtime.writer, sealer=runtime.sealer, poster=poster, clock=now)]
 
 
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
@@ -224,6 +232,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         balance_reads=reads,
         access=access,
         outbox=bell,
+        sealer=sealer_of(settings),
     )
     return runtime, listener
 
