@@ -238,6 +238,11 @@ RENEWAL = (
     f"{{ id source subscription description amount {MONEY} dueAt status short {MONEY} createdBy {{ kind id }} "
     "createdAt updatedAt wallet { id } }"
 )
+ENDPOINT = "{ id url description events status disabledBy capabilities failingSince createdBy { kind id } createdAt updatedAt }"
+OUTGOING = (
+    f"{{ id webhookId event endpoint {ENDPOINT} status attemptCount attempts {{ number startedAt durationMs statusCode error "
+    "answer } nextAttemptAt error statusCode createdAt doneAt payload }"
+)
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
@@ -267,6 +272,13 @@ PAYLOADS = {
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "replayWebhookDeliveries": f"deliveries {{ id door topic status attempts error }} replayed {ERRORS}",
     "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
+    "createWebhookEndpoint": f"webhookEndpoint {ENDPOINT} secret replayed {ERRORS}",
+    "updateWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "rotateWebhookSecret": f"webhookEndpoint {ENDPOINT} secret replayed {ERRORS}",
+    "enableWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "disableWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "sendTestWebhook": f"outgoingWebhook {OUTGOING} replayed {ERRORS}",
+    "replayOutgoingWebhooks": f"outgoingWebhooks {OUTGOING} replayed {ERRORS}",
 }
 
 
@@ -297,6 +309,7 @@ class Store:
     currency: str = "USD"
     requests: int = field(default=0)
     _seen: tuple[int, str] = (-1, "")
+    _endpoint: str = ""
 
     async def execute(
         self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller = ADMINISTRATOR
@@ -418,6 +431,28 @@ class Store:
             input_["capabilities"] = capabilities
         payload = await self.done("createApiKey", {**input_, **more})
         return {**payload["apiKey"], "secret": payload["secret"]}
+
+    async def webhook_endpoint(self, *, enabled: bool = True, **more: Any) -> JsonObject:
+        """A new endpoint with its secret; the one before it is switched off, since there may be so many at a time."""
+        why = {"note": WHY, "idempotencyKey": fresh("key")}
+        if self._endpoint:
+            await self.done("disableWebhookEndpoint", {"webhookEndpointId": self._endpoint, **why})
+        input_ = {"url": f"https://shop.example/{fresh('hook')}", "events": ["*"], **why, **more}
+        payload = await self.done("createWebhookEndpoint", {**input_, "idempotencyKey": fresh("key")})
+        endpoint: JsonObject = {**payload["webhookEndpoint"], "secret": payload["secret"]}
+        self._endpoint = endpoint["id"]
+        if not enabled:
+            self._endpoint = ""
+            off = {"webhookEndpointId": endpoint["id"], "note": WHY, "idempotencyKey": fresh("key")}
+            await self.done("disableWebhookEndpoint", off)
+        return endpoint
+
+    async def outgoing_webhook(self) -> JsonObject:
+        """A message to a new endpoint, still to be sent."""
+        endpoint = await self.webhook_endpoint()
+        input_ = {"webhookEndpointId": endpoint["id"], "idempotencyKey": fresh("key")}
+        sent: JsonObject = (await self.done("sendTestWebhook", input_))["outgoingWebhook"]
+        return sent
 
     async def delivery(
         self,
@@ -549,6 +584,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         "balance_reads_per_minute_max": 1_000_000,
         # What is replayed stays as it is, so that it can be compared.
         "deliveries_at_once": 0,
+        "outbox_at_once": 0,
     }
     settings: Settings = settings_for(database_url, jwt_secret=SECRET, **{**unlimited, **overrides})
     app = create_app(settings)
