@@ -212,12 +212,13 @@ async def note_health(
     """Write down since when messages to an endpoint fail, or that they don't any more."""
 
     def decide(desk: Desk) -> None:
-        endpoint = desk.found(WebhookEndpoint, endpoint_id)
+        endpoint = next((one for one in desk.table(WebhookEndpoint) if one.id == endpoint_id), None)
         if endpoint is not None and (endpoint.failing_since is None) != (failing_since is None):
             desk.add(endpoint.failing(failing_since))
 
-    rows = ((WebhookEndpoint, endpoint_id),)
-    await writer.submit(DeskCommand("noteWebhookHealth", actor, decide, rows=rows, repeatable=True))
+    # The whole table, as all other commands lock it: after the messages that a batch names.
+    tables = (WebhookEndpoint,)
+    await writer.submit(DeskCommand("noteWebhookHealth", actor, decide, tables=tables, repeatable=True))
 
 
 async def end(writer: Writer, actor: Actor, endpoint_id: UUID) -> None:

@@ -100,7 +100,8 @@ async def test_several_servers_send_each_message_once(
     ]
     await asyncio.to_thread(start_together, servers)
     async with (
-        receiving(status=200) as receiver, open_database(settings_for(database_url)),
+        receiving(status=200) as receiver,
+        open_database(settings_for(database_url)),
         running_writer(lambda: datetime.now(UTC)) as writer,
     ):
         await listen(writer, receiver.url)
