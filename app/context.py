@@ -16,6 +16,7 @@ from app.domain.fraud import GuessLimits
 from app.email.templates import Templates
 from app.live import Hub
 from app.loaders import Loaders
+from app.sealing import Sealer
 from app.services import (
     audit,
     gift_card as gift_cards,
@@ -54,6 +55,8 @@ class Runtime:
     emails: Templates
     """What e-mails to customers are made of."""
     guesses: GuessLimits
+    sealer: Sealer | None
+    """Seals secrets before they are kept; nothing where production has no key."""
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     outbox: Bell = field(default_factory=Bell)

@@ -43,9 +43,12 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.outbox.client import Poster
 from app.outbox.mailing import EmailSender
+from app.outbox.webhooks import WebhookSender
 from app.outbox.worker import OutboxWorker
 from app.schema.schema import schema
+from app.sealing import sealer_of
 from app.services import order as orders
 from app.services.access import Directory
 from app.services.cashback.book import RuleBooks
@@ -200,16 +203,27 @@ def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
 
 def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
     """Return the channels by which something leaves the program: a new one is a line here."""
+    poster = Poster(
+        timeout_s=settings.webhook_timeout_s,
+        answer_size_max_bytes=settings.webhook_answer_size_max_bytes,
+        private=settings.webhook_private_addresses,
+    )
+    webhooks = WebhookSender(writer=runtime.writer, sealer=runtime.sealer, poster=poster, clock=now)
+    emails = _email_sender(settings, runtime)
+    return [webhooks] if emails is None else [webhooks, emails]
+
+
+def _email_sender(settings: Settings, runtime: Runtime) -> EmailSender | None:
     server = settings.smtp_url
     if server is None or settings.email_from is None:
-        return []
+        return None
     envelope = Envelope(
         sender=mailbox(settings.email_from),
         reply_to=None if settings.email_reply_to is None else mailbox(settings.email_reply_to),
         preferences_url=settings.email_preferences_url,
     )
     smtp = Smtp(smtp_server(server.get_secret_value()), settings.smtp_timeout_s)
-    return [EmailSender(smtp, envelope, runtime.emails, settings.store_name)]
+    return EmailSender(smtp, envelope, runtime.emails, settings.store_name)
 
 
 def _emails(settings: Settings) -> Templates:
@@ -253,6 +267,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         emails=_emails(settings),
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
         outbox=bell,
+        sealer=sealer_of(settings),
     )
     return runtime, listener
 

@@ -116,6 +116,7 @@ def test_the_house_names_things_in_one_way() -> None:
 def test_what_moves_money_demands_a_key() -> None:
     free = {
         *("freezeWallet", "unfreezeWallet", "registerCustomer", "updateCustomer", "updateSettings"),
+        "updateNotificationPreferences",
         *("createRole", "updateRole", "createApiKey", "rotateApiKey", "revokeApiKey"),
         *("announceRenewal", "cancelRenewal"),
         *("updateCashbackRule", "activateCashbackRule", "pauseCashbackRule", "archiveCashbackRule"),

@@ -215,8 +215,13 @@ def money(amount_minor: int, currency: str) -> Data:
     return {"amount": currency_of(currency).format(amount_minor), "currency": currency}
 
 
-def _time(time: datetime | None) -> str | None:
-    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def public_time(time: datetime | None) -> str | None:
+    """Return a time as the API writes it."""
+    return (
+        None
+        if time is None
+        else time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )
 
 
 def _id(type_name: str, row_id: UUID | None) -> str | None:
@@ -249,7 +254,7 @@ def _transaction(t: Transaction) -> Data:
         "reason": None if t.reason is None else str(t.reason),
         "orderId": _id("Order", t.order_id),
         "correctsId": _id("Transaction", t.corrects_id),
-        "postedAt": _time(t.created_at),
+        "postedAt": public_time(t.created_at),
     }
 
 
@@ -265,7 +270,7 @@ def _order(o: Order) -> Data:
         "walletId": _id("Wallet", o.wallet_id),
         "deleted": o.is_deleted,
         "problem": None if o.problem is None else str(o.problem),
-        "updatedAt": _time(o.updated_at),
+        "updatedAt": public_time(o.updated_at),
     }
 
 
@@ -280,7 +285,7 @@ def _payment(p: Payment) -> Data:
         "captured": money(p.captured_minor, p.currency),
         "refunded": money(p.returned_minor, p.currency),
         "held": money(p.held_minor, p.currency),
-        "expiresAt": _time(p.expires_at),
+        "expiresAt": public_time(p.expires_at),
     }
 
 
@@ -294,7 +299,7 @@ def _refund(r: Refund) -> Data:
         "amount": money(r.amount_minor, r.currency),
         "toWallet": money(r.wallet_minor + r.credited_minor, r.currency),
         "elsewhere": money(r.elsewhere_minor, r.currency),
-        "withdrawnAt": _time(r.withdrawn_at),
+        "withdrawnAt": public_time(r.withdrawn_at),
     }
 
 
@@ -305,7 +310,7 @@ def _renewal(r: Renewal) -> Data:
         "subscription": r.subscription,
         "status": str(r.status),
         "amount": money(r.amount_minor, r.currency),
-        "dueAt": _time(r.due_at),
+        "dueAt": public_time(r.due_at),
     }
 
 
@@ -315,8 +320,8 @@ def _withdrawal(w: Withdrawal) -> Data:
         "reference": w.reference,
         "status": str(w.status),
         "amount": money(w.amount_minor, w.currency),
-        "requestedAt": _time(w.created_at),
-        "decidedAt": _time(w.decided_at),
+        "requestedAt": public_time(w.created_at),
+        "decidedAt": public_time(w.decided_at),
     }
 
 
@@ -332,8 +337,8 @@ def _award(a: Award) -> Data:
         "takenBack": money(a.taken.total_minor, a.currency),
         "expired": money(a.expired_minor, a.currency),
         "bucket": str(a.bucket),
-        "vestsAt": _time(a.vests_at),
-        "expiresAt": _time(a.expires_at),
+        "vestsAt": public_time(a.vests_at),
+        "expiresAt": public_time(a.expires_at),
     }
 
 
@@ -357,7 +362,7 @@ def _role(r: Role) -> Data:
         "id": _id("Role", r.id),
         "name": r.name,
         "capabilities": sorted(r.capabilities),
-        "archivedAt": _time(r.archived_at),
+        "archivedAt": public_time(r.archived_at),
     }
 
 
@@ -366,8 +371,8 @@ def _api_key(k: ApiKey) -> Data:
         "id": _id("ApiKey", k.id),
         "name": k.name,
         "prefix": k.prefix,
-        "expiresAt": _time(k.expires_at),
-        "revokedAt": _time(k.revoked_at),
+        "expiresAt": public_time(k.expires_at),
+        "revokedAt": public_time(k.revoked_at),
     }
 
 
@@ -386,7 +391,7 @@ def _expiry(r: ExpiryReminder) -> Data:
         "id": _id("ExpiryReminder", r.id),
         "amount": money(r.amount_minor, r.currency),
         "expiresOn": r.expires_on.isoformat(),
-        "expiresAt": _time(r.expires_at),
+        "expiresAt": public_time(r.expires_at),
     }
 
 

@@ -98,6 +98,10 @@ class WebhookEndpoint:
         kept = tuple(secret for secret in old if secret.expires_at is None or secret.expires_at > now)
         return replace(self, secrets=(EndpointSecret(sealed, now), *kept), updated_at=now)
 
+    def failing(self, since: datetime | None) -> "WebhookEndpoint":
+        """Return it once it is known since when messages fail; `None` when one has arrived."""
+        return replace(self, failing_since=since)
+
     def enabled(self, now: datetime) -> "WebhookEndpoint":
         """Return it switched on."""
         return replace(

@@ -31,6 +31,9 @@ SEND_TIMEOUT_S = 60.0
 FETCHED_AT_ONCE = 200
 """Due messages that one look finds."""
 
+COUNT_INTERVAL_S = 5.0
+"""How often to count what waits, at most."""
+
 STOP_TIMEOUT_S = 20.0
 """How long what is on its way may take when the server stops; what does not end is sent again later."""
 
@@ -72,10 +75,10 @@ class OutboxWorker:
         self._send_timeout_s = send_timeout_s
         self._jitter = jitter
         self._task: asyncio.Task[None] | None = None
-        self._counting: asyncio.Task[None] | None = None
         self._on_their_way: dict[UUID, DueMessage] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._looked_at = monotonic()
+        self._counted_at = -COUNT_INTERVAL_S
         self.backlog = OutboxBacklog()
         """How much waited when it was last counted."""
         self.sent: dict[tuple[Channel, Verdict], int] = {}
@@ -106,13 +109,11 @@ class OutboxWorker:
         """Work until the end of the block, then let what is on its way arrive."""
         self._looked_at = monotonic()
         self._task = asyncio.create_task(self._work(), name="outbox")
-        self._counting = asyncio.create_task(self._count(), name="outbox-backlog")
         try:
             yield self
         finally:
-            for task in (self._task, self._counting):
-                task.cancel()
-            await asyncio.gather(self._task, self._counting, return_exceptions=True)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
             if self._sending:
                 await asyncio.wait(self._sending, timeout=STOP_TIMEOUT_S)
             for task in self._sending:
@@ -155,6 +156,8 @@ class OutboxWorker:
             try:
                 more = bool(self._at_once) and await self._round()
                 self._looked_at = monotonic()
+                if not more:
+                    await self._count()
             except _PASSING as error:
                 more = False
                 log.warning("the outbox waits for the ledger", error=type(error).__name__)
@@ -205,12 +208,9 @@ class OutboxWorker:
             self._bell.ring()
 
     async def _count(self) -> None:
-        while True:
-            try:
-                self.backlog = await backlog()
-            except Exception as error:  # noqa: BLE001 — it counts again, whatever kept it from it
-                log.warning("the outbox could not be counted", error=type(error).__name__)
-            await asyncio.sleep(max(self._interval_s, 1.0) * self._jitter())
+        if monotonic() - self._counted_at >= COUNT_INTERVAL_S:
+            self.backlog = await backlog()
+            self._counted_at = monotonic()
 
     # --- one message ----------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from app.schema.types.settings import Settings
 from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
+from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint
 from app.schema.types.withdrawal import Withdrawal
 
 ERRORS = "Why it was refused; empty when it was done."
@@ -442,5 +443,86 @@ class RedeemCouponPayload:
 
     wallet: Wallet | None = strawberry.field(default=None, description="The wallet with the granted money.")
     redemption: CouponRedemption | None = strawberry.field(default=None, description="What was granted.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+SIGNED_WITH = (
+    "The secret that messages are signed with (whsec_…), for the receiver's library. It is shown this once: null in the "
+    "answer to a repeated request, and then it has to be rotated."
+)
+
+
+@strawberry.type(description="The answer of createWebhookEndpoint.")
+class CreateWebhookEndpointPayload:
+    """The endpoint and, once, its secret; or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(default=None, description="The endpoint.")
+    secret: str | None = strawberry.field(default=None, description=SIGNED_WITH)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of rotateWebhookSecret.")
+class RotateWebhookSecretPayload:
+    """The endpoint and, once, its new secret; or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(default=None, description="The endpoint.")
+    secret: str | None = strawberry.field(default=None, description=SIGNED_WITH)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of updateWebhookEndpoint.")
+class UpdateWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of enableWebhookEndpoint.")
+class EnableWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of disableWebhookEndpoint.")
+class DisableWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of sendTestWebhook.")
+class SendTestWebhookPayload:
+    """The message, or the refusals."""
+
+    outgoing_webhook: OutgoingWebhook | None = strawberry.field(
+        default=None, description="The message; it is sent at once, and its attempts tell what came back."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of replayOutgoingWebhooks.")
+class ReplayOutgoingWebhooksPayload:
+    """The messages, or the refusals."""
+
+    outgoing_webhooks: list[OutgoingWebhook] | None = strawberry.field(
+        default=None, description="The messages that are sent again; none where the filter finds none."
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
