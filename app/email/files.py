@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Files:
         yield name
 
 
+@lru_cache
 def packaged() -> Files:
     """Return the files of the package; each of its languages is whole."""
     folder = files("app.email") / "packaged"

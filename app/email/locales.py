@@ -1,5 +1,6 @@
 """How a language writes amounts and times, by the rules of the Unicode CLDR; and which languages stand in for others."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +11,10 @@ from babel.dates import format_date
 from babel.numbers import NumberPattern, parse_pattern
 
 from app.domain.money import currency_of
+
+_LETTERS_BESIDE_DIGITS = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", re.ASCII)
+_SPACE = "\N{NO-BREAK SPACE}"
+"""What CLDR has between a number and a currency that is written in letters."""
 
 ENGLISH = "en"
 """The language that is always there."""
@@ -52,15 +57,9 @@ class Formatter:
         code = given["currency"]
         standard = self._locale.currency_formats["standard"]
         pattern: NumberPattern = parse_pattern(standard.pattern)
-        digits = currency_of(code).exponent
-        shown = pattern.apply(
-            Decimal(given["amount"]),
-            self._locale,
-            currency=code,
-            currency_digits=False,
-            force_frac=(digits, digits),
-        )
-        return f"{sign}{shown}"
+        pattern.frac_prec = (currency_of(code).exponent,) * 2
+        shown = pattern.apply(Decimal(given["amount"]), self._locale, currency=code, currency_digits=False)
+        return sign + _LETTERS_BESIDE_DIGITS.sub(_SPACE, shown)
 
     def day(self, text: str) -> str:
         """Return a day, written as `2027-03-31`, as people write it."""

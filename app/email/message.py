@@ -52,6 +52,8 @@ def compose(
         found[name] = value
     found.set_content(rendered.text, cte="quoted-printable")
     found.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
+    # Last: headers of this family wander into the first part when there come to be two.
+    found["Content-Language"] = rendered.language
     return found
 
 
@@ -64,7 +66,6 @@ def _headers(
         "Subject": rendered.subject,
         "Date": format_datetime(written_at),
         "Message-ID": message_id(row_id, envelope.sender),
-        "Content-Language": rendered.language,
         "Auto-Submitted": "auto-generated",
     }
     if envelope.reply_to is not None:

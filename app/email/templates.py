@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -26,6 +26,9 @@ PACKAGED = "packaged/"
 
 SUBJECT_MAX = 200
 """Characters of a subject; what is longer is cut."""
+
+SENTENCES_KEPT = 5_000
+"""Sentences that are kept compiled."""
 
 _UTC = ZoneInfo("UTC")
 _NOTHING = Files({}, {})
@@ -105,6 +108,7 @@ class _Set:
         self._own = own
         self.languages = {*package.sentences, *own.sentences}
         self._environment: Callable[[str, bool], ImmutableSandboxedEnvironment] = lru_cache(self._made)
+        self._compiled: Callable[[str, bool, str], Template] = lru_cache(SENTENCES_KEPT)(self._parsed)
         self._sentences: Callable[[str], Sentences] = lru_cache(self._merged)
 
     def render(self, occasion: Occasion) -> Rendered:
@@ -152,9 +156,8 @@ class _Set:
 
         def said(section: str, key: str, sentence: str) -> str:
             where = f"{language}.toml, [{section}] {key}"
-            environment = self._environment(language, html)
             with _telling(where):
-                shown = environment.from_string(sentence).render(facts)
+                shown = self._compiled(language, html, sentence).render(facts)
             return Markup(shown) if html else shown  # noqa: S704 — made of escaped values
 
         common = {key: said("common", key, known["common"][key]) for key in known["common"]}
@@ -184,6 +187,9 @@ class _Set:
                     return source.templates[candidate]
         return None
 
+    def _parsed(self, language: str, html: bool, sentence: str) -> Template:
+        return self._environment(language, html).from_string(sentence)
+
     def _made(self, language: str, html: bool) -> ImmutableSandboxedEnvironment:
         return ImmutableSandboxedEnvironment(
             loader=FunctionLoader(lambda name: self._found(name, language)),
@@ -206,7 +212,8 @@ class _telling:  # noqa: N801 — it reads as a word in `with`
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TemplateSyntaxError):
-            place = f"{error.name or self._where}, line {error.lineno}"
+            name = error.name if error.name and not self._where.endswith(error.name) else self._where
+            place = f"{name}, line {error.lineno}"
             raise BrokenTemplate(f"{place}: {error.message}") from None
         if isinstance(error, TemplateError):
             raise BrokenTemplate(f"{self._where}: {error.message or type(error).__name__}") from None
