@@ -48,6 +48,7 @@ def runtime_of(settings: Settings, writer: Writer, clock: Clock) -> Runtime:
         rule_books=nothing,
         gift_card_keys=nothing,
         emails=nothing,
+        sealer=None,
         guesses=nothing,
     )
 
