@@ -342,7 +342,7 @@ def _line(line: Node, currency: Currency) -> OrderLine:
     _only(
         line,
         *("id", "name", "productId", "variationId", "sku", "categories", "quantity", "subtotal"),
-        *("total", "tax"),
+        *("total", "tax", "onSale"),
     )
     total_minor = _amount(line["total"], currency)
     return OrderLine(
@@ -357,6 +357,7 @@ def _line(line: Node, currency: Currency) -> OrderLine:
         subtotal_minor=total_minor if line["subtotal"].is_absent else _amount(line["subtotal"], currency),
         total_minor=total_minor,
         tax_minor=_amount(line["tax"], currency),
+        on_sale=line["onSale"].flag(),
     )
 
 

@@ -29,7 +29,7 @@ class Occasion:
     `key` names it for good, within its customer: one rule gives at most one award for one key. `at` is when it
     happened for the customer (an order: when it was placed), which windows, weekdays and the periods of caps go by.
     `amount_minor` is an order's total, or what was kept of a top-up (never its face value, where a coupon lowered what
-    was paid). `on_sale` are the ids of lines that were sold at a lowered price, which snapshots don't tell.
+    was paid). `on_sale` are the ids of lines that were sold at a lowered price; few stores tell.
     """
 
     trigger: TriggerKind
@@ -55,6 +55,7 @@ class Occasion:
         on_sale: frozenset[str] = frozenset(),
     ) -> "Occasion":
         """Return the occasion that an order is: completed (which reaches milestones too), or paid."""
+        on_sale |= {line.id for line in order.lines if line.on_sale}
         return cls(
             trigger=trigger,
             key=f"order:{order.id}",

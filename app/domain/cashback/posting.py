@@ -195,10 +195,9 @@ def earn_order(
     told = order.basis
     if told is None or not _is_theirs(draft, order):
         return
-    on_sale = frozenset(line.id for line in told.lines if line.on_sale)
     for trigger in _REACHED.get(told.status, ()):
         occasion = Occasion.of_order(
-            told, trigger=trigger, wallet_paid_minor=wallet_paid_minor, grants=grants, on_sale=on_sale
+            told, trigger=trigger, wallet_paid_minor=wallet_paid_minor, grants=grants
         )
         for award in earn(draft, occasion, actor=actor):
             target = clawback_target(award, draft.now_of_order(Refund, order.id))

@@ -52,6 +52,9 @@ class OrderLine:
     subtotal: Money = strawberry.field(description="What it costs before discounts, without tax.")
     total: Money = strawberry.field(description="What it costs after discounts, without tax.")
     tax: Money = strawberry.field(description="The tax of it.")
+    on_sale: bool = strawberry.field(
+        description="Whether it was sold at a lowered price, as far as the store tells."
+    )
 
 
 @strawberry.type(description="A coupon that was used on an order.")
@@ -424,6 +427,7 @@ def _line(line: Line, currency: str) -> OrderLine:
         subtotal=money(line.subtotal_minor, currency),
         total=money(line.total_minor, currency),
         tax=money(line.tax_minor, currency),
+        on_sale=line.on_sale,
     )
 
 

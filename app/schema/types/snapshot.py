@@ -58,6 +58,10 @@ class OrderLineInput:
     )
     total: Decimal = strawberry.field(description=f"What it costs after discounts, without tax. {ROUNDED}")
     tax: Decimal | None = strawberry.field(default=None, description=f"The tax of it. {ROUNDED}")
+    on_sale: bool = strawberry.field(
+        default=False,
+        description="Whether it was sold at a lowered price, for cashback rules that leave that out.",
+    )
 
 
 @strawberry.input(description="A coupon that was used on an order.")
@@ -285,6 +289,7 @@ class _Reader:
             else self.minor(line.subtotal, "lines.subtotal"),
             total_minor=total_minor,
             tax_minor=self.minor(line.tax, "lines.tax"),
+            on_sale=line.on_sale,
         )
 
     def refund(self, refund: StoreRefundInput) -> StoreRefund:

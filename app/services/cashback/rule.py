@@ -176,9 +176,14 @@ async def put(writer: Writer, rule_id: UUID, status: RuleStatus, request: Reques
     note = check_reason(request.note)
 
     def decide(desk: Desk) -> StoredRule:
-        return registry.update(
-            desk, rule_id, lambda rule: revised(rule, status=status), note=note, actor=request.actor
-        )
+        def changed(rule: CashbackRule) -> CashbackRule:
+            starts_at = rule.starts_at
+            if status is RuleStatus.ACTIVE and starts_at is None:
+                # Orders of years ago may be told of tomorrow: a rule gives nothing for what came before it.
+                starts_at = desk.now
+            return revised(rule, status=status, starts_at=starts_at)
+
+        return registry.update(desk, rule_id, changed, note=note, actor=request.actor)
 
     return await _submit(writer, command, decide, request)
 
