@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 
+from app.backends.patience import DatabaseBusy
 from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
 from app.services.outbox import Bell, DueMessage, OutboxBacklog, Sender, backlog, due, relay, settle, take
@@ -161,6 +162,10 @@ class OutboxWorker:
             except _PASSING as error:
                 more = False
                 log.warning("the outbox waits for the ledger", error=type(error).__name__)
+            except DatabaseBusy:
+                # Requests wait for a connection too, and say so; `lag_s` tells when it goes on for long.
+                more = False
+                log.debug("the outbox waits for a connection")
             except Exception as error:  # noqa: BLE001 — it looks again, whatever kept it from it
                 more = False
                 log.warning("due messages could not be looked for", **_where(error))

@@ -109,6 +109,9 @@ async def victim(api: Store) -> JsonObject:
         await api.done(mutation, why)
     await keep_signal(api, customer)
     delivery = await api.delivery(b'{"billing": {"last_name": "Secretive"}}', error="Secretive refusal.")
+    endpoint = await api.webhook_endpoint(enabled=False, description="Secretive shop")
+    tried = {"webhookEndpointId": endpoint["id"], "idempotencyKey": fresh("key")}
+    sent = (await api.done("sendTestWebhook", tried))["outgoingWebhook"]
     query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
     answer = await api.execute(query, {"n": customer["storeCustomerId"]})
     return {
@@ -119,6 +122,8 @@ async def victim(api: Store) -> JsonObject:
         "Withdrawal": withdrawal["id"],
         "Paid": paid["id"],
         "WebhookDelivery": delivery,
+        "WebhookEndpoint": endpoint["id"],
+        "OutgoingWebhook": sent["id"],
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
         **bought,
@@ -298,7 +303,7 @@ async def test_nobody_and_the_expired_get_nothing(
 async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> None:
     """The same walk, by somebody who may, meets the victim in every query: so it would notice a leak."""
     for name in root_fields("Query"):
-        if name in {"viewer", "settings", "verifyLedger", "roles", "apiKeys"}:
+        if name in {"viewer", "settings", "verifyLedger", "roles", "apiKeys", "webhookEventTypes"}:
             continue
         met = False
         for query, variables in product(
