@@ -19,7 +19,18 @@ import structlog
 from app.backends.patience import DatabaseBusy
 from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
-from app.services.outbox import Bell, DueMessage, OutboxBacklog, Sender, backlog, due, relay, settle, take
+from app.services.outbox import (
+    Bell,
+    DueMessage,
+    OutboxBacklog,
+    Sender,
+    backlog,
+    due,
+    look,
+    relay,
+    settle,
+    take,
+)
 
 log = structlog.get_logger("coffer.outbox")
 
@@ -32,7 +43,7 @@ SEND_TIMEOUT_S = 60.0
 FETCHED_AT_ONCE = 200
 """Due messages that one look finds."""
 
-COUNT_INTERVAL_S = 5.0
+COUNT_INTERVAL_S = 10.0
 """How often to count what waits, at most."""
 
 STOP_TIMEOUT_S = 20.0
@@ -79,7 +90,7 @@ class OutboxWorker:
         self._on_their_way: dict[UUID, DueMessage] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._looked_at = monotonic()
-        self._counted_at = -COUNT_INTERVAL_S
+        self._counted_at = monotonic()
         self.backlog = OutboxBacklog()
         """How much waited when it was last counted."""
         self.sent: dict[tuple[Channel, Verdict], int] = {}
@@ -175,8 +186,9 @@ class OutboxWorker:
 
     async def _round(self) -> bool:
         """Relay some events and send some messages; tell whether there are more events."""
-        relayed = await relay(self._writer, tuple(self._senders.values()))
-        if self._room():
+        events, messages = await look(self._clock())
+        relayed = await relay(self._writer, tuple(self._senders.values())) if events else 0
+        if (relayed or messages) and self._room():
             for message in await self._due():
                 self._send(message)
         return relayed > 0
