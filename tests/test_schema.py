@@ -185,6 +185,10 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "usesMax",
         "usesPerCustomer",
         "expiryReminderDays",
+        "attemptCount",
+        "number",
+        "durationMs",
+        "statusCode",
     }
 
 

@@ -16,9 +16,21 @@ from uuid import UUID
 
 import structlog
 
+from app.backends.patience import DatabaseBusy
 from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
-from app.services.outbox import Bell, DueMessage, OutboxBacklog, Sender, backlog, due, relay, settle, take
+from app.services.outbox import (
+    Bell,
+    DueMessage,
+    OutboxBacklog,
+    Sender,
+    backlog,
+    due,
+    look,
+    relay,
+    settle,
+    take,
+)
 
 log = structlog.get_logger("coffer.outbox")
 
@@ -31,7 +43,7 @@ SEND_TIMEOUT_S = 60.0
 FETCHED_AT_ONCE = 200
 """Due messages that one look finds."""
 
-COUNT_INTERVAL_S = 5.0
+COUNT_INTERVAL_S = 10.0
 """How often to count what waits, at most."""
 
 STOP_TIMEOUT_S = 20.0
@@ -78,7 +90,7 @@ class OutboxWorker:
         self._on_their_way: dict[UUID, DueMessage] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._looked_at = monotonic()
-        self._counted_at = -COUNT_INTERVAL_S
+        self._counted_at = monotonic()
         self.backlog = OutboxBacklog()
         """How much waited when it was last counted."""
         self.sent: dict[tuple[Channel, Verdict], int] = {}
@@ -161,6 +173,10 @@ class OutboxWorker:
             except _PASSING as error:
                 more = False
                 log.warning("the outbox waits for the ledger", error=type(error).__name__)
+            except DatabaseBusy:
+                # Requests wait for a connection too, and say so; `lag_s` tells when it goes on for long.
+                more = False
+                log.debug("the outbox waits for a connection")
             except Exception as error:  # noqa: BLE001 — it looks again, whatever kept it from it
                 more = False
                 log.warning("due messages could not be looked for", **_where(error))
@@ -170,8 +186,9 @@ class OutboxWorker:
 
     async def _round(self) -> bool:
         """Relay some events and send some messages; tell whether there are more events."""
-        relayed = await relay(self._writer, tuple(self._senders.values()))
-        if self._room():
+        events, messages = await look(self._clock())
+        relayed = await relay(self._writer, tuple(self._senders.values())) if events else 0
+        if (relayed or messages) and self._room():
             for message in await self._due():
                 self._send(message)
         return relayed > 0

@@ -181,6 +181,22 @@ def _command(name: str, decide: Callable[[Desk], OutboxMessage | None], message_
     return DeskCommand(name, COURIER, decide, rows=((OutboxMessage, message_id),), repeatable=True)
 
 
+_LOOK = """
+SELECT EXISTS (SELECT 1 FROM outbox_events WHERE relayed_at IS NULL) AS events,
+  EXISTS (SELECT 1 FROM outbox_messages WHERE next_attempt_at <= {now}) AS messages
+"""
+
+
+async def look(now: datetime) -> tuple[bool, bool]:
+    """Tell whether events are to be relayed, and whether messages are due: all that is asked while nothing happens."""
+    connection, sql = get_connection(READER), _LOOK
+    is_sqlite = connection.capabilities.dialect == "sqlite"
+    sql = sql.format(now="?" if is_sqlite else "$1")
+    # SQLite compares times as text, in the form in which the writer writes them.
+    (row,) = await connection.execute_query_dict(sql, [now.isoformat(" ") if is_sqlite else now])
+    return bool(row["events"]), bool(row["messages"])
+
+
 @dataclass(frozen=True, slots=True)
 class DueMessage:
     """A message whose time has come, and the lane that it waits in: a channel's receiver."""

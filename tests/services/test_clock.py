@@ -49,7 +49,7 @@ def runtime_of(settings: Settings, writer: Writer, clock: Clock) -> Runtime:
         gift_card_keys=nothing,
         emails=nothing,
         sealer=None,
-        guesses=nothing,
+        guesses=GuessLimits(10),
     )
 
 

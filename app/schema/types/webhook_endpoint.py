@@ -17,7 +17,7 @@ from app.schema.types.enums import (
 )
 from app.schema.types.filters import texts
 from app.schema.types.node import ID_DESCRIPTION, Node, decode_id, encode_id
-from app.schema.types.scalars import DateTime
+from app.schema.types.scalars import BigInt, DateTime
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Actor, actor
 from app.services.webhook_endpoint import MessageFilter
@@ -35,7 +35,7 @@ class WebhookEventType:
 
     name: str = strawberry.field(description="Its name, such as payment.captured.")
     description: str = strawberry.field(description="What happened when it is sent.")
-    version: int = strawberry.field(description="The version of its data; it rises when they change.")
+    version: BigInt = strawberry.field(description="The version of its data; it rises when they change.")
     capability: Capability | None = strawberry.field(
         description="The capability that whoever set an endpoint up needs, so that the endpoint is told; null when none is."
     )
@@ -45,7 +45,7 @@ def event_types() -> list[WebhookEventType]:
     """Return all kinds of events, in the order of the catalogue."""
     return [
         WebhookEventType(
-            name=str(name), description=kind.description, version=kind.version, capability=kind.needs
+            name=str(name), description=kind.description, version=BigInt(kind.version), capability=kind.needs
         )
         for name, kind in CATALOGUE.items()
     ]
