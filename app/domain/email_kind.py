@@ -117,7 +117,7 @@ def switched_off(before: Iterable[EmailKind], changes: Iterable[Preference]) -> 
     for change in changes:
         if change.kind in seen:
             raise FieldInvalid(
-                f"{change.kind} stands here twice. Decide it once.", field=("preferences", "kind")
+                f"{change.kind} stands here twice. Name each kind once.", field=("preferences", "kind")
             )
         seen.add(change.kind)
         if change.kind in TRANSACTIONAL and not change.enabled:

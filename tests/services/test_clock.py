@@ -16,6 +16,7 @@ from app.context import Runtime
 from app.domain.bucket import Bucket
 from app.domain.customer import CustomerDetails
 from app.domain.due import Due
+from app.domain.fraud import GuessLimits
 from app.domain.settings import StoreSettings
 from app.domain.sync import cursor_id
 from app.jobs import AT_ONCE, JOBS, LEASE_S, Job, Jobs, Worker, work_off
