@@ -13,8 +13,10 @@ from app.auth import AuthenticationError, Failure
 from app.auth.gift_card import CodeKeys
 from app.domain.access import Principal
 from app.domain.fraud import GuessLimits
+from app.email.templates import Templates
 from app.live import Hub
 from app.loaders import Loaders
+from app.sealing import Sealer
 from app.services import (
     audit,
     gift_card as gift_cards,
@@ -33,6 +35,7 @@ from app.services.cashback.book import RuleBooks
 from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
+from app.services.outbox import Bell
 from app.settings import Settings
 
 
@@ -49,9 +52,15 @@ class Runtime:
     rule_books: RuleBooks
     """The cashback rules in force, and the language of their expressions."""
     gift_card_keys: CodeKeys
+    emails: Templates
+    """What e-mails to customers are made of."""
     guesses: GuessLimits
+    sealer: Sealer | None
+    """Seals secrets before they are kept; nothing where production has no key."""
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
+    outbox: Bell = field(default_factory=Bell)
+    """Rung when something is to leave the program."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
     simulating: set[tuple[str, str]] = field(default_factory=set)

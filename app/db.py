@@ -46,6 +46,7 @@ MODEL_MODULES: Final = (
     "app.models.idempotency",
     "app.models.lot",
     "app.models.order",
+    "app.models.outbox",
     "app.models.payment",
     "app.models.promotion",
     "app.models.refund",
@@ -58,6 +59,7 @@ MODEL_MODULES: Final = (
     "app.models.top_up",
     "app.models.transaction",
     "app.models.wallet",
+    "app.models.webhook_endpoint",
     "app.models.withdrawal",
 )
 

@@ -1,5 +1,6 @@
 """What the clock does, inside the server: it makes cashback money whose time has come, posts value that reached its expiry
-(in wallets and on gift cards), gives back what payments held too long, celebrates birthdays, reminds of value that expires soon, and deletes messages of the store whose time is over.
+(in wallets and on gift cards), gives back what payments held too long, celebrates birthdays,
+reminds of value that expires soon, and deletes messages of the store, and to others, whose time is over.
 
 Each is a `Job`: what waits for it, and how one of these is done. Of several processes one works on a job at a time, under
 a lease; and each thing is decided under its wallet's lock, so it is done once even where two are at it. All that a job
@@ -28,6 +29,7 @@ from app.services import (
     expiry,
     fraud,
     gift_card as gift_cards,
+    outbox,
     payment as payments,
     reminder,
     settings as store_settings,
@@ -204,6 +206,24 @@ async def _prune_deliveries(runtime: Runtime, _oldest: None) -> None:
     await delivery.prune(runtime.clock(), kept=kept, kept_failed=kept_failed)
 
 
+async def _outgoing_due(
+    runtime: Runtime, now: datetime, _limit: int, _without: Collection[UUID]
+) -> Sequence[Due[None]]:
+    kept, kept_dead = _outgoing_kept(runtime)
+    oldest = await outbox.prunable(now, kept=kept, kept_dead=kept_dead)
+    return [] if oldest is None else [oldest]
+
+
+async def _prune_outgoing(runtime: Runtime, _oldest: None) -> None:
+    kept, kept_dead = _outgoing_kept(runtime)
+    await outbox.prune(runtime.clock(), kept=kept, kept_dead=kept_dead)
+
+
+def _outgoing_kept(runtime: Runtime) -> tuple[timedelta, timedelta]:
+    kept = timedelta(days=runtime.settings.outbox_kept_days)
+    return kept, max(kept, FAILED_KEPT)
+
+
 def _kept(runtime: Runtime) -> tuple[timedelta, timedelta]:
     kept = timedelta(days=runtime.settings.deliveries_kept_days)
     return kept, max(kept, FAILED_KEPT)
@@ -222,6 +242,7 @@ JOBS: tuple[Job, ...] = (
     Job("celebrate-birthdays", _birthdays_due, _celebrate, BIRTHDAYS_INTERVAL_S, _settle_birthdays),
     Job("remind-of-expiry", _reminders_due, _remind, REMINDERS_INTERVAL_S),
     Job("prune-deliveries", _deliveries_due, _prune_deliveries, PRUNING_INTERVAL_S),
+    Job("prune-outbox", _outgoing_due, _prune_outgoing, PRUNING_INTERVAL_S),
 )
 """All that the clock does. A new job is a line here: what waits for it, and how one of these is done."""
 

@@ -25,6 +25,7 @@ from app.models.gift_card import GiftCard
 from app.models.hold import Hold, Reservation
 from app.models.lot import Lot
 from app.models.order import Order
+from app.models.outbox import OutboxAttempt, OutboxMessage
 from app.models.payment import Payment
 from app.models.promotion import CouponCode, CouponRedemption, Promotion
 from app.models.refund import Refund
@@ -36,6 +37,7 @@ from app.models.signal import Signal
 from app.models.top_up import TopUp
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
+from app.models.webhook_endpoint import WebhookEndpoint
 from app.models.withdrawal import Withdrawal
 
 M = TypeVar("M", bound=Model)
@@ -100,6 +102,15 @@ class DeliveryBodies(DataLoader[UUID, DeliveryBody | None]):
         """Load the bodies of the deliveries."""
         rows = {row.delivery_id: row for row in await DeliveryBody.filter(delivery_id__in=keys)}
         return [rows.get(key) for key in keys]
+
+
+class OutboxAttempts(DataLoader[UUID, list[OutboxAttempt]]):
+    """The attempts to send a message, oldest first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[OutboxAttempt]]:
+        """Load the attempts of the messages."""
+        rows = OutboxAttempt.filter(message_id__in=keys).order_by("started_at", "id")
+        return _grouped(await rows, keys, "message_id")
 
 
 class CustomerByStoreId(DataLoader[str, Customer | None]):
@@ -184,6 +195,9 @@ class Loaders:
         self.fraud_signals: ById[Signal] = ById(Signal)
         self.deliveries: ById[Delivery] = ById(Delivery)
         self.delivery_bodies = DeliveryBodies()
+        self.webhook_endpoints: ById[WebhookEndpoint] = ById(WebhookEndpoint)
+        self.outbox_messages: ById[OutboxMessage] = ById(OutboxMessage)
+        self.outbox_attempts = OutboxAttempts()
         self.payments_of_order: OfOrder[Payment] = OfOrder(Payment)
         self.refunds_of_order: OfOrder[Refund] = OfOrder(Refund)
         self.awards: ById[CashbackAward] = ById(CashbackAward)

@@ -23,6 +23,9 @@ from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
 from app.domain.fraud import GuessLimits
+from app.email.message import Envelope
+from app.email.smtp import Smtp
+from app.email.templates import Templates
 from app.execution.cost import Costs
 from app.execution.endpoint import GraphQLEndpoint
 from app.execution.gate import COST_HEADER
@@ -40,7 +43,12 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.outbox.client import Poster
+from app.outbox.mailing import EmailSender
+from app.outbox.webhooks import WebhookSender
+from app.outbox.worker import OutboxWorker
 from app.schema.schema import schema
+from app.sealing import sealer_of
 from app.services import order as orders
 from app.services.access import Directory
 from app.services.cashback.book import RuleBooks
@@ -48,7 +56,8 @@ from app.services.fraud import BalanceReads
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
-from app.settings import Settings, SettingsError, environment_variable
+from app.services.outbox import Bell, Sender
+from app.settings import Settings, SettingsError, environment_variable, mailbox, smtp_server
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -78,15 +87,16 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     jobs = Jobs(runtime, JOBS if settings.clock_jobs else ())
     handlers = Handlers(runtime.writer, orders).by_event()
     processor = _processor(settings, runtime, handlers)
+    outbox = _outbox(settings, runtime)
     poller = poller_of(settings, runtime.writer, handlers, now)
     operations = Operations(
         endpoint,
-        Readiness(runtime, listener, jobs, processor),
+        Readiness(runtime, listener, jobs, processor, outbox),
         metrics,
         metrics_token=settings.metrics_token,
         drain_delay_s=settings.drain_delay_s,
     )
-    metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor))
+    metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor=processor, outbox=outbox))
 
     app = Starlette(
         routes=[
@@ -102,6 +112,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             listener=listener,
             jobs=jobs,
             processor=processor,
+            outbox=outbox,
             poller=poller,
             operations=operations,
             tracing=tracing,
@@ -120,6 +131,7 @@ def _lifespan(
     listener: PostgresListener | SqliteWatcher,
     jobs: Jobs,
     processor: Processor,
+    outbox: OutboxWorker,
     poller: Poller | None,
     operations: Operations,
     tracing: Tracing | None,
@@ -132,7 +144,7 @@ def _lifespan(
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
-                async with jobs.running(), processor.running(), polling:
+                async with jobs.running(), processor.running(), outbox.running(), polling:
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -177,17 +189,65 @@ def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any]
     )
 
 
+def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
+    return OutboxWorker(
+        writer=runtime.writer,
+        bell=runtime.outbox,
+        clock=now,
+        senders=_senders(settings, runtime),
+        at_once=settings.outbox_at_once,
+        at_once_each=settings.outbox_at_once_each,
+        interval_s=settings.outbox_interval_s,
+    )
+
+
+def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
+    """Return the channels by which something leaves the program: a new one is a line here."""
+    poster = Poster(
+        timeout_s=settings.webhook_timeout_s,
+        answer_size_max_bytes=settings.webhook_answer_size_max_bytes,
+        private=settings.webhook_private_addresses,
+    )
+    webhooks = WebhookSender(writer=runtime.writer, sealer=runtime.sealer, poster=poster, clock=now)
+    emails = _email_sender(settings, runtime)
+    return [webhooks] if emails is None else [webhooks, emails]
+
+
+def _email_sender(settings: Settings, runtime: Runtime) -> EmailSender | None:
+    server = settings.smtp_url
+    if server is None or settings.email_from is None:
+        return None
+    envelope = Envelope(
+        sender=mailbox(settings.email_from),
+        reply_to=None if settings.email_reply_to is None else mailbox(settings.email_reply_to),
+        preferences_url=settings.email_preferences_url,
+    )
+    smtp = Smtp(smtp_server(server.get_secret_value()), settings.smtp_timeout_s)
+    return EmailSender(smtp, envelope, runtime.emails, settings.store_name)
+
+
+def _emails(settings: Settings) -> Templates:
+    """Read the templates of e-mails; what is wrong with the store's is told, and Coffer's own are used."""
+    templates = Templates.load(settings.email_templates, currency=settings.currency)
+    for problem in templates.problems:
+        log.error("a template of e-mails can't be used; Coffer's own is used instead", problem=problem)
+    return templates
+
+
 def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
     mint = RandomMint()
     process = mint.id().hex
     access = Directory(dialect(settings.database_url), clock=now)
     hub, listener = live_hub(settings, process=process, clock=now, hear_rights=access.invalidate)
+    bell = Bell()
     writer = Writer(
         currency=settings.currency,
         mint=mint,
         clock=now,
         publish=hub.publish,
         publish_rights=access.invalidate,
+        publish_outgoing=bell.ring,
+        always_heard=settings.smtp_url is not None,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,
@@ -204,7 +264,10 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         access=access,
         rule_books=RuleBooks(Cel()),
         gift_card_keys=code_keys(settings),
+        emails=_emails(settings),
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
+        outbox=bell,
+        sealer=sealer_of(settings),
     )
     return runtime, listener
 

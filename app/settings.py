@@ -3,9 +3,14 @@
 import base64
 import json
 import re
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -19,6 +24,7 @@ JWT_SECRET_SIZE_MIN_BYTES = 32
 
 
 WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
+SECRETS_KEY_SIZE_BYTES = 32
 
 
 _SECRET = frozenset(
@@ -32,6 +38,8 @@ _SECRET = frozenset(
         "standard_webhook_secrets",
         "woocommerce_key",
         "woocommerce_secret",
+        "secrets_key",
+        "smtp_url",
     }
 )
 """Settings whose value is never repeated."""
@@ -286,6 +294,49 @@ class Settings(BaseSettings):
         le=3650,
         description="For how many days webhooks are kept once they are worked off; those that failed stay for 90 at least.",
     )
+    outbox_at_once: int = Field(
+        16,
+        ge=0,
+        le=1000,
+        description="Messages that each process has on their way at a time (webhooks, e-mails); with 0 it leaves them to "
+        "another process.",
+    )
+    outbox_at_once_each: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="How many of them go to one receiver at a time, so that a slow one delays nobody else.",
+    )
+    outbox_interval_s: float = Field(
+        5.0,
+        ge=0.05,
+        le=3600,
+        description="How often to look for messages that are due again, or that another process left behind.",
+    )
+    outbox_kept_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="For how many days messages are kept once they were delivered; dead ones stay for 90 at least.",
+    )
+    secrets_key: SecretStr | None = Field(
+        None,
+        description="The key that secrets in the database are sealed with: 32 bytes in base64, from: "
+        "openssl rand -base64 32. While one key replaces another, both separated by a comma, the new one first. "
+        "Unset: endpoints of webhooks can't be made in production.",
+    )
+    webhook_timeout_s: float = Field(
+        15.0, gt=0, le=50, description="How long an endpoint of the store's may take to answer a message."
+    )
+    webhook_answer_size_max_bytes: int = Field(
+        65_536, ge=0, le=1_048_576, description="How much is read of what an endpoint answers."
+    )
+    webhook_private_addresses: bool = Field(
+        False,
+        description="Send messages also to private addresses, such as 10.0.0.7 or localhost, and without HTTPS: for a store "
+        "whose own network the endpoints are in.",
+    )
+
     woocommerce_url: str | None = Field(
         None,
         description="The address of a WooCommerce store that is asked for what its webhooks lost, such as "
@@ -323,6 +374,30 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Codes that are none, or of no active gift card, that one caller may send to each process in an hour; an "
         "address may send 5 times, the store's own programs 50 times and all callers together 100 times as many.",
+    )
+
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The server that e-mails to customers go to: smtp://user:password@host:587 (STARTTLS), "
+        "smtps://user:password@host:465 (TLS); see docs/email.md. Unset: no e-mails are sent.",
+    )
+    smtp_timeout_s: float = Field(
+        20.0, gt=0, le=50, description="How long the e-mail server may take for each of its answers."
+    )
+    email_from: str | None = Field(
+        None,
+        description="Who e-mails come from, such as My Shop <wallet@shop.example>; needed to send any.",
+    )
+    email_reply_to: str | None = Field(
+        None, description="Where answers to e-mails go, if not to who they come from."
+    )
+    email_templates: Path | None = Field(
+        None,
+        description="A folder with the store's own templates of e-mails and translations; see docs/email.md.",
+    )
+    email_preferences_url: str | None = Field(
+        None,
+        description="The store's page where customers choose their e-mails; it stands in each e-mail and its header.",
     )
 
     metrics_token: SecretStr | None = Field(
@@ -442,6 +517,16 @@ class Settings(BaseSettings):
             )
         return value if sizes else None
 
+    @field_validator("secrets_key")
+    @classmethod
+    def _whole_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = _listed(value)
+        if any(_decoded_size_bytes(key) != SECRETS_KEY_SIZE_BYTES for key in keys):
+            raise ValueError(
+                f"a key has {SECRETS_KEY_SIZE_BYTES} bytes, written in base64; make one with: openssl rand -base64 32"
+            )
+        return value if keys else None
+
     @field_validator("auth_issuers")
     @classmethod
     def _list_of_issuers(cls, value: SecretStr | None) -> SecretStr | None:
@@ -481,6 +566,37 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _an_smtp_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            smtp_server(value.get_secret_value())
+        return value
+
+    @field_validator("email_from", "email_reply_to")
+    @classmethod
+    def _one_mailbox(cls, value: str | None) -> str | None:
+        if value is not None:
+            mailbox(value)
+        return value
+
+    @field_validator("email_preferences_url")
+    @classmethod
+    def _a_page(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s<>\"']+", value):
+            raise ValueError(
+                "this is no address of a page; write one like https://shop.example/account/emails"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _sender_of_emails(self) -> "Settings":
+        if self.smtp_url is not None and self.email_from is None:
+            raise ValueError(
+                f"e-mails need a sender: set {environment_variable('email_from')}, such as My Shop <wallet@shop.example>"
+            )
+        return self
+
     @model_validator(mode="after")
     def _whole_woocommerce_store(self) -> "Settings":
         named = ("woocommerce_url", "woocommerce_key", "woocommerce_secret")
@@ -498,6 +614,11 @@ class Settings(BaseSettings):
             json.loads(self.auth_issuers.get_secret_value()) if self.auth_issuers else []
         )
         return found
+
+    @property
+    def secrets_keys(self) -> tuple[str, ...]:
+        """The keys that secrets in the database are sealed with, in base64, the newest first."""
+        return _listed(self.secrets_key)
 
     def webhook_secrets(self, door: str) -> tuple[str, ...]:
         """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""
@@ -528,6 +649,64 @@ def load_settings(**overrides: Any) -> Settings:
 def environment_variable(field: str) -> str:
     """The name of the environment variable that sets this field."""
     return ENVIRONMENT_PREFIX + field.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where e-mails go. `starttls`: whether the connection must be encrypted first; nothing means where it is offered."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: bool
+    starttls: bool | None
+
+
+_TLS = {"smtp": ("required", "offered", "none"), "smtps": ("required",)}
+
+
+def smtp_server(url: str) -> SmtpServer:
+    """Read the address of an SMTP server; `ValueError` says what is wrong with it and repeats no secret."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("this is no address; write one like smtp://user:password@host:587") from None
+    if parts.scheme not in _TLS or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError(
+            "this is no address of an e-mail server; write one like smtp://user:password@host:587, with the signs of the "
+            "password that are not letters or digits written as %40"
+        )
+    given = dict(parse_qsl(parts.query))
+    tls = given.pop("tls", "offered" if parts.hostname in {"localhost", "127.0.0.1", "::1"} else "required")
+    if given or tls not in _TLS[parts.scheme] + (("offered",) if parts.scheme == "smtps" else ()):
+        raise ValueError(
+            "the only option behind ? is tls=required, tls=offered or tls=none, and only of smtp://"
+        )
+    implicit = parts.scheme == "smtps"
+    starttls = {"required": True, "offered": None, "none": False}[tls]
+    return SmtpServer(
+        host=parts.hostname,
+        port=port or (465 if implicit else 587),
+        username=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+        tls=implicit,
+        starttls=False if implicit else starttls,
+    )
+
+
+def mailbox(text: str) -> Address:
+    """Read one mailbox, such as My Shop <wallet@shop.example>; `ValueError` says what is wrong with it."""
+    wrong = ValueError(f"{text!r} is no mailbox; write one like My Shop <wallet@shop.example>")
+    try:
+        [(name, address)] = getaddresses([text])
+        found = Address(display_name=name, addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        raise wrong from None
+    if not found.username or not found.domain or not text.isprintable():
+        raise wrong
+    return found
 
 
 def _listed(secrets: SecretStr | None) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ import httpx
 
 from app.cli import settings_table
 from app.domain.errors import ErrorCode as RefusalCode
+from app.domain.outgoing import CATALOGUE
 from app.execution.errors import ErrorCode as RequestCode
 
 PROJECT = Path(__file__).parent.parent
@@ -246,7 +247,16 @@ def tables() -> dict[str, str]:
         "settings": settings_table() + "\n",
         "refusals": _codes(RefusalCode),
         "errors": _codes(RequestCode),
+        "events": _events(),
     }
+
+
+def _events() -> str:
+    lines = ["| Event | Version | Needs | Means |", "|---|---|---|---|"]
+    for name, kind in CATALOGUE.items():
+        needs = f"`{kind.needs.value}`" if kind.needs else "-"
+        lines.append(f"| `{name.value}` | {kind.version} | {needs} | {kind.description} |")
+    return "\n".join(lines) + "\n"
 
 
 def _codes(enum: type[StrEnum]) -> str:

@@ -260,6 +260,8 @@ async def running_writer(
     clock: Callable[[], datetime],
     *,
     publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
+    publish_outgoing: Callable[[], None] = lambda: None,
+    always_heard: bool = False,
     batch_size_max: int = 512,
     queue_max: int = 10_000,
 ) -> AsyncIterator[Writer]:
@@ -269,6 +271,8 @@ async def running_writer(
         mint=RandomMint(),
         clock=clock,
         publish=publish,
+        publish_outgoing=publish_outgoing,
+        always_heard=always_heard,
         batch_size_max=batch_size_max,
         queue_max=queue_max,
         expressions=Cel(),

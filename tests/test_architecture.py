@@ -27,6 +27,7 @@ DOMAIN_DATA = {"iso4217"}
 DOMAIN_STDLIB = {
     "__future__",
     "abc",
+    "base64",
     "bisect",
     "collections",
     "csv",  # as a grammar, over text that is there

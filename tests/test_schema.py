@@ -116,6 +116,7 @@ def test_the_house_names_things_in_one_way() -> None:
 def test_what_moves_money_demands_a_key() -> None:
     free = {
         *("freezeWallet", "unfreezeWallet", "registerCustomer", "updateCustomer", "updateSettings"),
+        "updateNotificationPreferences",
         *("createRole", "updateRole", "createApiKey", "rotateApiKey", "revokeApiKey"),
         *("announceRenewal", "cancelRenewal"),
         *("updateCashbackRule", "activateCashbackRule", "pauseCashbackRule", "archiveCashbackRule"),
@@ -184,6 +185,10 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "usesMax",
         "usesPerCustomer",
         "expiryReminderDays",
+        "attemptCount",
+        "number",
+        "durationMs",
+        "statusCode",
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.auth.gift_card import code_keys
-from app.settings import Settings, SettingsError, environment_variable, load_settings
+from app.settings import Settings, SettingsError, environment_variable, load_settings, smtp_server
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -172,3 +172,47 @@ def test_proxies_and_names_are_lists(load: Callable[..., Settings]) -> None:
 def test_a_proxy_that_is_no_address(load: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match=r"COFFER_TRUSTED_PROXIES: proxy.internal is neither"):
         load(trusted_proxies="proxy.internal")
+
+
+# --- e-mails ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls", "starttls"),
+    [
+        ("smtp://mail.example", "mail.example", 587, False, True),
+        ("smtp://me:p%40ss@mail.example:2525", "mail.example", 2525, False, True),
+        ("smtp://mail.example?tls=offered", "mail.example", 587, False, None),
+        ("smtp://mail.example?tls=none", "mail.example", 587, False, False),
+        ("smtp://localhost:1025", "localhost", 1025, False, None),
+        ("smtps://mail.example", "mail.example", 465, True, False),
+    ],
+)
+def test_addresses_of_email_servers(url: str, host: str, port: int, tls: bool, starttls: bool | None) -> None:
+    found = smtp_server(url)
+    assert (found.host, found.port, found.tls, found.starttls) == (host, port, tls, starttls)
+    if found.username is not None:
+        assert (found.username, found.password) == ("me", "p@ss")
+        assert "p@ss" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"smtp_url": "https://mail.example", "email_from": "a@b.example"},
+        {"smtp_url": "smtp://user:hush@", "email_from": "a@b.example"},
+        {"smtp_url": "smtp://user:hush@host:99999", "email_from": "a@b.example"},
+        {"smtp_url": "smtp://user:hush@host?tls=perhaps", "email_from": "a@b.example"},
+        {"smtp_url": "smtps://user:hush@host?tls=none", "email_from": "a@b.example"},
+        {"smtp_url": "smtp://user:hush@host"},
+        {"email_from": "nobody"},
+        {"email_from": "a@b.example, c@d.example"},
+        {"email_reply_to": "A <a@b.example>\nBcc: x@y.example"},
+        {"email_preferences_url": "javascript:alert(1)"},
+        {"email_preferences_url": "https://shop.example/>\nBcc: x"},
+    ],
+)
+def test_what_emails_can_not_be_sent_with(load: Callable[..., Settings], variables: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"COFFER_(SMTP|EMAIL)_") as refused:
+        load(**variables)
+    assert "hush" not in str(refused.value)

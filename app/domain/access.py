@@ -75,6 +75,10 @@ class Capability(StrEnum):
     """See what came in from the store and what became of it."""
     WEBHOOKS_REPLAY = "WEBHOOKS_REPLAY"
     """Have messages of the store worked on again."""
+    WEBHOOK_ENDPOINTS_READ = "WEBHOOK_ENDPOINTS_READ"
+    """See who is told of what happens, and which messages were sent to them."""
+    WEBHOOK_ENDPOINTS_WRITE = "WEBHOOK_ENDPOINTS_WRITE"
+    """Say who is told of what happens, with no more than one may see oneself, and send messages again."""
     CASHBACK_READ = "CASHBACK_READ"
     """See every cashback rule, what it gives and why, and simulate rules over past orders."""
     CASHBACK_WRITE = "CASHBACK_WRITE"
@@ -132,6 +136,7 @@ ROLES: dict[str, frozenset[Capability]] = {
         Capability.ROLES_WRITE,
         Capability.API_KEYS_READ,
         Capability.API_KEYS_WRITE,
+        Capability.WEBHOOK_ENDPOINTS_WRITE,
     },
     "finance": frozenset(
         {

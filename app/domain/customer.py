@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from app.domain.email_kind import EmailKind
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 
@@ -34,7 +35,8 @@ class Customer:
     """What is known of a customer; name and e-mail may be empty until the store tells them.
 
     `roles` and `segments` are the store's own words. `signed_up_at` is when the customer registered in the store; nothing
-    while the store has told of orders or money only.
+    while the store has told of orders or money only. `language` is the one that they read e-mails in, empty for the store's;
+    `emails_off` are the kinds of e-mails that they don't want.
     """
 
     id: UUID
@@ -47,6 +49,8 @@ class Customer:
     roles: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     signed_up_at: datetime | None = None
+    language: str = ""
+    emails_off: tuple[EmailKind, ...] = ()
 
     @property
     def search_text(self) -> str:
@@ -78,6 +82,7 @@ class Customer:
             roles=_kept(details.roles, self.roles),
             segments=_kept(details.segments, self.segments),
             signed_up_at=details.signed_up_at or self.signed_up_at,
+            language=_kept(details.language, self.language),
         )
         return self if new == self else replace(new, updated_at=now)
 
@@ -86,7 +91,7 @@ class Customer:
 class CustomerDetails:
     """What the store tells of a customer; what it doesn't say (`None`) stays as it is known.
 
-    Name and e-mail are taken away by empty texts, a birthday by `without_birthday`.
+    Name, e-mail and language are taken away by empty texts, a birthday by `without_birthday`.
     """
 
     name: str | None = None
@@ -96,6 +101,7 @@ class CustomerDetails:
     segments: tuple[str, ...] | None = None
     signed_up_at: datetime | None = None
     without_birthday: bool = False
+    language: str | None = None
 
     @property
     def counts(self) -> bool:
@@ -113,6 +119,7 @@ class CustomerDetails:
             "segments": self.segments,
             "signed_up_at": None if self.signed_up_at is None else self.signed_up_at.isoformat(),
             "without_birthday": self.without_birthday or None,
+            "language": self.language,
         }
         # Name and e-mail have always been part of a request, said or not.
         return {name: value for name, value in data.items() if value is not None or name in {"name", "email"}}

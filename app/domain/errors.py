@@ -38,6 +38,7 @@ The whole tree::
     │   ├── CouponNotUsable
     │   ├── PromotionArchived
     │   ├── NameTaken
+    │   ├── NotConfigured
     │   ├── RoleProtected
     │   ├── ApiKeyNotActive
     │   └── LimitReached
@@ -105,6 +106,8 @@ class ErrorCode(StrEnum):
     """The note is longer than what can be kept."""
     NOTE_TOO_SHORT = "NOTE_TOO_SHORT"
     """The note is too short to explain anything."""
+    NOT_CONFIGURED = "NOT_CONFIGURED"
+    """The server lacks a setting that this needs."""
     NOT_FOUND = "NOT_FOUND"
     """Nothing of that name exists, or it is not the caller's."""
     ORDER_NOT_PAYABLE = "ORDER_NOT_PAYABLE"
@@ -461,6 +464,17 @@ class ApiKeyNotActive(InvalidState):
         super().__init__(
             "This key was revoked or replaced already, or has expired. Use the one that replaced it, or make a new one.",
             field=("apiKeyId",),
+        )
+
+
+class NotConfigured(InvalidState):
+    """The server lacks a setting that this needs."""
+
+    code = ErrorCode.NOT_CONFIGURED
+
+    def __init__(self, setting: str, *, field: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            f"The server lacks a setting for this. Ask its operator to set {setting}.", field=field
         )
 
 

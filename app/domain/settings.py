@@ -12,6 +12,7 @@ from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.cashback.award import ShortfallPolicy
 from app.domain.cashback.period import zone_of
+from app.domain.email_kind import DEFAULT_KINDS, EmailKind, check_language, read_kinds
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.order import OrderStatus
@@ -96,6 +97,10 @@ class StoreSettings:
     """Whether whoever has a code may ask what is on the card without signing in."""
     expiry_reminder_days: int = 7
     """How many days before its expiry customers are reminded of value; 0 reminds nobody."""
+    email_kinds: tuple[EmailKind, ...] = DEFAULT_KINDS
+    """Which e-mails customers get."""
+    email_language: str = "en"
+    """The language of e-mails to customers whose own is not known."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -122,6 +127,7 @@ class StoreSettings:
         if not 0 <= self.refund_grace_days <= 365:
             raise FieldInvalid("Choose from 0 to 365 days.", field=("refundGraceDays",))
         _check_reminder_days(self.expiry_reminder_days)
+        _check_emails(self.email_kinds, self.email_language)
         if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
             raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
         if len(self.order_statuses) > ORDER_STATUSES_MAX:
@@ -185,6 +191,13 @@ def _check_reminder_days(days: int) -> None:
         )
 
 
+def _check_emails(kinds: tuple[EmailKind, ...], language: str) -> None:
+    if len(set(kinds)) < len(kinds):
+        raise FieldInvalid("A kind stands here twice. Name each once.", field=("emailKinds",))
+    if not check_language(language, field="emailLanguage"):
+        raise FieldInvalid("Name a language, such as en.", field=("emailLanguage",))
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -198,6 +211,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "wallet_payment_methods": tuple,
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
     "shortfall_policy": ShortfallPolicy,
+    "email_kinds": read_kinds,
 }
 """How the fields are read whose values JSON does not hold as they are."""
 

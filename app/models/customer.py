@@ -14,6 +14,7 @@ class Customer(Model):
     `search_text` holds the case-folded name, e-mail and external id, so that a search needs no function call
     a row and finds parts of all three. `birthday_on` is the birthday without its year (month * 100 + day, 0 if it is not
     known), by which an index finds whose day it is. `signed_up_at` is when they registered in the store.
+    `language` is the one of their e-mails, `emails_off` the kinds that they don't want.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -28,6 +29,8 @@ class Customer(Model):
     roles: fields.Field[Any] = fields.JSONField(default=list)
     segments: fields.Field[Any] = fields.JSONField(default=list)
     signed_up_at: fields.Field[datetime | None] = fields.DatetimeField(null=True)
+    language = fields.CharField(max_length=35, default="")
+    emails_off: fields.Field[Any] = fields.JSONField(default=list)
 
     class Meta:
         table = "customers"

@@ -17,6 +17,7 @@ from app.execution.endpoint import GraphQLEndpoint
 from app.jobs import Jobs
 from app.operations.metrics import Metrics
 from app.operations.readiness import Listener, Readiness
+from app.outbox.worker import OutboxWorker
 from app.webhooks.processing import Processor
 
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
@@ -103,7 +104,13 @@ def is_loopback(host: str) -> bool:
 
 
 def gauges_of(
-    runtime: Runtime, endpoint: GraphQLEndpoint, listener: Listener, jobs: Jobs, processor: Processor
+    runtime: Runtime,
+    endpoint: GraphQLEndpoint,
+    listener: Listener,
+    jobs: Jobs,
+    *,
+    processor: Processor,
+    outbox: OutboxWorker,
 ) -> Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]:
     """Return what reads the state of this moment."""
 
@@ -129,6 +136,7 @@ def gauges_of(
         yield "coffer_jobs_lag_seconds", "How long a round of jobs is overdue.", {}, jobs.lag_s
         yield from _of_jobs(jobs)
         yield from _of_webhooks(processor)
+        yield from _of_outbox(outbox)
         for name, (taken, most) in connections_in_use().items():
             label = {"connection": "reader" if name == "default" else name}
             yield "coffer_database_connections_in_use", "Connections that are taken.", label, taken
@@ -168,3 +176,22 @@ def _of_webhooks(processor: Processor) -> Iterator[tuple[str, str, dict[str, str
         yield name, help_, {"status": status}, number
     help_ = "For how long the oldest message that waits has waited."
     yield "coffer_webhook_deliveries_age_seconds", help_, {}, processor.age_s
+
+
+def _of_outbox(outbox: OutboxWorker) -> Iterator[tuple[str, str, dict[str, str], float]]:
+    backlog = outbox.backlog
+    yield "coffer_outbox_events", "Events that no message tells of yet.", {}, backlog.events
+    for status, numbers in (("waiting", backlog.waiting), ("dead", backlog.dead)):
+        for channel in outbox.channels:
+            labels = {"channel": channel.lower(), "status": status}
+            number = (numbers or {}).get(channel, 0)
+            yield "coffer_outbox_messages", "Messages to others that wait or are dead.", labels, number
+    yield (
+        "coffer_outbox_age_seconds",
+        "For how long the oldest message that waits has waited.",
+        {},
+        outbox.age_s,
+    )
+    for (channel, verdict), number in outbox.sent.items():
+        labels = {"channel": channel.lower(), "outcome": verdict.lower()}
+        yield "coffer_outbox_attempts", "Attempts to send a message since the start.", labels, number

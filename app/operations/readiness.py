@@ -9,6 +9,7 @@ from typing import Protocol
 from app.context import Runtime
 from app.db import DatabaseError, pending_migrations, ping
 from app.jobs import Jobs
+from app.outbox.worker import OutboxWorker
 from app.webhooks.processing import Processor
 
 CHECK_TIMEOUT_S = 3.0
@@ -49,11 +50,19 @@ class _Known:
 class Readiness:
     """Asks each part how it is."""
 
-    def __init__(self, runtime: Runtime, listener: Listener, jobs: Jobs, processor: Processor) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        listener: Listener,
+        jobs: Jobs,
+        processor: Processor,
+        outbox: OutboxWorker,
+    ) -> None:
         self._runtime = runtime
         self._listener = listener
         self._jobs = jobs
         self._processor = processor
+        self._outbox = outbox
         self._known: dict[str, _Known] = {}
         self._asking = asyncio.Lock()
         self.draining = False
@@ -65,6 +74,7 @@ class Readiness:
             "writer": None if self._runtime.writer.is_running else "the ledger's writer does not run",
             "jobs": self._jobs_problem(),
             "webhooks": self._webhooks_problem(),
+            "outbox": self._outbox_problem(),
             "listener": self._listener_problem(),
         }
         # One asks, the others wait for the answer: a thousand probes are one statement.
@@ -92,6 +102,12 @@ class Readiness:
             return "nobody works on webhooks"
         lag_s = self._processor.lag_s
         return f"due webhooks were not looked for for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
+
+    def _outbox_problem(self) -> str | None:
+        if not self._outbox.is_alive:
+            return "nobody sends what leaves the program"
+        lag_s = self._outbox.lag_s
+        return f"due messages were not looked for for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
 
     def _listener_problem(self) -> str | None:
         lag_s = self._listener.lag_s

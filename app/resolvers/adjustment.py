@@ -38,10 +38,13 @@ async def adjust_balance(
             corrects=corrects,
             corrects_is_missing=input.corrects is not None and corrects is None,
             idempotency_key=checked_key(input.idempotency_key),
+            notify=input.notify_customer,
         ),
+        sends_emails=info.context.runtime.settings.smtp_url is not None,
     )
     return AdjustBalancePayload(
         wallet=Wallet(model=done.wallet),
         transaction=Transaction(model=done.transaction),
         replayed=done.replayed,
+        customer_notified=done.notified,
     )

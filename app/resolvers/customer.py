@@ -111,4 +111,5 @@ def _details(given: RegisterCustomerInput | UpdateCustomerInput) -> CustomerDeta
         roles=None if given.roles is None else tuple(given.roles[: WORDS_MAX + 1]),
         segments=None if given.segments is None else tuple(given.segments[: WORDS_MAX + 1]),
         signed_up_at=given.signed_up_at,
+        language=given.language,
     )

@@ -11,6 +11,7 @@ from app.context import AppInfo
 from app.domain.access import Capability
 from app.domain.cashback.award import AwardSource
 from app.domain.errors import FieldInvalid
+from app.domain.outbox import Channel
 from app.domain.page import PAGE_MAX
 from app.loaders import ById, Loaders
 from app.schema.types.api_key import ApiKey
@@ -34,6 +35,7 @@ from app.schema.types.role import Role
 from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
+from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint
 from app.schema.types.withdrawal import Withdrawal
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The object's id.")]
@@ -151,6 +153,21 @@ async def _webhook_delivery(info: AppInfo, row_id: UUID) -> WebhookDelivery | No
     return None if row is None else WebhookDelivery(model=row)
 
 
+async def _webhook_endpoint(info: AppInfo, row_id: UUID) -> WebhookEndpoint | None:
+    if not info.context.principal.may(Capability.WEBHOOK_ENDPOINTS_READ):
+        return None
+    row = await info.context.loaders.webhook_endpoints.load(row_id)
+    return None if row is None else WebhookEndpoint(model=row)
+
+
+async def _outgoing_webhook(info: AppInfo, row_id: UUID) -> OutgoingWebhook | None:
+    if not info.context.principal.may(Capability.WEBHOOK_ENDPOINTS_READ):
+        return None
+    row = await info.context.loaders.outbox_messages.load(row_id)
+    # Messages of other channels are no webhooks.
+    return None if row is None or row.channel != Channel.WEBHOOK else OutgoingWebhook(model=row)
+
+
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
@@ -171,6 +188,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "FraudSignal": _fraud_signal,
     "GiftCard": _gift_card,
     "Order": _of_wallet(lambda loaders: loaders.orders, Capability.ORDERS_READ, lambda row: Order(model=row)),
+    "OutgoingWebhook": _outgoing_webhook,
     "Payment": _of_wallet(
         lambda loaders: loaders.payments, Capability.ORDERS_READ, lambda row: Payment(model=row)
     ),
@@ -193,6 +211,7 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     ),
     "Wallet": _wallet,
     "WebhookDelivery": _webhook_delivery,
+    "WebhookEndpoint": _webhook_endpoint,
     "Withdrawal": _of_wallet(
         lambda loaders: loaders.withdrawals, Capability.WALLETS_READ, lambda row: Withdrawal(model=row)
     ),

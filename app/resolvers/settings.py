@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from app.context import AppInfo
+from app.domain.email_kind import EmailKind, check_language
 from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import check_reason
@@ -16,6 +17,8 @@ from app.schema.types.payloads import UpdateSettingsPayload
 from app.schema.types.settings import Settings, settings_type
 from app.services import settings as store_settings
 from app.services.settings import SettingsInForce
+
+EMAIL_KINDS_MAX = len(EmailKind)
 
 
 async def settings(info: AppInfo) -> Settings:
@@ -65,6 +68,10 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "gift_card_partial_redemption": given.gift_card_partial_redemption,
         "gift_card_lifetime_months": given.gift_card_lifetime_months,
         "gift_card_check_by_anyone": given.gift_card_check_by_anyone,
+        "email_kinds": None if given.email_kinds is None else tuple(given.email_kinds[: EMAIL_KINDS_MAX + 1]),
+        "email_language": None
+        if given.email_language is None
+        else check_language(given.email_language, field="emailLanguage"),
     }
     return {name: value for name, value in changes.items() if value is not None}
 

@@ -11,6 +11,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     event as event_resolvers,
     gift_card as gift_card_resolvers,
+    mailing as mailing_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
     promotion as promotion_resolvers,
@@ -20,6 +21,7 @@ from app.resolvers import (
     settings as settings_resolvers,
     top_up as top_up_resolvers,
     wallet as wallet_resolvers,
+    webhook_endpoint as webhook_endpoint_resolvers,
     withdrawal as withdrawal_resolvers,
 )
 from app.schema.permissions import Needs, SignedIn, root
@@ -52,6 +54,11 @@ class Mutation:
         customer_resolvers.update_customer,
         Needs(Capability.CUSTOMERS_WRITE),
         "Change what is known of a customer.",
+    )
+    update_notification_preferences: payloads.UpdateNotificationPreferencesPayload = root(
+        mailing_resolvers.update_notification_preferences,
+        SignedIn(),
+        "Say which e-mails a customer gets. For others than oneself it needs CUSTOMERS_WRITE.",
     )
     record_event: payloads.RecordEventPayload = root(
         event_resolvers.record_event,
@@ -227,6 +234,41 @@ class Mutation:
         delivery_resolvers.replay_webhook_deliveries,
         Needs(Capability.WEBHOOKS_REPLAY),
         "Have messages of the store worked on again; nothing happens twice.",
+    )
+    create_webhook_endpoint: payloads.CreateWebhookEndpointPayload = root(
+        webhook_endpoint_resolvers.create_webhook_endpoint,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Have an endpoint told of what happens from now on, by signed messages; its secret is in this answer only.",
+    )
+    update_webhook_endpoint: payloads.UpdateWebhookEndpointPayload = root(
+        webhook_endpoint_resolvers.update_webhook_endpoint,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Change where messages go, or which; the endpoint is told of no more than the caller may see.",
+    )
+    rotate_webhook_secret: payloads.RotateWebhookSecretPayload = root(
+        webhook_endpoint_resolvers.rotate_webhook_secret,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Replace the secret that messages to an endpoint are signed with; the old one counts beside it for a while.",
+    )
+    enable_webhook_endpoint: payloads.EnableWebhookEndpointPayload = root(
+        webhook_endpoint_resolvers.enable_webhook_endpoint,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Switch an endpoint on; what happened while it was off is not told later.",
+    )
+    disable_webhook_endpoint: payloads.DisableWebhookEndpointPayload = root(
+        webhook_endpoint_resolvers.disable_webhook_endpoint,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Switch an endpoint off; messages that wait for it are not sent.",
+    )
+    send_test_webhook: payloads.SendTestWebhookPayload = root(
+        webhook_endpoint_resolvers.send_test_webhook,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Send a message that tries an endpoint out.",
+    )
+    replay_outgoing_webhooks: payloads.ReplayOutgoingWebhooksPayload = root(
+        webhook_endpoint_resolvers.replay_outgoing_webhooks,
+        Needs(Capability.WEBHOOK_ENDPOINTS_WRITE),
+        "Send messages to endpoints again, with the ids that they have, so that receivers know them.",
     )
     update_settings: payloads.UpdateSettingsPayload = root(
         settings_resolvers.update_settings, Needs(Capability.SETTINGS_WRITE), "Change the store's settings."

@@ -12,6 +12,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     fraud as fraud_resolvers,
     gift_card as gift_card_resolvers,
+    mailing as mailing_resolvers,
     node as node_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
@@ -23,6 +24,7 @@ from app.resolvers import (
     verification as verification_resolvers,
     viewer as viewer_resolvers,
     wallet as wallet_resolvers,
+    webhook_endpoint as webhook_endpoint_resolvers,
     withdrawal as withdrawal_resolvers,
 )
 from app.schema.permissions import Anyone, AnyoneIfSet, Needs, SignedIn, root
@@ -37,6 +39,7 @@ from app.schema.types.customer import Customer
 from app.schema.types.delivery import WebhookDelivery
 from app.schema.types.fraud import FraudSignal
 from app.schema.types.gift_card import GiftCard, GiftCardBalance
+from app.schema.types.mailing import EmailPreview
 from app.schema.types.node import Node
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
@@ -48,6 +51,7 @@ from app.schema.types.transaction import Transaction
 from app.schema.types.verification import LedgerVerification
 from app.schema.types.viewer import Viewer
 from app.schema.types.wallet import Wallet
+from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint, WebhookEventType
 from app.schema.types.withdrawal import Withdrawal
 
 
@@ -191,6 +195,26 @@ class Query:
         Needs(Capability.CASHBACK_READ),
         "What a cashback rule would have cost over past orders, for those without a socket; nothing is written. It reads "
         "all of them: name a time, or follow it by the subscription `simulateCashbackRule`.",
+    )
+    preview_email: EmailPreview = root(
+        mailing_resolvers.preview_email,
+        Needs(Capability.SETTINGS_READ),
+        "An e-mail as a customer would get it, made-up or about a transaction; nothing is sent.",
+    )
+    webhook_event_types: list[WebhookEventType] = root(
+        webhook_endpoint_resolvers.list_webhook_event_types,
+        Needs(Capability.WEBHOOK_ENDPOINTS_READ),
+        "The kinds of events that endpoints can be told of.",
+    )
+    webhook_endpoints: Connection[WebhookEndpoint] = root(
+        webhook_endpoint_resolvers.list_webhook_endpoints,
+        Needs(Capability.WEBHOOK_ENDPOINTS_READ),
+        "Who is told of what happens, newest first; never their secrets.",
+    )
+    outgoing_webhooks: Connection[OutgoingWebhook] = root(
+        webhook_endpoint_resolvers.list_outgoing_webhooks,
+        Needs(Capability.WEBHOOK_ENDPOINTS_READ),
+        "The messages to endpoints and what became of them, newest first: filtered, in pages.",
     )
     settings: Settings = root(
         settings_resolvers.settings, Needs(Capability.SETTINGS_READ), "The store's settings."

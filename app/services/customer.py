@@ -9,6 +9,7 @@ from app.domain.access import Actor, Principal
 from app.domain.cashback.rule import TriggerKind
 from app.domain.celebration import SIGN_UP_KEY, Celebration, celebration_id, sign_up
 from app.domain.customer import CustomerDetails, check_words, fold
+from app.domain.email_kind import check_language
 from app.domain.errors import FieldInvalid, NotFound, OwnWallet
 from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
@@ -159,8 +160,10 @@ async def _write(  # noqa: PLR0917 — the two public functions name everything
 
 def _checked(details: CustomerDetails) -> CustomerDetails:
     name, email, roles, segments = details.name, details.email, details.roles, details.segments
+    language = details.language
     return replace(
         details,
+        language=None if language is None else check_language(language),
         name=None if name is None else check_text(name, field="name", length_max=NAME_MAX),
         email=None if email is None else check_email(email),
         roles=None if roles is None else check_words(roles, field="roles"),

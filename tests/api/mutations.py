@@ -288,6 +288,8 @@ FACTS = (
     refused("many roles", "FIELD_INVALID", "roles", sends(roles=[str(n) for n in range(51)])),
     refused("segment with a bell", "TEXT_NOT_ALLOWED", "segments", sends(segments=["news\u0007"])),
     refused("many segments", "FIELD_INVALID", "segments", sends(segments=[str(n) for n in range(51)])),
+    refused("no language", "FIELD_INVALID", "language", sends(language="Deutsch!")),
+    refused("long language", "FIELD_INVALID", "language", sends(language="de-" + "x" * 40)),
     refused("one's own birthday", "OWN_WALLET", "storeCustomerId", tells_of_oneself),
 )
 
@@ -313,6 +315,16 @@ async def a_wallet(store: Store) -> Scene:
     input_ = {
         "wallet": {"id": customer["wallet"]["id"]},
         "note": "Sign-ins from three countries today",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def some_preferences(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "preferences": [{"kind": "TOP_UP", "enabled": False}],
         "idempotencyKey": fresh("key"),
     }
     return Scene(input_, customer)
@@ -806,6 +818,55 @@ async def rotated(store: Store, scene: Scene) -> None:
     await store.done("rotateApiKey", {"apiKeyId": scene.input["apiKeyId"], "note": WHY})
 
 
+async def a_new_endpoint(store: Store) -> Scene:
+    await store.webhook_endpoint()
+    input_ = {
+        "url": f"https://shop.example/{fresh('hook')}",
+        "description": "The shop's own back end",
+        "events": ["payment.*", "order.updated"],
+        "note": WHY,
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_)
+
+
+async def an_endpoint(store: Store) -> Scene:
+    endpoint = await store.webhook_endpoint()
+    return Scene({"webhookEndpointId": endpoint["id"], "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def an_endpoint_that_is_off(store: Store) -> Scene:
+    endpoint = await store.webhook_endpoint(enabled=False)
+    return Scene({"webhookEndpointId": endpoint["id"], "note": WHY, "idempotencyKey": fresh("key")})
+
+
+async def an_endpoint_to_change(store: Store) -> Scene:
+    scene = await an_endpoint(store)
+    scene.input["events"] = ["wallet.*"]
+    return scene
+
+
+async def an_endpoint_to_try(store: Store) -> Scene:
+    scene = await an_endpoint(store)
+    del scene.input["note"]
+    return scene
+
+
+async def messages_to_send_again(store: Store) -> Scene:
+    sent = await store.outgoing_webhook()
+    return Scene({"outgoingWebhookIds": [sent["id"]], "idempotencyKey": fresh("key")})
+
+
+async def messages_by_filter_too(_store: Store, scene: Scene) -> None:
+    """Ids and a filter."""
+    scene.input["filter"] = {"statuses": ["DEAD"]}
+
+
+async def by_a_listener(store: Store, scene: Scene) -> None:
+    """The same, asked by somebody who may set endpoints up, and see nothing else."""
+    scene.caller = Caller("lena", ((await store.role("WEBHOOK_ENDPOINTS_WRITE"))["name"],))
+
+
 async def maps_from_a_name(_store: Store, scene: Scene) -> None:
     """Every bearer of another role would get this one too."""
     scene.input["mapsFrom"] = ["buyer", "customer"]
@@ -1049,6 +1110,40 @@ API_KEYS = (
     refused("another type's id", "FIELD_INVALID", "apiKeyId", sends(apiKeyId=encode_id("Role", NOBODY))),
     refused("unknown", "NOT_FOUND", "apiKeyId", sends(apiKeyId=encode_id("ApiKey", NOBODY))),
     refused("revoked", "API_KEY_NOT_ACTIVE", "apiKeyId", revoked),
+)
+ENDPOINTS = (
+    refused("no id", "FIELD_INVALID", "webhookEndpointId", sends(webhookEndpointId="garbage")),
+    refused(
+        "another type's id",
+        "FIELD_INVALID",
+        "webhookEndpointId",
+        sends(webhookEndpointId=encode_id("Role", NOBODY)),
+    ),
+    refused(
+        "unknown",
+        "NOT_FOUND",
+        "webhookEndpointId",
+        sends(webhookEndpointId=encode_id("WebhookEndpoint", NOBODY)),
+    ),
+)
+ENDPOINT_PARTS = (
+    refused("no address", "FIELD_INVALID", "url", sends(url="the shop")),
+    refused("no host", "FIELD_INVALID", "url", sends(url="https://")),
+    refused("other scheme", "FIELD_INVALID", "url", sends(url="ftp://shop.example/hooks")),
+    refused("no HTTPS", "FIELD_INVALID", "url", sends(url="http://shop.example/hooks")),
+    refused("with a password", "FIELD_INVALID", "url", sends(url="https://me:secret@shop.example")),
+    refused("with a fragment", "FIELD_INVALID", "url", sends(url="https://shop.example/#hooks")),
+    refused("this machine", "FIELD_INVALID", "url", sends(url="https://127.0.0.1/hooks")),
+    refused("this machine by name", "FIELD_INVALID", "url", sends(url="https://localhost/hooks")),
+    refused("this machine by IPv6", "FIELD_INVALID", "url", sends(url="https://[::1]/hooks")),
+    refused("private network", "FIELD_INVALID", "url", sends(url="https://10.0.0.7/hooks")),
+    refused("the cloud's metadata", "FIELD_INVALID", "url", sends(url="https://169.254.169.254/latest")),
+    refused("long address", "FIELD_INVALID", "url", sends(url=f"https://shop.example/{'x' * 500}")),
+    refused("long description", "FIELD_INVALID", "description", sends(description="d" * 201)),
+    refused("no events", "FIELD_INVALID", "events", sends(events=[])),
+    refused("unknown event", "FIELD_INVALID", "events", sends(events=["payment.lost"])),
+    refused("unknown beginning", "FIELD_INVALID", "events", sends(events=["parcel.*"])),
+    refused("half a word", "FIELD_INVALID", "events", sends(events=["pay*"])),
 )
 
 
@@ -1305,6 +1400,38 @@ MUTATIONS = (
             *KEYS,
             refused("unknown", "NOT_FOUND", "storeCustomerId", sends(storeCustomerId="nobody has this")),
         ),
+    ),
+    Mutation(
+        "updateNotificationPreferences",
+        some_preferences,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"preferences": [{"kind": "REFUND", "enabled": False}]},
+        (
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused(
+                "one twice",
+                "FIELD_INVALID",
+                "preferences.kind",
+                sends(preferences=[{"kind": "REFUND", "enabled": on} for on in (True, False)]),
+            ),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "preferences",
+                sends(preferences=[{"kind": "REFUND", "enabled": True}] * 17),
+            ),
+            refused(
+                "what warns",
+                "FIELD_INVALID",
+                "preferences.kind",
+                sends(preferences=[{"kind": "WITHDRAWAL_REQUESTED", "enabled": False}]),
+            ),
+        ),
+        owner="",
+        others="NOT_FOUND",
     ),
     Mutation(
         "recordEvent",
@@ -2132,6 +2259,101 @@ MUTATIONS = (
                 "filter.statuses",
                 sends(deliveryIds=None, filter={"statuses": ["DEAD"] * 51}),
             ),
+        ),
+    ),
+    Mutation(
+        "createWebhookEndpoint",
+        a_new_endpoint,
+        frozenset({"administrator"}),
+        {"events": ["*"]},
+        (
+            *REASONS,
+            *KEYS,
+            *ENDPOINT_PARTS,
+            refused("more than one may see", "RIGHTS_EXCEEDED", "events", by_a_listener),
+        ),
+    ),
+    Mutation(
+        "updateWebhookEndpoint",
+        an_endpoint_to_change,
+        frozenset({"administrator"}),
+        {"events": ["*"]},
+        (
+            *REASONS,
+            *KEYS,
+            *ENDPOINTS,
+            *ENDPOINT_PARTS,
+            refused("of somebody who sees more", "RIGHTS_EXCEEDED", "webhookEndpointId", by_a_listener),
+        ),
+    ),
+    Mutation(
+        "rotateWebhookSecret",
+        an_endpoint,
+        frozenset({"administrator"}),
+        {"overlapHours": 2},
+        (
+            *REASONS,
+            *KEYS,
+            *ENDPOINTS,
+            refused("negative overlap", "FIELD_INVALID", "overlapHours", sends(overlapHours=-1)),
+            refused("endless overlap", "FIELD_INVALID", "overlapHours", sends(overlapHours=169)),
+        ),
+    ),
+    Mutation(
+        "enableWebhookEndpoint",
+        an_endpoint_that_is_off,
+        frozenset({"administrator"}),
+        {"note": "The receiver works again"},
+        (
+            *REASONS,
+            *KEYS,
+            *ENDPOINTS,
+            refused("of somebody who sees more", "RIGHTS_EXCEEDED", "webhookEndpointId", by_a_listener),
+        ),
+    ),
+    Mutation(
+        "disableWebhookEndpoint",
+        an_endpoint,
+        frozenset({"administrator"}),
+        {"note": "The receiver is moving house"},
+        (*REASONS, *KEYS, *ENDPOINTS),
+    ),
+    Mutation(
+        "sendTestWebhook",
+        an_endpoint_to_try,
+        frozenset({"administrator"}),
+        {},
+        (*KEYS, *ENDPOINTS),
+    ),
+    Mutation(
+        "replayOutgoingWebhooks",
+        messages_to_send_again,
+        frozenset({"administrator"}),
+        {},
+        (
+            *KEYS,
+            refused("no id", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=["garbage"])),
+            refused(
+                "another type's id",
+                "FIELD_INVALID",
+                "outgoingWebhookIds",
+                sends(outgoingWebhookIds=[encode_id("Role", NOBODY)]),
+            ),
+            refused("no ids", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=[])),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "outgoingWebhookIds",
+                sends(outgoingWebhookIds=[encode_id("OutgoingWebhook", NOBODY)] * 101),
+            ),
+            refused(
+                "unknown",
+                "NOT_FOUND",
+                "outgoingWebhookIds",
+                sends(outgoingWebhookIds=[encode_id("OutgoingWebhook", NOBODY)]),
+            ),
+            refused("neither", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=None)),
+            refused("both", "FIELD_INVALID", "outgoingWebhookIds", messages_by_filter_too),
         ),
     ),
 )

@@ -209,7 +209,7 @@ SETTINGS = (
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy "
     "giftCardsRedeemable giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays "
-    "version updatedAt updatedBy note }"
+    "emailKinds emailLanguage version updatedAt updatedBy note }"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -278,15 +278,23 @@ TOP_UP = (
     f"paidAt createdBy {{ kind id }} createdAt updatedAt transaction {{ id kind counterAccount amount {MONEY} "
     f"correctedBy {{ id kind direction amount {MONEY} note }} }} wallet {{ id }} }}"
 )
-CUSTOMER = "{ id storeCustomerId name email birthday roles segments signedUpAt }"
+PREFERENCES = "notificationPreferences { kind enabled canSwitchOff }"
+CUSTOMER = f"{{ id storeCustomerId name email birthday roles segments signedUpAt language {PREFERENCES} }}"
+
+ENDPOINT = "{ id url description events status disabledBy capabilities failingSince createdBy { kind id } createdAt updatedAt }"
+OUTGOING = (
+    f"{{ id webhookId event endpoint {ENDPOINT} status attemptCount attempts {{ number startedAt durationMs statusCode error "
+    "answer } nextAttemptAt error statusCode createdAt doneAt payload }"
+)
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
-    "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
+    "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} customerNotified replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
     "registerCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
     "updateCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
+    "updateNotificationPreferences": f"customer {CUSTOMER} {ERRORS}",
     "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
     "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
@@ -323,6 +331,13 @@ PAYLOADS = {
     "rotateApiKey": f"apiKey {API_KEY} secret replayed {ERRORS}",
     "replayWebhookDeliveries": f"deliveries {{ id door topic status attempts error }} replayed {ERRORS}",
     "revokeApiKey": f"apiKey {API_KEY} replayed {ERRORS}",
+    "createWebhookEndpoint": f"webhookEndpoint {ENDPOINT} secret replayed {ERRORS}",
+    "updateWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "rotateWebhookSecret": f"webhookEndpoint {ENDPOINT} secret replayed {ERRORS}",
+    "enableWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "disableWebhookEndpoint": f"webhookEndpoint {ENDPOINT} replayed {ERRORS}",
+    "sendTestWebhook": f"outgoingWebhook {OUTGOING} replayed {ERRORS}",
+    "replayOutgoingWebhooks": f"outgoingWebhooks {OUTGOING} replayed {ERRORS}",
 }
 
 
@@ -353,6 +368,7 @@ class Store:
     currency: str = "USD"
     requests: int = field(default=0)
     _seen: tuple[int, str] = (-1, "")
+    _endpoint: str = ""
 
     async def execute(
         self, query: str, variables: Mapping[str, Any] | None = None, caller: Caller = ADMINISTRATOR
@@ -515,6 +531,28 @@ class Store:
             "redeemCoupon", {"code": code, "idempotencyKey": fresh("key"), **more}, caller
         )
 
+    async def webhook_endpoint(self, *, enabled: bool = True, **more: Any) -> JsonObject:
+        """A new endpoint with its secret; the one before it is switched off, since there may be so many at a time."""
+        why = {"note": WHY, "idempotencyKey": fresh("key")}
+        if self._endpoint:
+            await self.done("disableWebhookEndpoint", {"webhookEndpointId": self._endpoint, **why})
+        input_ = {"url": f"https://shop.example/{fresh('hook')}", "events": ["*"], **why, **more}
+        payload = await self.done("createWebhookEndpoint", {**input_, "idempotencyKey": fresh("key")})
+        endpoint: JsonObject = {**payload["webhookEndpoint"], "secret": payload["secret"]}
+        self._endpoint = endpoint["id"]
+        if not enabled:
+            self._endpoint = ""
+            off = {"webhookEndpointId": endpoint["id"], "note": WHY, "idempotencyKey": fresh("key")}
+            await self.done("disableWebhookEndpoint", off)
+        return endpoint
+
+    async def outgoing_webhook(self) -> JsonObject:
+        """A message to a new endpoint, still to be sent."""
+        endpoint = await self.webhook_endpoint()
+        input_ = {"webhookEndpointId": endpoint["id"], "idempotencyKey": fresh("key")}
+        sent: JsonObject = (await self.done("sendTestWebhook", input_))["outgoingWebhook"]
+        return sent
+
     async def delivery(
         self,
         body: bytes | None = None,
@@ -674,6 +712,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
         "deliveries_at_once": 0,
         # Tests have the clock's work done when they want it.
         "clock_jobs": False,
+        "outbox_at_once": 0,
     }
     settings: Settings = settings_for(database_url, jwt_secret=SECRET, **{**unlimited, **overrides})
     app = create_app(settings)

@@ -45,6 +45,8 @@ TABLE = {
     "AUDIT_READ":          (True,  True,  True,  False, False),
     "WEBHOOKS_READ":       (True,  True,  False, False, False),
     "WEBHOOKS_REPLAY":     (True,  True,  False, False, False),
+    "WEBHOOK_ENDPOINTS_READ":  (True, True, False, False, False),
+    "WEBHOOK_ENDPOINTS_WRITE": (True, False, False, False, False),
     "CASHBACK_READ":       (True,  True,  True,  True,  True),
     "CASHBACK_WRITE":      (True,  True,  False, False, False),
 }

@@ -48,6 +48,8 @@ def runtime_of(settings: Settings, writer: Writer, clock: Clock) -> Runtime:
         access=nothing,
         rule_books=nothing,
         gift_card_keys=nothing,
+        emails=nothing,
+        sealer=None,
         guesses=GuessLimits(10),
     )
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
+from app.domain.email_kind import read_kinds
 from app.models.customer import Customer as CustomerModel
-from app.schema.types.enums import Capability, publish
+from app.schema.types.enums import Capability, EmailKind, publish
+from app.schema.types.mailing import NotificationPreference
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.scalars import Date, DateTime
 from app.schema.types.sort import SortDirection
@@ -48,9 +50,7 @@ class Customer(Node):
     )
     def birthday(self, info: AppInfo) -> Date | None:
         """Return the birthday to the customer, and to those who may read customers."""
-        principal = info.context.principal
-        seen = principal.may(Capability.CUSTOMERS_READ) or principal.owns(self.model.external_id)
-        return Date(self.model.birthday) if seen and self.model.birthday is not None else None
+        return Date(self.model.birthday) if self._is_seen(info) and self.model.birthday is not None else None
 
     @strawberry.field(
         description="The store's own words for what the customer is to it, such as wholesale. Null for those who may not "
@@ -74,6 +74,29 @@ class Customer(Node):
     def signed_up_at(self) -> DateTime:
         """Return the time."""
         return DateTime(self.model.signed_up_at or self.model.created_at)
+
+    @strawberry.field(
+        description="The language that the customer reads e-mails in; empty for the store's. Null for those who may not read "
+        "customers, but for the customer."
+    )
+    def language(self, info: AppInfo) -> str | None:
+        """Return the language to the customer, and to those who may read customers."""
+        return self.model.language if self._is_seen(info) else None
+
+    @strawberry.field(
+        description="Which e-mails the customer wants, all kinds in one order. Null for those who may not read customers, but "
+        "for the customer."
+    )
+    def notification_preferences(self, info: AppInfo) -> list[NotificationPreference] | None:
+        """Return the preferences to the customer, and to those who may read customers."""
+        if not self._is_seen(info):
+            return None
+        off = read_kinds(self.model.emails_off)
+        return [NotificationPreference(kind=kind, enabled=kind not in off) for kind in EmailKind]
+
+    def _is_seen(self, info: AppInfo) -> bool:
+        principal = info.context.principal
+        return principal.may(Capability.CUSTOMERS_READ) or principal.owns(self.model.external_id)
 
     @strawberry.field(description="When Coffer learnt of the customer.")
     def created_at(self) -> DateTime:

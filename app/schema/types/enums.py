@@ -15,17 +15,23 @@ from app.domain.audit import AuditAction
 from app.domain.bucket import Bucket
 from app.domain.cashback.award import ShortfallPolicy
 from app.domain.delivery import DeliveryStatus, Door
+from app.domain.email_kind import EmailKind
 from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
+from app.domain.outbox import MessageStatus as OutgoingWebhookStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
 from app.domain.promotion import CouponProblem, PromotionStatus, RedemptionStatus
 from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
 from app.domain.settings import CaptureOn, RenewalPolicy
 from app.domain.standing import OrderPaymentState, OrderRefundState
+from app.domain.webhook_endpoint import (
+    DisabledBy as WebhookEndpointDisabledBy,
+    EndpointStatus as WebhookEndpointStatus,
+)
 from app.domain.withdrawal import WithdrawalStatus
 from app.live import UpdateKind
 
@@ -43,6 +49,7 @@ __all__ = [
     "DeliveryStatus",
     "Direction",
     "Door",
+    "EmailKind",
     "ErrorCode",
     "GiftCardAccount",
     "GiftCardEvent",
@@ -51,6 +58,7 @@ __all__ = [
     "OrderProblem",
     "OrderRefundState",
     "OrderStatus",
+    "OutgoingWebhookStatus",
     "PaymentEnd",
     "PaymentOrigin",
     "PaymentStatus",
@@ -65,6 +73,8 @@ __all__ = [
     "TransactionKind",
     "UpdateKind",
     "WalletStatus",
+    "WebhookEndpointDisabledBy",
+    "WebhookEndpointStatus",
     "WithdrawalStatus",
     "publish",
 ]
@@ -118,6 +128,7 @@ publish(RenewalStatus, "How an announced renewal stands.")
 publish(PromotionStatus, "How a promotion stands.")
 publish(CouponProblem, "Why a coupon gives nothing.")
 publish(RedemptionStatus, "What became of a coupon.", name="CouponRedemptionStatus")
+publish(EmailKind, "What an e-mail to a customer tells.")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")
 publish(
@@ -135,5 +146,8 @@ publish(Capability, "One right of staff or of a service. Customers need none for
 publish(SignalKind, "What was noticed.", name="FraudSignalKind")
 publish(Door, "Which way a message of the store came in.", name="WebhookDoor")
 publish(DeliveryStatus, "How a message of the store stands.", name="WebhookDeliveryStatus")
+publish(OutgoingWebhookStatus, "How a message to an endpoint stands.", name="OutgoingWebhookStatus")
+publish(WebhookEndpointStatus, "Whether an endpoint is told anything.", name="WebhookEndpointStatus")
+publish(WebhookEndpointDisabledBy, "What switched an endpoint off.", name="WebhookEndpointDisabledBy")
 publish(ErrorCode, "Why a mutation was refused. New codes may be added.", name="UserErrorCode")
 publish(UpdateKind, "What an update of a live balance tells.", name="WalletUpdateKind")

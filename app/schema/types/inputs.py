@@ -2,6 +2,7 @@
 
 import strawberry
 
+from app.domain import webhook_endpoint as endpoints
 from app.domain.api_key import OVERLAP_DEFAULT_H
 from app.schema.types.enums import (
     AdjustmentReason,
@@ -12,6 +13,7 @@ from app.schema.types.enums import (
     DeliveryStatus,
     Direction,
     Door,
+    EmailKind,
     OrderStatus,
     PromotionStatus,
     RefundDestination,
@@ -22,6 +24,7 @@ from app.schema.types.money import MoneyInput
 from app.schema.types.order import OrderSelector, StoreOrderInput
 from app.schema.types.scalars import CurrencyCode, Date, DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
+from app.schema.types.webhook_endpoint import OutgoingWebhookFilter
 
 KEY = (
     "Chosen by the caller, once for each intention: repeating the request with the same key gives the first answer "
@@ -33,6 +36,11 @@ NOTE = (
     '"refund".'
 )
 SEEN_NOTE = f"{NOTE} The customer can see it."
+
+LANGUAGE = (
+    "The language that the customer reads e-mails in, such as de or pt-BR; left out, it stays, and an empty text makes it the "
+    "store's."
+)
 
 INPUT = strawberry.argument(description="What is asked for.")
 """What every mutation says of its one argument."""
@@ -58,6 +66,11 @@ class AdjustBalanceInput:
     )
     corrects: strawberry.ID | None = strawberry.field(
         default=None, description="The id of the transaction of the same wallet that this one puts right."
+    )
+    notify_customer: bool = strawberry.field(
+        default=False,
+        description="Whether the customer is told by e-mail what changed, why, the new balance and the reference number; the "
+        "note stands in it.",
     )
     idempotency_key: str = strawberry.field(description=KEY)
 
@@ -399,6 +412,7 @@ class RegisterCustomerInput:
         default=None,
         description="When the customer signed up in the store; left out, now, if it is the first time.",
     )
+    language: str | None = strawberry.field(default=None, description=LANGUAGE)
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
@@ -425,6 +439,7 @@ class UpdateCustomerInput:
     signed_up_at: DateTime | None = strawberry.field(
         default=None, description="When the customer signed up in the store; left out, it stays."
     )
+    language: str | None = strawberry.field(default=None, description=LANGUAGE)
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
@@ -646,6 +661,13 @@ class UpdateSettingsInput:
         default=None,
         description="How many days before its expiry customers are reminded of value, at most 90; 0 reminds nobody.",
     )
+    email_kinds: list[EmailKind] | None = strawberry.field(
+        default=None, description="The kinds of e-mails that customers get; an empty list sends none."
+    )
+    email_language: str | None = strawberry.field(
+        default=None,
+        description="The language of e-mails to customers whose own is not known, such as en or pt-BR.",
+    )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
@@ -855,4 +877,113 @@ class RedeemCouponInput:
         default=None, description="Into which wallet; left out, the caller's own."
     )
     code: str = strawberry.field(description="The code; capitals and small letters are the same.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="What one decides of one kind of e-mails.")
+class NotificationPreferenceInput:
+    """A kind, and whether it is wanted."""
+
+    kind: EmailKind = strawberry.field(description="The kind.")
+    enabled: bool = strawberry.field(description="Whether the customer gets it.")
+
+
+@strawberry.input(description="Which e-mails a customer wants; kinds that are left out stay as they are.")
+class UpdateNotificationPreferencesInput:
+    """Input of updateNotificationPreferences."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose, by their wallet; left out, the caller's own."
+    )
+    preferences: list[NotificationPreferenceInput] = strawberry.field(
+        description="The kinds that change, each once."
+    )
+    idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+EVENTS = (
+    "What it is told of: names of events such as payment.captured, their beginnings with a star (payment.*), or * for all "
+    "that whoever asks may see. `webhookEventTypes` lists them."
+)
+ENDPOINT_NOTE = "Why, for those who ask later."
+
+
+@strawberry.input(description="An endpoint that is told of what happens from now on.")
+class CreateWebhookEndpointInput:
+    """Input of createWebhookEndpoint."""
+
+    url: str = strawberry.field(
+        description="Where messages are posted to, such as https://shop.example/webhooks."
+    )
+    description: str = strawberry.field(default="", description="What it is for, in the store's words.")
+    events: list[str] = strawberry.field(description=EVENTS)
+    note: str = strawberry.field(description=ENDPOINT_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A change of an endpoint; what is left out stays as it is.")
+class UpdateWebhookEndpointInput:
+    """Input of updateWebhookEndpoint."""
+
+    webhook_endpoint_id: strawberry.ID = strawberry.field(description="The endpoint's id.")
+    url: str | None = strawberry.field(default=None, description="Where messages are posted to.")
+    description: str | None = strawberry.field(default=None, description="What it is for.")
+    events: list[str] | None = strawberry.field(default=None, description=EVENTS)
+    note: str = strawberry.field(description=ENDPOINT_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="An endpoint that is given a new secret.")
+class RotateWebhookSecretInput:
+    """Input of rotateWebhookSecret."""
+
+    webhook_endpoint_id: strawberry.ID = strawberry.field(description="The endpoint's id.")
+    overlap_hours: int = strawberry.field(
+        default=endpoints.OVERLAP_DEFAULT_H,
+        description="For how many hours messages are signed with the old secret too, from 0 to "
+        f"{endpoints.OVERLAP_MAX_H}.",
+    )
+    note: str = strawberry.field(description=ENDPOINT_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="An endpoint that is switched on.")
+class EnableWebhookEndpointInput:
+    """Input of enableWebhookEndpoint."""
+
+    webhook_endpoint_id: strawberry.ID = strawberry.field(description="The endpoint's id.")
+    note: str = strawberry.field(description=ENDPOINT_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="An endpoint that is switched off.")
+class DisableWebhookEndpointInput:
+    """Input of disableWebhookEndpoint."""
+
+    webhook_endpoint_id: strawberry.ID = strawberry.field(description="The endpoint's id.")
+    note: str = strawberry.field(description=ENDPOINT_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="An endpoint that is tried out.")
+class SendTestWebhookInput:
+    """Input of sendTestWebhook."""
+
+    webhook_endpoint_id: strawberry.ID = strawberry.field(
+        description="The endpoint's id; it may be switched off."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="Messages to endpoints that are sent again: named, or found by a filter.")
+class ReplayOutgoingWebhooksInput:
+    """Input of replayOutgoingWebhooks."""
+
+    outgoing_webhook_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="The ids of the messages, at most 100."
+    )
+    filter: OutgoingWebhookFilter | None = strawberry.field(
+        default=None,
+        description="Instead of ids: the oldest messages that match, at most 100; dead ones when no status is named.",
+    )
     idempotency_key: str = strawberry.field(description=KEY)

@@ -7,14 +7,14 @@ from uuid import UUID
 import strawberry
 
 from app.domain.errors import FieldInvalid
+from app.domain.global_id import global_id
 
 ID_DESCRIPTION = "Globally unique and opaque; never parse it or make one up."
 
 
 def encode_id(type_name: str, row_id: UUID) -> strawberry.ID:
     """Return the global id of a row."""
-    content = f"{type_name}:{row_id.hex}".encode()
-    return strawberry.ID(base64.urlsafe_b64encode(content).rstrip(b"=").decode())
+    return strawberry.ID(global_id(type_name, row_id))
 
 
 def decode_any_id(text: str, *, field: tuple[str, ...] = ("id",)) -> tuple[str, UUID]:

@@ -20,6 +20,7 @@ from app.schema.types.settings import Settings
 from app.schema.types.top_up import TopUp
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
+from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint
 from app.schema.types.withdrawal import Withdrawal
 
 ERRORS = "Why it was refused; empty when it was done."
@@ -37,6 +38,12 @@ class AdjustBalancePayload:
     wallet: Wallet | None = strawberry.field(default=None, description="The wallet after the adjustment.")
     transaction: Transaction | None = strawberry.field(
         default=None, description="The posted transaction with its reference number."
+    )
+    customer_notified: bool | None = strawberry.field(
+        default=None,
+        description="Whether an e-mail to the customer was written with the adjustment. False where nobody asked for it, where "
+        "no address is known, where the customer or the store switched such e-mails off, or where the server sends none; and "
+        "when the request is repeated after the e-mail is no longer kept.",
     )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
@@ -286,6 +293,16 @@ class RecordTopUpPayload:
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
+@strawberry.type(description="The answer of updateNotificationPreferences.")
+class UpdateNotificationPreferencesPayload:
+    """Customer, or the refusals."""
+
+    customer: Customer | None = strawberry.field(
+        default=None, description="The customer, with what they want now."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
 @strawberry.type(description="The answer of updateSettings.")
 class UpdateSettingsPayload:
     """The settings, or the refusals."""
@@ -426,5 +443,86 @@ class RedeemCouponPayload:
 
     wallet: Wallet | None = strawberry.field(default=None, description="The wallet with the granted money.")
     redemption: CouponRedemption | None = strawberry.field(default=None, description="What was granted.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+SIGNED_WITH = (
+    "The secret that messages are signed with (whsec_…), for the receiver's library. It is shown this once: null in the "
+    "answer to a repeated request, and then it has to be rotated."
+)
+
+
+@strawberry.type(description="The answer of createWebhookEndpoint.")
+class CreateWebhookEndpointPayload:
+    """The endpoint and, once, its secret; or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(default=None, description="The endpoint.")
+    secret: str | None = strawberry.field(default=None, description=SIGNED_WITH)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of rotateWebhookSecret.")
+class RotateWebhookSecretPayload:
+    """The endpoint and, once, its new secret; or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(default=None, description="The endpoint.")
+    secret: str | None = strawberry.field(default=None, description=SIGNED_WITH)
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of updateWebhookEndpoint.")
+class UpdateWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of enableWebhookEndpoint.")
+class EnableWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of disableWebhookEndpoint.")
+class DisableWebhookEndpointPayload:
+    """The endpoint, or the refusals."""
+
+    webhook_endpoint: WebhookEndpoint | None = strawberry.field(
+        default=None, description="The endpoint as it is now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of sendTestWebhook.")
+class SendTestWebhookPayload:
+    """The message, or the refusals."""
+
+    outgoing_webhook: OutgoingWebhook | None = strawberry.field(
+        default=None, description="The message; it is sent at once, and its attempts tell what came back."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of replayOutgoingWebhooks.")
+class ReplayOutgoingWebhooksPayload:
+    """The messages, or the refusals."""
+
+    outgoing_webhooks: list[OutgoingWebhook] | None = strawberry.field(
+        default=None, description="The messages that are sent again; none where the filter finds none."
+    )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)

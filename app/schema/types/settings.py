@@ -5,6 +5,7 @@ import strawberry
 from app.schema.types.enums import (
     Bucket,
     CaptureOn,
+    EmailKind,
     OrderStatus,
     RefundDestination,
     RenewalPolicy,
@@ -85,6 +86,10 @@ class Settings:
     expiry_reminder_days: int = strawberry.field(
         description="How many days before its expiry customers are reminded of value; 0 reminds nobody."
     )
+    email_kinds: list[EmailKind] = strawberry.field(description="The kinds of e-mails that customers get.")
+    email_language: str = strawberry.field(
+        description="The language of e-mails to customers whose own is not known."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -119,6 +124,8 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         gift_card_lifetime_months=settings.gift_card_lifetime_months,
         gift_card_check_by_anyone=settings.gift_card_check_by_anyone,
         expiry_reminder_days=settings.expiry_reminder_days,
+        email_kinds=list(settings.email_kinds),
+        email_language=settings.email_language,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

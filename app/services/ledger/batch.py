@@ -19,6 +19,7 @@ from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.order import Order
+from app.domain.outgoing import Happened, events_of
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.top_up import TopUp
@@ -99,6 +100,7 @@ class Batch:
         mint: Mint,
         currency: str,
         known: Known,
+        always_heard: bool = False,
     ) -> None:
         self._commands = commands
         self._session = session
@@ -106,6 +108,7 @@ class Batch:
         self._mint = mint
         self._currency = currency
         self._known = known
+        self._heard = always_heard
         # Taken again once the locks are ours: time spent waiting for them has passed for everybody.
         self._now = clock()
         self._states: dict[UUID, WalletState] = {}
@@ -134,6 +137,11 @@ class Batch:
     def changes_rights(self) -> bool:
         """Whether the batch changes who may do what."""
         return any(type(row) in tables.RIGHTS for row in self.writes.rows.values())
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether anything is to leave the program."""
+        return any(type(row) in tables.OUTGOING for row in self.writes.rows.values())
 
     @property
     def states(self) -> list[WalletState]:
@@ -281,6 +289,7 @@ class Batch:
             if row["key"] is not None:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
                 self._claims[row["scope"], row["key"]] = stored
+        self._heard = self._heard or bool(rows[0]["heard"])
         return rows[0]["version"] or 0, rows[0]["revision"] or 0
 
     async def _load_settings(self, version: int) -> None:
@@ -362,6 +371,9 @@ class Batch:
         )
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
+        if self._heard and desk.rows:
+            befores = self._befores(desk.rows)
+            self._tell(Happened(desk.now, desk.rows, befores, self._settings))
         for row in desk.rows:
             self.writes.rows[row.id] = row
             self._loaded.put(row)
@@ -403,6 +415,8 @@ class Batch:
         result = {"Wallet": str(wallet.id)}
         if answer is not None:
             result[type(answer).__name__] = str(answer.id)
+        if self._heard:
+            self._tell_of_wallet(state, draft)
         self._write_wallet(state, draft)
         writes.transactions += draft.transactions
         writes.lots.update(draft.lots)
@@ -425,6 +439,34 @@ class Batch:
         if changed or draft.rows or not (command.claim and command.claim.is_own):
             self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
+
+    def _tell_of_wallet(self, state: WalletState, draft: Draft) -> None:
+        opens = state.is_new and draft.wallet.id not in self._states
+        is_known = not opens or draft.customer.id in self._bare_customers
+        self._tell(
+            Happened(
+                draft.now,
+                draft.rows,
+                self._befores(draft.rows),
+                self._settings,
+                wallet=draft.wallet,
+                wallet_before=None if opens else state.wallet,
+                customer=draft.customer,
+                customer_before=state.customer if is_known else None,
+                transactions=tuple(draft.transactions),
+            )
+        )
+
+    def _befores(self, rows: Iterable[Row]) -> dict[UUID, Row]:
+        """Return the rows as the commands before left them, where they were there at all."""
+        found = (
+            (row.id, self._loaded.get(row.id) or self._tables.get(type(row), {}).get(row.id)) for row in rows
+        )
+        return {row_id: before for row_id, before in found if before is not None}
+
+    def _tell(self, happened: Happened) -> None:
+        for event in events_of(happened, self._mint):
+            self.writes.rows[event.id] = event
 
     def _write_wallet(self, state: WalletState, draft: Draft) -> None:
         writes, wallet = self.writes, draft.wallet

@@ -22,6 +22,7 @@ from app.domain.catalog import CatalogItem, CatalogKind
 from app.domain.celebration import Celebration
 from app.domain.customer import Customer
 from app.domain.delivery import Delivery, DeliveryStatus, Door
+from app.domain.email_kind import read_kinds
 from app.domain.event import StoreEvent
 from app.domain.gift_card import GiftCard, GiftCardAccount, GiftCardEntry, GiftCardEvent, GiftCardStatus
 from app.domain.hold import Hold, HoldPurpose, HoldStatus, Reservation
@@ -36,6 +37,8 @@ from app.domain.ledger import (
     WalletStatus,
 )
 from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus
+from app.domain.outbox import Channel, MessageStatus, OutboxMessage
+from app.domain.outgoing import OutboxEvent
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin, PaymentStatus
 from app.domain.promotion import (
     CouponCode,
@@ -55,6 +58,7 @@ from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
+from app.domain.webhook_endpoint import DisabledBy, EndpointSecret, EndpointStatus, WebhookEndpoint
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
 T = TypeVar("T")
@@ -96,6 +100,8 @@ def read_customer(row: DatabaseRow) -> Customer:
         roles=tuple(read_json(row["roles"])),
         segments=tuple(read_json(row["segments"])),
         signed_up_at=_maybe(read_time, row["signed_up_at"]),
+        language=row["language"],
+        emails_off=read_kinds(read_json(row["emails_off"])),
     )
 
 
@@ -655,6 +661,64 @@ def read_top_up(row: DatabaseRow) -> TopUp:
     )
 
 
+def read_outbox_event(row: DatabaseRow) -> OutboxEvent:
+    """Read an event that is to be told of."""
+    return OutboxEvent(
+        id=read_uuid(row["id"]),
+        type=row["type"],
+        version=row["version"],
+        wallet_id=_maybe(read_uuid, row["wallet_id"]),
+        order_id=_maybe(read_uuid, row["order_id"]),
+        subject_id=read_uuid(row["subject_id"]),
+        data=read_json(row["data"]),
+        created_at=read_time(row["created_at"]),
+        relayed_at=_maybe(read_time, row["relayed_at"]),
+    )
+
+
+def read_outbox_message(row: DatabaseRow) -> OutboxMessage:
+    """Read a message that leaves the program."""
+    return OutboxMessage(
+        id=read_uuid(row["id"]),
+        event_id=_maybe(read_uuid, row["event_id"]),
+        channel=Channel(row["channel"]),
+        target=row["target"],
+        topic=row["topic"],
+        body=read_json(row["body"]),
+        status=MessageStatus(row["status"]),
+        attempts=row["attempts"],
+        next_attempt_at=_maybe(read_time, row["next_attempt_at"]),
+        error=row["error"],
+        status_code=row["status_code"],
+        created_at=read_time(row["created_at"]),
+        done_at=_maybe(read_time, row["done_at"]),
+    )
+
+
+def read_webhook_endpoint(row: DatabaseRow) -> WebhookEndpoint:
+    """Read an endpoint."""
+    return WebhookEndpoint(
+        id=read_uuid(row["id"]),
+        url=row["url"],
+        description=row["description"],
+        events=tuple(read_json(row["events"])),
+        status=EndpointStatus(row["status"]),
+        disabled_by=_maybe(DisabledBy, row["disabled_by"]),
+        capabilities=_capabilities(row["capabilities"]),
+        secrets=tuple(_endpoint_secret(secret) for secret in read_json(row["secrets"])),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+        failing_since=_maybe(read_time, row["failing_since"]),
+    )
+
+
+def _endpoint_secret(data: dict[str, Any]) -> EndpointSecret:
+    return EndpointSecret(
+        data["sealed"], read_time(data["created_at"]), _maybe(read_time, data["expires_at"])
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -689,5 +753,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     ExpiryReminder: read_expiry_reminder,
     StoreEvent: read_store_event,
     TopUp: read_top_up,
+    WebhookEndpoint: read_webhook_endpoint,
+    OutboxEvent: read_outbox_event,
+    OutboxMessage: read_outbox_message,
 }
 """How the rows that a command may name are read, by the record's type."""

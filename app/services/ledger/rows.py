@@ -13,12 +13,14 @@ from app.domain.event import StoreEvent as StoreEventRecord
 from app.domain.gift_card import GiftCard as GiftCardRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
+from app.domain.outbox import OutboxMessage as OutboxMessageRecord
 from app.domain.payment import Payment as PaymentRecord
 from app.domain.promotion import CouponRedemption as CouponRedemptionRecord, Promotion as PromotionRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
 from app.domain.top_up import TopUp as TopUpRecord
+from app.domain.webhook_endpoint import WebhookEndpoint as WebhookEndpointRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
 from app.models.cashback_rule import CashbackRule
@@ -27,6 +29,7 @@ from app.models.delivery import Delivery
 from app.models.event import StoreEvent
 from app.models.gift_card import GiftCard
 from app.models.order import Order
+from app.models.outbox import OutboxMessage
 from app.models.payment import Payment
 from app.models.promotion import CouponRedemption, Promotion
 from app.models.refund import Refund
@@ -35,6 +38,7 @@ from app.models.role import Role
 from app.models.top_up import TopUp
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
+from app.models.webhook_endpoint import WebhookEndpoint
 from app.models.withdrawal import Withdrawal
 from app.services.ledger import tables
 
@@ -48,7 +52,11 @@ def wallet_of(record: WalletRecord) -> Wallet:
 
 def customer_of(record: CustomerRecord) -> Customer:
     """Return the model of a customer."""
-    columns = {"roles": list(record.roles), "segments": list(record.segments)}
+    columns = {
+        "roles": list(record.roles),
+        "segments": list(record.segments),
+        "emails_off": [str(kind) for kind in record.emails_off],
+    }
     return _model(Customer, tables.CUSTOMERS, record, columns)
 
 
@@ -140,6 +148,21 @@ def store_event_of(record: StoreEventRecord) -> StoreEvent:
 def top_up_of(record: TopUpRecord) -> TopUp:
     """Return the model of a top-up."""
     return _model(TopUp, tables.BESIDE[TopUpRecord], record)
+
+
+def outbox_message_of(record: OutboxMessageRecord) -> OutboxMessage:
+    """Return the model of a message that leaves the program."""
+    return _model(OutboxMessage, tables.BESIDE[OutboxMessageRecord], record, {"body": record.body})
+
+
+def webhook_endpoint_of(record: WebhookEndpointRecord) -> WebhookEndpoint:
+    """Return the model of an endpoint, without its secrets."""
+    columns = {
+        "events": list(record.events),
+        "capabilities": sorted(record.capabilities),
+        "secrets": [{"expires_at": secret.expires_at} for secret in record.secrets],
+    }
+    return _model(WebhookEndpoint, tables.BESIDE[WebhookEndpointRecord], record, columns)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:

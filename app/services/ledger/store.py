@@ -53,7 +53,8 @@ class Session(Protocol):
         """Lock all rows of a small table in id order and return them."""
 
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
-        """Return what is stored of these keys (scope and key), and with every row the settings' version and the rules'.
+        """Return what is stored of these keys (scope and key), and with every row the settings' version and the rules',
+        and whether anybody is told of what happens (`heard`).
 
         There is always a row: when no key is stored, one without a key.
         """
@@ -68,10 +69,12 @@ _LOCK = "SELECT * FROM wallets WHERE id IN {ids} ORDER BY id"
 
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
-SELECT s.version AS version, s.revision AS revision, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
+SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
   k.result AS result
 FROM (
-  SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision FROM settings_versions
+  SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
+    EXISTS (SELECT 1 FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
+  FROM settings_versions
 ) s
 LEFT JOIN (
   {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}

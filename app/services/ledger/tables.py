@@ -28,6 +28,8 @@ from app.domain.gift_card import GiftCard, GiftCardEntry
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.order import Order
+from app.domain.outbox import OutboxAttempt, OutboxMessage
+from app.domain.outgoing import OutboxEvent
 from app.domain.payment import Payment
 from app.domain.promotion import CouponCode, CouponRedemption, Promotion, PromotionUse
 from app.domain.refund import Refund
@@ -36,6 +38,7 @@ from app.domain.renewal import Renewal
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
+from app.domain.webhook_endpoint import EndpointSecret, WebhookEndpoint
 from app.domain.withdrawal import Withdrawal
 from app.models import (
     api_key,
@@ -52,6 +55,7 @@ from app.models import (
     idempotency,
     lot,
     order,
+    outbox,
     payment,
     promotion,
     refund,
@@ -64,6 +68,7 @@ from app.models import (
     top_up,
     transaction,
     wallet,
+    webhook_endpoint,
     withdrawal,
 )
 
@@ -126,6 +131,8 @@ def _customer(c: Customer) -> tuple[Any, ...]:
         _json(c.roles),
         _json(c.segments),
         c.signed_up_at,
+        c.language,
+        _json(c.emails_off),
     )
 
 
@@ -665,15 +672,84 @@ def _top_up(t: TopUp) -> tuple[Any, ...]:
     )
 
 
+def _outbox_event(e: OutboxEvent) -> tuple[Any, ...]:
+    return (
+        e.id,
+        e.type,
+        e.version,
+        e.wallet_id,
+        e.order_id,
+        e.subject_id,
+        _json(e.data),
+        e.created_at,
+        e.relayed_at,
+    )
+
+
+def _outbox_message(m: OutboxMessage) -> tuple[Any, ...]:
+    return (
+        m.id,
+        m.event_id,
+        str(m.channel),
+        m.target,
+        m.topic,
+        _json(m.body),
+        str(m.status),
+        m.attempts,
+        m.next_attempt_at,
+        m.error,
+        m.status_code,
+        m.created_at,
+        m.done_at,
+    )
+
+
+def _outbox_attempt(a: OutboxAttempt) -> tuple[Any, ...]:
+    return (
+        a.id,
+        a.message_id,
+        a.number,
+        a.started_at,
+        a.duration_ms,
+        a.status_code,
+        a.error,
+        a.answer,
+    )
+
+
+def _webhook_endpoint(e: WebhookEndpoint) -> tuple[Any, ...]:
+    return (
+        e.id,
+        e.url,
+        e.description,
+        _json(e.events),
+        str(e.status),
+        None if e.disabled_by is None else str(e.disabled_by),
+        _json(sorted(e.capabilities)),
+        _json([_secret(secret) for secret in e.secrets]),
+        str(e.created_by.kind),
+        e.created_by.id,
+        e.created_at,
+        e.updated_at,
+        e.failing_since,
+    )
+
+
+def _secret(s: EndpointSecret) -> dict[str, Any]:
+    ends = None if s.expires_at is None else s.expires_at.isoformat()
+    return {"sealed": s.sealed, "created_at": s.created_at.isoformat(), "expires_at": ends}
+
+
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
 
 CUSTOMERS = Table.of(
     customer.Customer,
-    "id external_id name email search_text created_at updated_at birthday birthday_on roles segments signed_up_at",
+    "id external_id name email search_text created_at updated_at birthday birthday_on roles segments signed_up_at "
+    "language emails_off",
     _customer,
-    changing="name email search_text updated_at birthday birthday_on roles segments signed_up_at",
+    changing="name email search_text updated_at birthday birthday_on roles segments signed_up_at language emails_off",
 )
 WALLETS = Table.of(
     wallet.Wallet,
@@ -890,6 +966,30 @@ BESIDE: dict[type[Any], Table] = {
         changing="paid_minor face_value_minor credited_minor shortfall_minor payment_method transaction_id modified_at "
         "updated_at",
     ),
+    WebhookEndpoint: Table.of(
+        webhook_endpoint.WebhookEndpoint,
+        "id url description events status disabled_by capabilities secrets created_by_kind created_by_id created_at "
+        "updated_at failing_since",
+        _webhook_endpoint,
+        changing="url description events status disabled_by capabilities secrets updated_at failing_since",
+    ),
+    OutboxEvent: Table.of(
+        outbox.OutboxEvent,
+        "id type version wallet_id order_id subject_id data created_at relayed_at",
+        _outbox_event,
+        changing="relayed_at",
+    ),
+    OutboxMessage: Table.of(
+        outbox.OutboxMessage,
+        "id event_id channel target topic body status attempts next_attempt_at error status_code created_at done_at",
+        _outbox_message,
+        changing="status attempts next_attempt_at error status_code done_at",
+    ),
+    OutboxAttempt: Table.of(
+        outbox.OutboxAttempt,
+        "id message_id number started_at duration_ms status_code error answer",
+        _outbox_attempt,
+    ),
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
 
@@ -898,3 +998,6 @@ OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, CouponRedemption, Award, Ca
 
 RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})
 """The rows that say who may do what: when one of them changes, every process is told."""
+
+OUTGOING: frozenset[type[Any]] = frozenset({OutboxEvent, OutboxMessage})
+"""The rows that leave the program: when one of them is written, the outbox is woken."""

@@ -75,8 +75,9 @@ class Writer:
     """One per process. `start` it inside the server's lifespan, `stop` drains the queue.
 
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
-    one that changed who may do what; `on_batch` after each batch with its size and the seconds that it took.
-    `expressions` is the language of cashback rules; without it, rules that use it give nothing.
+    one that changed who may do what, `publish_outgoing` after one that wrote what is to leave the program; `on_batch` after each batch with its size and the seconds that it took.
+    `expressions` is the language of cashback rules; without it, rules that use it give nothing. Events are written where
+    an endpoint is enabled; with `always_heard` they always are, because somebody else listens too.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class Writer:
         clock: Callable[[], datetime],
         publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
         publish_rights: Callable[[], None] = lambda: None,
+        publish_outgoing: Callable[[], None] = lambda: None,
+        always_heard: bool = False,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
@@ -100,6 +103,8 @@ class Writer:
         self._clock = clock
         self._publish = publish
         self._publish_rights = publish_rights
+        self._publish_outgoing = publish_outgoing
+        self._always_heard = always_heard
         self._batch_size_max = batch_size_max
         self._queue_max = queue_max
         self._queue: deque[_Pending] = deque()
@@ -222,6 +227,7 @@ class Writer:
                     mint=self._mint,
                     currency=self._currency,
                     known=self._known,
+                    always_heard=self._always_heard,
                 )
                 await batch.load()
                 batch.decide()
@@ -234,6 +240,8 @@ class Writer:
         if batch.changes_rights:
             # Before anybody is answered: whoever was told of a change finds it in force.
             self._publish_rights()
+        if batch.has_outgoing:
+            self._publish_outgoing()
         return batch.answers, batch.changes
 
     def _with_claim(self, command: Command | DeskCommand) -> Command | DeskCommand:

@@ -1,0 +1,28 @@
+"""E-mails to customers: the language that they read them in, and which of them they don't want."""
+
+from tortoise import fields, migrations
+
+from app.migrations._operations import AddColumn
+
+
+class Migration(migrations.Migration):
+    """Two columns more."""
+
+    dependencies = [("coffer", "0011_outbox")]
+
+    operations = [
+        AddColumn(
+            "Customer",
+            "customers",
+            "language",
+            fields.CharField(max_length=35, default=""),
+            "\"language\" VARCHAR(35) NOT NULL DEFAULT ''",
+        ),
+        AddColumn(
+            "Customer",
+            "customers",
+            "emails_off",
+            fields.JSONField(default=list),
+            "\"emails_off\" {json} NOT NULL DEFAULT '[]'",
+        ),
+    ]
