@@ -18,6 +18,7 @@ from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus, St
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd
 from app.domain.refund import Refund, RefundDestination, Shares
 from app.domain.settings import CaptureOn, StoreSettings
+from app.domain.top_up_lines import payable_minor
 
 _UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
 
@@ -99,6 +100,9 @@ def target(
     """Work out where the ledger should be."""
     phase, basis = phase_of(order, settings), order.basis
     part = wallet_part(basis, payments)
+    if basis is not None:
+        # A wallet pays no top-up: what it was to give for one is given back, and not credited either.
+        part = min(part, payable_minor(basis, settings))
     requested = sum(min(payment.requested_minor, payment.owed_minor) for payment in payments)
     automatic = sum(
         claimed(basis, payment) - min(payment.requested_minor, payment.owed_minor)
