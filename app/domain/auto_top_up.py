@@ -141,9 +141,7 @@ def declined(rule: AutoTopUp, now: datetime, zone: ZoneInfo) -> AutoTopUp:
     """Return the rule after one more decline."""
     declines = rule.declines + 1
     if declines > len(BACKOFF_DAYS):
-        return replace(
-            rule, declines=declines, status=AutoTopUpStatus.FAILED, charge_id=None, updated_at=now
-        )
+        return replace(rule, declines=declines, status=AutoTopUpStatus.FAILED, charge_id=None, updated_at=now)
     next_at = days_later(now, BACKOFF_DAYS[declines - 1], zone)
     return replace(rule, declines=declines, charge_id=None, next_attempt_at=next_at, updated_at=now)
 

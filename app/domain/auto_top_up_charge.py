@@ -44,7 +44,9 @@ class AutoTopUpTerms:
                 "Give a threshold to a rule that waits for one, and to no other.", field=("threshold",)
             )
         if (self.kind is AutoTopUpKind.MONTHLY) != (self.day_of_month is not None):
-            raise FieldInvalid("Give a day of the month to a monthly rule, and to no other.", field=("dayOfMonth",))
+            raise FieldInvalid(
+                "Give a day of the month to a monthly rule, and to no other.", field=("dayOfMonth",)
+            )
         if self.day_of_month is not None and not 1 <= self.day_of_month <= 31:
             raise FieldInvalid(
                 "Choose a day from 1 to 31; shorter months use their last one.", field=("dayOfMonth",)
@@ -125,9 +127,7 @@ def _withdraw(draft: Draft, rule: AutoTopUp) -> None:
 def is_low(draft: Draft, rule: AutoTopUp) -> bool:
     """Whether a threshold rule's wallet has less available than its threshold."""
     wallet = draft.wallet
-    return (
-        rule.threshold_minor is not None and wallet.posted_minor - wallet.held_minor < rule.threshold_minor
-    )
+    return rule.threshold_minor is not None and wallet.posted_minor - wallet.held_minor < rule.threshold_minor
 
 
 def ask(draft: Draft, rule: AutoTopUp) -> AutoTopUpCharge | None:

@@ -370,10 +370,9 @@ class OrderOfAnother(InvalidState):
 class TopUpOfAnother(InvalidState):
     code = ErrorCode.TOP_UP_OF_ANOTHER
 
-    def __init__(self) -> None:
+    def __init__(self, *, field: tuple[str, ...] = ("externalId",)) -> None:
         super().__init__(
-            "This top-up is another customer's. Check its id, and whose wallet it is for.",
-            field=("externalId",),
+            "This top-up is another customer's. Check its id, and whose wallet it is for.", field=field
         )
 
 

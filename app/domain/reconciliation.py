@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from app.domain import payment as paying, promotion as promoting, refund as refunding
+from app.domain import payment as paying, promotion as promoting, refund as refunding, top_up as top_ups
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.cashback import posting as cashback
@@ -160,6 +160,8 @@ def reconcile(
         if refund != stored.get(refund.id):
             draft.add(refund)
     cashback.settle_order(draft, order, list(divided.values()), actor=actor)
+    part = wallet_part(basis, payments)
+    top_ups.follow_order(draft, order, divided.values(), wallet_part_minor=part, actor=actor)
     short = short_minor + work.short_minor + max(0, work.credited_minor - goal.shares.credited_minor)
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:

@@ -193,9 +193,7 @@ class StoreSettings:
         if any(not 0 < amount <= AMOUNT_MAX_MINOR for amount in self.top_up_suggested_minor):
             raise FieldInvalid("Choose amounts of more than zero.", field=("topUpSuggested", "amount"))
         if not 1 <= self.top_up_hours <= TOP_UP_MAX_HOURS:
-            raise FieldInvalid(
-                f"Choose from 1 to {TOP_UP_MAX_HOURS} hours (30 days).", field=("topUpHours",)
-            )
+            raise FieldInvalid(f"Choose from 1 to {TOP_UP_MAX_HOURS} hours (30 days).", field=("topUpHours",))
         counted = (
             ("topUpSuggested", len(self.top_up_suggested_minor), TOP_UP_SUGGESTED_MAX),
             ("topUpMethods", len(self.top_up_methods), PAYMENT_METHODS_MAX),

@@ -19,7 +19,7 @@ from app.domain.errors import CurrencyMismatch, FieldInvalid, TopUpOfAnother
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of
 from app.domain.note import check_text
-from app.domain.order import Order, check_id, check_source
+from app.domain.order import Order, OrderSnapshot, check_id, check_source
 from app.domain.refund import Refund
 from app.domain.settings import StoreSettings
 
@@ -170,41 +170,42 @@ def record(draft: Draft, told: TopUpTold, actor: Actor) -> TopUp:
 
 def follow_order(
     draft: Draft, order: Order, refunds: Iterable[Refund], *, wallet_part_minor: int, actor: Actor
-) -> TopUp | None:
-    """Bring the wallet to what the store kept of an order's top-ups; nothing where it has none, or they are told already.
+) -> None:
+    """Bring the wallet to what the store kept of an order's top-ups; nothing happens where it has none, or that is done.
 
-    The order's own reconciliation says what is newest. A top-up that another wallet got stays there, and so does one
-    that was told of by itself later.
+    The order's own reconciliation says what is newest. A top-up that another wallet got stays there, and what was told of
+    it by itself later counts.
     """
-    told, settings = order.basis, draft.settings
+    told = order.basis
     known = draft.current(TopUp, top_up_id(order.source, order.external_id))
     if told is None or told.currency != draft.wallet.currency:
-        return None
-    paid = lines.kept_minor(order, refunds, settings, wallet_part_minor=wallet_part_minor)
-    face = lines.face_value_minor(told, settings)
-    if known is None:
-        if not paid:
-            return None
-        opened = TopUpTold(
-            order.source,
-            order.external_id,
-            paid,
-            told.currency,
-            face_value_minor=face,
-            payment_method=told.payment_method and told.payment_method[:METHOD_MAX],
-            paid_at=told.placed_at,
-        )
-        top_up = replace(_opened(draft, opened, told.modified_at, actor), order_id=order.id)
-        return _brought(draft, top_up, actor, is_new=True)
-    if known.wallet_id != draft.wallet.id or known.modified_at > told.modified_at:
-        return None
-    # What it was bought as stays: an order whose line was taken out has kept nothing of it.
-    face_now = known.face_value_minor if not face else face
-    top_up = replace(known, paid_minor=paid, face_value_minor=face_now, order_id=order.id)
-    if top_up == known:
-        return known
-    top_up = replace(top_up, modified_at=told.modified_at, updated_at=draft.now)
-    return _brought(draft, top_up, actor, is_new=False)
+        return
+    paid = lines.kept_minor(order, refunds, draft.settings, wallet_part_minor=wallet_part_minor)
+    if known is None and paid:
+        _brought(draft, _bought(draft, order, told, paid, actor), actor, is_new=True)
+    elif known is not None and known.wallet_id == draft.wallet.id:
+        linked = replace(known, order_id=order.id)
+        if known.modified_at <= told.modified_at:
+            # What it was bought as stays: an order whose line was taken out has kept nothing of it.
+            face = lines.face_value_minor(told, draft.settings) or known.face_value_minor
+            linked = replace(linked, paid_minor=paid, face_value_minor=face)
+        if linked != known:
+            newest = max(known.modified_at, told.modified_at)
+            linked = replace(linked, modified_at=newest, updated_at=draft.now)
+            _brought(draft, linked, actor, is_new=False)
+
+
+def _bought(draft: Draft, order: Order, told: OrderSnapshot, paid_minor: int, actor: Actor) -> TopUp:
+    opened = TopUpTold(
+        order.source,
+        order.external_id,
+        paid_minor,
+        told.currency,
+        face_value_minor=lines.face_value_minor(told, draft.settings),
+        payment_method=told.payment_method and told.payment_method[:METHOD_MAX],
+        paid_at=told.placed_at,
+    )
+    return replace(_opened(draft, opened, told.modified_at, actor), order_id=order.id)
 
 
 def _brought(draft: Draft, top_up: TopUp, actor: Actor, *, is_new: bool) -> TopUp:

@@ -207,10 +207,10 @@ WITHDRAWAL = (
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
-    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy version updatedAt updatedBy note }"
-    "walletPaymentMethods orderStatuses { storeStatus means } giftCardsRedeemable giftCardPartialRedemption "
-    "giftCardLifetimeMonths giftCardCheckByAnyone version updatedAt updatedBy note }"
-    "walletPaymentMethods orderStatuses { storeStatus means } expiryReminderDays version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy giftCardsRedeemable "
+    "giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays topUpsEnabled "
+    f"topUpMinimum {MONEY} topUpMaximum {MONEY} topUpDayMaximum {MONEY} walletBalanceMaximum {MONEY} "
+    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours version updatedAt updatedBy note }}"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -279,6 +279,22 @@ TOP_UP = (
     f"paidAt createdBy {{ kind id }} createdAt updatedAt transaction {{ id kind counterAccount amount {MONEY} "
     f"correctedBy {{ id kind direction amount {MONEY} note }} }} wallet {{ id }} }}"
 )
+TOP_UP_INTENT = (
+    f"{{ id reference amount {MONEY} paymentMethod status expiresAt createdBy {{ kind id }} createdAt updatedAt "
+    f"topUp {{ id credited {MONEY} }} wallet {{ id }} }}"
+)
+AUTO_TOP_UP = (
+    f"{{ id kind threshold {MONEY} dayOfMonth amount {MONEY} paymentMethod status declines nextAttemptAt "
+    "createdBy { kind id } createdAt updatedAt }"
+)
+AUTO_TOP_UP_CHARGE = (
+    f"{{ id reference amount {MONEY} paymentMethod paymentToken attempt status problem createdAt updatedAt "
+    f"topUp {{ id credited {MONEY} }} wallet {{ id }} }}"
+)
+TOP_UP_OPTIONS = (
+    f"{{ isPossible obstacles minimum {MONEY} maximum {MONEY} leftToday {MONEY} room {MONEY} suggested {MONEY} "
+    "paymentMethods }"
+)
 CUSTOMER = "{ id storeCustomerId name email birthday roles segments signedUpAt }"
 ERRORS = "userErrors { code message field }"
 
@@ -290,6 +306,12 @@ PAYLOADS = {
     "updateCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
     "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
     "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
+    "startTopUp": f"wallet {WALLET} topUpIntent {TOP_UP_INTENT} replayed {ERRORS}",
+    "cancelTopUp": f"wallet {WALLET} topUpIntent {TOP_UP_INTENT} replayed {ERRORS}",
+    "setAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "pauseAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "cancelAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "reportAutoTopUpCharge": f"wallet {WALLET} autoTopUpCharge {AUTO_TOP_UP_CHARGE} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",

@@ -320,7 +320,9 @@ async def test_nobody_and_the_expired_get_nothing(
     for caller in (ANONYMOUS, EXPIRED, FORGED):
         answer = await api.execute(operations(root, name)[0], variables, caller)
         if name in PUBLIC and caller is ANONYMOUS:
-            assert answer.data[name] is None or not any(answer.data[name].get(private) for private in PUBLIC[name])
+            assert answer.data[name] is None or not any(
+                answer.data[name].get(private) for private in PUBLIC[name]
+            )
         else:
             assert answer.codes == ["UNAUTHENTICATED"]
             assert not any((answer.body.get("data") or {}).values())
