@@ -80,8 +80,8 @@ async def record(
             raise OwnWallet
         top_up = rules.record(draft, told, actor)
         if intent_id is not None:
-            started = draft.row(TopUpIntent, intent_id)
-            if started.wallet_id != draft.wallet.id:
+            started = draft.found(TopUpIntent, intent_id)
+            if started is None or started.wallet_id != draft.wallet.id:
                 raise TopUpOfAnother(field=("intent",))
             intents.complete(draft, started, top_up)
         return top_up

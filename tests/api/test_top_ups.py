@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from app.jobs import work_off
 from tests.api.store import (
+    ANONYMOUS,
     AUTO_TOP_UP,
     AUTO_TOP_UP_CHARGE,
     SERVICE,
@@ -40,7 +41,7 @@ def owner(customer: JsonObject) -> Caller:
     return Caller(customer["storeCustomerId"])
 
 
-async def options(api: Store, caller: Caller | None) -> JsonObject:
+async def options(api: Store, caller: Caller) -> JsonObject:
     answer = await api.execute(f"{{ topUpOptions {TOP_UP_OPTIONS} }}", {}, caller)
     found: JsonObject = answer.data["topUpOptions"]
     return found
@@ -92,7 +93,7 @@ def refusal(payload: JsonObject) -> tuple[str, list[str]]:
 
 
 async def test_options_for_anybody_and_for_oneself(api: Store) -> None:
-    anybody = await options(api, None)
+    anybody = await options(api, ANONYMOUS)
     assert (anybody["isPossible"], anybody["minimum"]["amount"], anybody["maximum"]["amount"]) == (
         True,
         "5.00",
