@@ -114,11 +114,14 @@ def test_what_an_order_keeps_by_its_status(status: OrderStatus, kept: int) -> No
     assert kept_minor(order(status), (), SETTINGS, wallet_part_minor=0) == kept
 
 
+TOLD = OrderSnapshot("shop", "1042", AT, OrderStatus.PAID, "", "USD", 11_210, lines=(LINE, BOOK))
+
+
 @given(st.integers(0, 11_210))
 def test_what_the_wallet_was_to_pay_of_a_top_up_is_not_kept(part: int) -> None:
     found = kept_minor(order(), (), SETTINGS, wallet_part_minor=part)
     assert found == 8_000 - max(0, part - 3_210)
-    assert payable_minor(order().basis or pytest.fail(), SETTINGS) == 3_210
+    assert payable_minor(TOLD, SETTINGS) == 3_210
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,9 @@ def test_the_next_day_of_a_month(day: int, after: datetime, expected: datetime) 
 
 @given(
     st.integers(1, 31),
-    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),
+    st.integers(0, 20 * 366 * 86_400).map(
+        lambda seconds: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    ),
 )
 def test_there_is_one_in_every_month(day: int, after: datetime) -> None:
     first = next_month_day(day, after, BERLIN)
