@@ -621,7 +621,12 @@ FRESH: dict[str, dict[str, Any]] = {
     "top_ups": {"id": row_id(173), "external_id": "1051", "reference": "TU-2", "transaction_id": None},
     "top_up_intents": {"id": row_id(174), "reference": "TI-2"},
     "auto_top_ups": {"id": row_id(175), "kind": "MONTHLY", "threshold_minor": None, "day_of_month": 1},
-    "auto_top_up_charges": {"id": row_id(176), "reference": "TC-2", "status": "DECLINED"},
+    "auto_top_up_charges": {
+        "id": row_id(176),
+        "reference": "TC-2",
+        "status": "PAID",
+        "top_up_id": row_id(73),
+    },
     "roles": {"id": row_id(115), "name": "seller"},
     "api_keys": {"id": row_id(116), "prefix": "8k3m92qdxa4p"},
     "cashback_rules": {"id": row_id(150), "revision": 2},

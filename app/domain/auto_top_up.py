@@ -4,7 +4,6 @@ Coffer asks and never charges itself: a *charge* is a request to the store, whos
 is open at a time for each rule. After a decline the rule waits, longer each time, and gives up after the fourth.
 """
 
-from calendar import monthrange
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -133,7 +132,9 @@ def next_month_day(day_of_month: int, after: datetime, zone: ZoneInfo) -> dateti
 
 
 def _in_month(year: int, month: int, day_of_month: int, zone: ZoneInfo) -> datetime:
-    day = date(year, month, min(day_of_month, monthrange(year, month)[1]))
+    # The 28th is in every month, and four days later is always the next one.
+    last = (date(year, month, 28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    day = last.replace(day=min(day_of_month, last.day))
     return days_later(datetime.combine(day, time(), tzinfo=zone), 0, zone)
 
 

@@ -125,8 +125,11 @@ INDEXES = [
     "CREATE INDEX auto_top_up_charges_by_wallet ON auto_top_up_charges (wallet_id, created_at)",
     "CREATE INDEX auto_top_up_charges_by_rule ON auto_top_up_charges (rule_id)",
     "CREATE INDEX auto_top_up_charges_by_created_at ON auto_top_up_charges (created_at, id)",
-    "CREATE UNIQUE INDEX auto_top_up_charges_open ON auto_top_up_charges (rule_id) WHERE status = 'REQUESTED'",
 ]
+
+ONE_OPEN = (
+    "CREATE UNIQUE INDEX auto_top_up_charges_open ON auto_top_up_charges (rule_id) WHERE status = 'REQUESTED'"
+)
 
 KEPT = {
     "top_up_intents": "What was started is never deleted: cancel it",
@@ -157,7 +160,7 @@ class Migration(migrations.Migration):
     operations = [
         *TABLES,
         *COLUMNS,
-        ops.RunSQL(INDEXES),
+        ops.RunSQL([*INDEXES, ONE_OPEN]),
         *(
             Refuse(event, table, message)
             for table, message in KEPT.items()
