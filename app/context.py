@@ -19,6 +19,7 @@ from app.loaders import Loaders
 from app.sealing import Sealer
 from app.services import (
     audit,
+    auto_top_up as auto_top_ups,
     gift_card as gift_cards,
     order as orders,
     payment as payments,
@@ -26,6 +27,7 @@ from app.services import (
     reminder as reminders,
     renewal as renewals,
     top_up as top_ups,
+    top_up_intent as top_up_intents,
     transaction as transactions,
     withdrawal as withdrawals,
 )
@@ -110,6 +112,8 @@ class Context:
     reminder_counts: reminders.Counts = field(default_factory=reminders.counts)
     top_up_pages: top_ups.Pages = field(default_factory=top_ups.pages)
     top_up_counts: top_ups.Counts = field(default_factory=top_ups.counts)
+    top_up_standings: top_up_intents.Standings = field(default_factory=top_up_intents.Standings)
+    auto_top_up_rules: auto_top_ups.Rules = field(default_factory=auto_top_ups.Rules)
     audit_pages: audit.Pages = field(default_factory=audit.pages)
     audit_counts: audit.Counts = field(default_factory=audit.counts)
 

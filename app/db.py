@@ -57,6 +57,8 @@ MODEL_MODULES: Final = (
     "app.models.signal",
     "app.models.sync",
     "app.models.top_up",
+    "app.models.top_up_intent",
+    "app.models.auto_top_up",
     "app.models.transaction",
     "app.models.wallet",
     "app.models.webhook_endpoint",

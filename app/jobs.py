@@ -1,6 +1,7 @@
 """What the clock does, inside the server: it makes cashback money whose time has come, posts value that reached its expiry
-(in wallets and on gift cards), gives back what payments held too long, celebrates birthdays,
-reminds of value that expires soon, and deletes messages of the store, and to others, whose time is over.
+(in wallets and on gift cards), gives back what payments held too long, celebrates birthdays, reminds of value that
+expires soon, ends top-ups for which no money came, asks the store to charge for automatic ones, and deletes messages of
+the store, and to others, whose time is over.
 
 Each is a `Job`: what waits for it, and how one of these is done. Of several processes one works on a job at a time, under
 a lease; and each thing is decided under its wallet's lock, so it is done once even where two are at it. All that a job
@@ -24,6 +25,7 @@ from app.domain.cashback.period import local
 from app.domain.due import Due
 from app.domain.settings import StoreSettings
 from app.services import (
+    auto_top_up as auto_top_ups,
     birthday,
     delivery,
     expiry,
@@ -34,6 +36,7 @@ from app.services import (
     reminder,
     settings as store_settings,
     sync,
+    top_up_intent as top_up_intents,
 )
 from app.services.cashback import award as awards
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
@@ -233,6 +236,26 @@ async def _settings() -> StoreSettings:
     return (await store_settings.in_force()).settings
 
 
+async def _top_ups_to_expire(
+    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
+) -> Sequence[Due[Any]]:
+    return await top_up_intents.due(now, limit, without)
+
+
+async def _expire_top_up(runtime: Runtime, intent: Any) -> None:
+    await top_up_intents.expire(runtime.writer, intent)
+
+
+async def _auto_top_ups_due(
+    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
+) -> Sequence[Due[Any]]:
+    return await auto_top_ups.due(now, limit, without)
+
+
+async def _ask_to_charge(runtime: Runtime, rule: Any) -> None:
+    await auto_top_ups.ask(runtime.writer, rule)
+
+
 JOBS: tuple[Job, ...] = (
     Job("expire-lots", _lots_due, _expire_lots),
     Job("expire-payments", _payments_due, _expire_payment),
@@ -241,6 +264,8 @@ JOBS: tuple[Job, ...] = (
     Job("expire-gift-cards", _gift_cards_due, _expire_gift_card),
     Job("celebrate-birthdays", _birthdays_due, _celebrate, BIRTHDAYS_INTERVAL_S, _settle_birthdays),
     Job("remind-of-expiry", _reminders_due, _remind, REMINDERS_INTERVAL_S),
+    Job("expire-top-ups", _top_ups_to_expire, _expire_top_up),
+    Job("auto-top-ups", _auto_top_ups_due, _ask_to_charge),
     Job("prune-deliveries", _deliveries_due, _prune_deliveries, PRUNING_INTERVAL_S),
     Job("prune-outbox", _outgoing_due, _prune_outgoing, PRUNING_INTERVAL_S),
 )

@@ -16,6 +16,7 @@ from app.domain.bucket import Bucket
 from app.domain.settings import StoreSettings
 from app.models.api_key import ApiKey
 from app.models.audit import AuditEntry
+from app.models.auto_top_up import AutoTopUp, AutoTopUpCharge
 from app.models.cashback_award import CashbackAward, CashbackEvaluation
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
@@ -35,6 +36,7 @@ from app.models.role import Role
 from app.models.settings import SettingsVersion
 from app.models.signal import Signal
 from app.models.top_up import TopUp
+from app.models.top_up_intent import TopUpIntent
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.webhook_endpoint import WebhookEndpoint
@@ -185,6 +187,9 @@ class Loaders:
         self.renewals: ById[Renewal] = ById(Renewal)
         self.gift_cards: ById[GiftCard] = ById(GiftCard)
         self.top_ups: ById[TopUp] = ById(TopUp)
+        self.top_up_intents: ById[TopUpIntent] = ById(TopUpIntent)
+        self.auto_top_ups: ById[AutoTopUp] = ById(AutoTopUp)
+        self.auto_top_up_charges: ById[AutoTopUpCharge] = ById(AutoTopUpCharge)
         self.store_events: ById[StoreEvent] = ById(StoreEvent)
         self.expiry_reminders: ById[ExpiryReminder] = ById(ExpiryReminder)
         self.settings = SettingsInForce()

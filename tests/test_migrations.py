@@ -266,6 +266,26 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("outbox_messages", {"next_attempt_at": None}, "next_attempt_while_waiting"),
     ("outbox_attempts", {"number": 0}, "number_positive"),
     ("outbox_attempts", {"duration_ms": -1}, "duration_not_negative"),
+    ("top_up_intents", {"amount_minor": 0}, "amount_positive"),
+    ("top_up_intents", {"status": "LOST", "top_up_id": None}, "status_known"),
+    ("top_up_intents", {"status": "STARTED"}, "completed_by_money"),
+    ("top_up_intents", {"top_up_id": None}, "completed_by_money"),
+    ("top_up_intents", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("auto_top_ups", {"amount_minor": 0}, "amount_positive"),
+    ("auto_top_ups", {"kind": "YEARLY"}, "kind_known"),
+    ("auto_top_ups", {"threshold_minor": 1}, "threshold_with_its_kind"),
+    ("auto_top_ups", {"kind": "THRESHOLD", "threshold_minor": 0, "day_of_month": None}, "threshold_positive"),
+    ("auto_top_ups", {"day_of_month": None}, "day_with_its_kind"),
+    ("auto_top_ups", {"day_of_month": 32}, "day_of_a_month"),
+    ("auto_top_ups", {"status": "ASLEEP", "charge_id": None}, "status_known"),
+    ("auto_top_ups", {"declines": -1}, "declines_not_negative"),
+    ("auto_top_ups", {"status": "PAUSED"}, "waits_only_while_active"),
+    ("auto_top_ups", {"created_by_kind": "ROBOT"}, "created_by_kind_known"),
+    ("auto_top_up_charges", {"amount_minor": 0}, "amount_positive"),
+    ("auto_top_up_charges", {"attempt": 0}, "attempt_positive"),
+    ("auto_top_up_charges", {"status": "LOST", "top_up_id": None}, "status_known"),
+    ("auto_top_up_charges", {"status": "DECLINED"}, "paid_by_money"),
+    ("auto_top_up_charges", {"top_up_id": None}, "paid_by_money"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),
@@ -359,6 +379,10 @@ async def test_integers_are_integers(writer: BaseDBAsyncClient) -> None:
         ("top_ups", {"external_id": "1050"}),
         ("top_ups", {"reference": "TU-1"}),
         ("top_ups", {"transaction_id": row_id(6)}),
+        ("top_up_intents", {"reference": "TI-1"}),
+        ("auto_top_ups", {"kind": "THRESHOLD", "threshold_minor": 20, "day_of_month": None}),
+        ("auto_top_up_charges", {"reference": "TC-1"}),
+        ("auto_top_up_charges", {"status": "REQUESTED", "top_up_id": None}),
         ("roles", {"name": "buyer"}),
         ("api_keys", {"prefix": "7k3m92qdxa4p"}),
         ("cashback_rules", {"revision": 1}),
@@ -381,6 +405,8 @@ async def test_references(writer: BaseDBAsyncClient, table: str, column: str) ->
         return  # ids of the store's, not of our tables
     if (table, column) == ("coupon_codes", "batch_id"):
         return  # codes that were made together have it in common
+    if (table, column) == ("auto_top_ups", "charge_id"):
+        return  # a charge names its rule, and comes after it
     if (table, column) == ("deliveries", "order_id"):
         return  # what a message tells of an order may come to nothing
     if table == "outbox_events" or (table, column) == ("outbox_messages", "event_id"):

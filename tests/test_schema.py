@@ -170,7 +170,11 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "overlapHours",
         "count",
         "windowSeconds",
+        "attempt",
         "attempts",
+        "dayOfMonth",
+        "declines",
+        "topUpHours",
         "repeats",
         "sizeBytes",
         "priority",
@@ -219,7 +223,13 @@ def test_every_root_field_says_who_may_ask(root: str) -> None:
         description = field.description or ""
         assert description.endswith(access.words), field.python_name
         if type(access) is Anyone:
-            assert field.python_name in {"viewer", "cashback_offers", "preview_cashback", "check_coupon"}
+            assert field.python_name in {
+                "viewer",
+                "cashback_offers",
+                "preview_cashback",
+                "check_coupon",
+                "top_up_options",
+            }
         if root == "Mutation":
             assert isinstance(access, SignedIn), field.python_name
         if isinstance(access, Needs):

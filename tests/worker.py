@@ -15,8 +15,16 @@ from uuid import UUID
 
 from app.db import open_database
 from app.domain.order import OrderSnapshot
+from app.models.auto_top_up import AutoTopUp
 from app.models.payment import Payment
-from app.services import gift_card as gift_cards, order as orders, payment as payments
+from app.services import (
+    auto_top_up as auto_top_ups,
+    gift_card as gift_cards,
+    order as orders,
+    payment as payments,
+    top_up_intent as top_up_intents,
+)
+from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
 from tests import gift_cards as cards, orders as shop
 from tests.databases import settings_for
@@ -107,6 +115,22 @@ async def _redeem_coupon(writer: Writer, who: str, code: str) -> None:
     await redeem(writer, who, code, key=f"redeem {who} {code}")
 
 
+async def _start_top_up(writer: Writer, who: str, amount: str, key: str) -> None:
+    await top_up_intents.start(
+        writer,
+        cards.customer(who),
+        WalletRef(external_id=who),
+        amount=amount,
+        currency="USD",
+        payment_method=None,
+        idempotency_key=key,
+    )
+
+
+async def _ask_to_charge(writer: Writer, rule: str) -> None:
+    await auto_top_ups.ask(writer, await AutoTopUp.get(id=rule))
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -118,6 +142,8 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "redeem": _redeem,
     "redeem coupon": _redeem_coupon,
     "expire card": _expire_card,
+    "start top-up": _start_top_up,
+    "ask to charge": _ask_to_charge,
 }
 
 

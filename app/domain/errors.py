@@ -31,6 +31,9 @@ The whole tree::
     │   ├── OrderUnknown
     │   ├── RenewalNotCharged
     │   ├── TopUpOfAnother
+    │   ├── TopUpsOff
+    │   ├── TopUpNotOpen
+    │   ├── TopUpChargeNotOpen
     │   ├── CorrectionNotPossible
     │   ├── GiftCardNotUsable
     │   ├── GiftCardNotPartial
@@ -48,6 +51,7 @@ The whole tree::
     ├── InsufficientFunds               the money isn't there
     ├── PaymentExceeded                 the order costs less, or less is held for it
     ├── RefundExceeded                  more than was paid would be refunded
+    ├── TopUpLimitReached               the store's limits leave less to pay in
     ├── BalanceTooLarge                 the sum would leave what a balance can hold
     └── IdempotencyKeyReused            the key stands for another request
 
@@ -136,6 +140,14 @@ class ErrorCode(StrEnum):
     """This change of this role would lock the store out, or open it to everybody."""
     TEXT_NOT_ALLOWED = "TEXT_NOT_ALLOWED"
     """The text has control characters or broken Unicode."""
+    TOP_UPS_OFF = "TOP_UPS_OFF"
+    """The store takes no top-ups."""
+    TOP_UP_CHARGE_NOT_OPEN = "TOP_UP_CHARGE_NOT_OPEN"
+    """The store has told already what came of this charge."""
+    TOP_UP_LIMIT_REACHED = "TOP_UP_LIMIT_REACHED"
+    """The store's limits leave less to pay in, or ask for more; the message says which."""
+    TOP_UP_NOT_OPEN = "TOP_UP_NOT_OPEN"
+    """The top-up that was started is paid, or has expired."""
     TOP_UP_OF_ANOTHER = "TOP_UP_OF_ANOTHER"
     """Another customer's wallet got this top-up."""
     WALLET_FROZEN = "WALLET_FROZEN"
@@ -361,11 +373,47 @@ class OrderOfAnother(InvalidState):
 class TopUpOfAnother(InvalidState):
     code = ErrorCode.TOP_UP_OF_ANOTHER
 
+    def __init__(self, *, field: tuple[str, ...] = ("externalId",)) -> None:
+        super().__init__(
+            "This top-up is another customer's. Check its id, and whose wallet it is for.", field=field
+        )
+
+
+class TopUpsOff(InvalidState):
+    code = ErrorCode.TOP_UPS_OFF
+
     def __init__(self) -> None:
         super().__init__(
-            "This top-up is another customer's. Check its id, and whose wallet it is for.",
-            field=("externalId",),
+            "The store takes no top-ups now. Ask the store to enable them and to name its payment methods in the settings.",
+            field=("wallet",),
         )
+
+
+class TopUpNotOpen(InvalidState):
+    code = ErrorCode.TOP_UP_NOT_OPEN
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This top-up is {status.lower()} already. Reload it, and start another one to pay in more.",
+            field=("topUpIntentId",),
+        )
+
+
+class TopUpChargeNotOpen(InvalidState):
+    code = ErrorCode.TOP_UP_CHARGE_NOT_OPEN
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This charge is {status.lower()} already. Reload it; what was paid back is told by recordTopUp.",
+            field=("chargeId",),
+        )
+
+
+class TopUpLimitReached(DomainError):
+    code = ErrorCode.TOP_UP_LIMIT_REACHED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("amount", "amount"))
 
 
 class OrderUnknown(InvalidState):

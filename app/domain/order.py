@@ -144,7 +144,8 @@ class OrderSnapshot:
     """The whole order at one moment. No `customer` means a guest.
 
     `total_minor` is what the order costs, tax and shipping included, refunds not taken off.
-    `paid_otherwise_minor` is what other payment methods gave, where the store says so.
+    `paid_otherwise_minor` is what other payment methods gave, where the store says so. `top_up` is the reference of a
+    top-up that was started here, where the order pays it.
     """
 
     source: str
@@ -167,6 +168,7 @@ class OrderSnapshot:
     refunds: tuple[StoreRefund, ...] = ()
     subscription: Subscription | None = None
     placed_at: datetime | None = None
+    top_up: str | None = None
 
     @property
     def id(self) -> UUID:
@@ -283,6 +285,7 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
         number=_text(snapshot.number, "number"),
         payment_method=_maybe(snapshot.payment_method, "paymentMethod"),
         guest_email=_maybe(snapshot.guest_email, "guestEmail"),
+        top_up=_maybe(snapshot.top_up, "topUp"),
         customer=customer and _checked_customer(customer),
         subscription=snapshot.subscription
         and replace(

@@ -24,6 +24,7 @@ from app.domain.errors import (
 from app.domain.hold import HoldPurpose, HoldStatus
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
+from app.domain.top_up_lines import payable_minor
 
 PAYMENTS_MAX = 100
 """How often one order can be authorized: all of its payments are read whenever one of them changes."""
@@ -161,7 +162,7 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
             field=("order",),
         )
     kept = [_superseded(draft, payment, order.status) for payment in payments]
-    total_minor = order.snapshot.total_minor if order.snapshot else asked.order_total_minor
+    total_minor = payable_minor(order.snapshot, draft.settings) if order.snapshot else asked.order_total_minor
     paid_minor = sum(payment.net_minor for payment in kept)
     left_minor = None if total_minor is None else max(0, total_minor - paid_minor)
     amount_minor = _amount(draft, asked, left_minor)

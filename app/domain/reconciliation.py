@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from app.domain import payment as paying, promotion as promoting, refund as refunding
+from app.domain import payment as paying, promotion as promoting, refund as refunding, top_up as top_ups
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.cashback import posting as cashback
@@ -18,6 +18,7 @@ from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus, St
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd
 from app.domain.refund import Refund, RefundDestination, Shares
 from app.domain.settings import CaptureOn, StoreSettings
+from app.domain.top_up_lines import payable_minor
 
 _UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.ON_HOLD})
 
@@ -99,6 +100,9 @@ def target(
     """Work out where the ledger should be."""
     phase, basis = phase_of(order, settings), order.basis
     part = wallet_part(basis, payments)
+    if basis is not None:
+        # A wallet pays no top-up: what it was to give for one is given back, and not credited either.
+        part = min(part, payable_minor(basis, settings))
     requested = sum(min(payment.requested_minor, payment.owed_minor) for payment in payments)
     automatic = sum(
         claimed(basis, payment) - min(payment.requested_minor, payment.owed_minor)
@@ -156,6 +160,8 @@ def reconcile(
         if refund != stored.get(refund.id):
             draft.add(refund)
     cashback.settle_order(draft, order, list(divided.values()), actor=actor)
+    part = wallet_part(basis, payments)
+    top_ups.follow_order(draft, order, divided.values(), wallet_part_minor=part, actor=actor)
     short = short_minor + work.short_minor + max(0, work.credited_minor - goal.shares.credited_minor)
     problem = None
     if basis is not None and basis.customer and basis.customer.external_id != draft.customer.external_id:

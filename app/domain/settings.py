@@ -27,6 +27,11 @@ EXPIRY_REMINDER_DAYS_MAX = 90
 
 ORDER_STATUSES_MAX = 50
 PAYMENT_METHODS_MAX = 20
+TOP_UP_PRODUCTS_MAX = 100
+TOP_UP_SUGGESTED_MAX = 10
+TOP_UP_MAX_HOURS = 720
+"""How long a top-up that was started may wait for its money: 30 days."""
+
 RETURN_PERIOD_MAX_DAYS = 365
 
 
@@ -102,6 +107,25 @@ class StoreSettings:
     email_language: str = "en"
     """The language of e-mails to customers whose own is not known."""
 
+    top_ups_enabled: bool = False
+    """Whether customers can pay in."""
+    top_up_minimum_minor: int = 0
+    """The smallest top-up; 0 is any."""
+    top_up_maximum_minor: int = 0
+    """The largest top-up; 0 is any."""
+    top_up_day_maximum_minor: int = 0
+    """What a customer pays in at most on a day of the store's calendar; 0 is any."""
+    wallet_balance_maximum_minor: int = 0
+    """What a wallet may hold after a top-up; 0 is any. Refunds and cashback may take it higher."""
+    top_up_suggested_minor: tuple[int, ...] = ()
+    """Amounts that the store suggests, in its order."""
+    top_up_methods: tuple[str, ...] = ()
+    """The store's payment methods that pay top-ups; never the wallet itself."""
+    top_up_products: tuple[str, ...] = ()
+    """SKUs and product ids that mean a top-up in the store's orders."""
+    top_up_hours: int = 24
+    """How long a top-up that was started waits for its money."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
             raise FieldInvalid(
@@ -146,12 +170,48 @@ class StoreSettings:
             )
 
         self._check_gift_cards()
+        self._check_top_ups()
 
     def _check_gift_cards(self) -> None:
         if not 0 <= self.gift_card_lifetime_months <= GIFT_CARD_LIFETIME_MAX_MONTHS:
             raise FieldInvalid(
                 f"Choose from 1 to {GIFT_CARD_LIFETIME_MAX_MONTHS} months, or 0 for cards that never expire.",
                 field=("giftCardLifetimeMonths",),
+            )
+
+    def _check_top_ups(self) -> None:
+        amounts = (
+            ("topUpMinimum", self.top_up_minimum_minor),
+            ("topUpMaximum", self.top_up_maximum_minor),
+            ("topUpDayMaximum", self.top_up_day_maximum_minor),
+            ("walletBalanceMaximum", self.wallet_balance_maximum_minor),
+        )
+        for name, amount_minor in amounts:
+            if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
+                raise FieldInvalid(
+                    "This amount is negative or too large. Choose a smaller one, or 0.", field=(name,)
+                )
+            if 0 < amount_minor < self.top_up_minimum_minor:
+                raise FieldInvalid(
+                    "This is less than the smallest top-up, so none would be possible. Choose more, or 0.",
+                    field=(name,),
+                )
+        if any(not 0 < amount <= AMOUNT_MAX_MINOR for amount in self.top_up_suggested_minor):
+            raise FieldInvalid("Choose amounts of more than zero.", field=("topUpSuggested", "amount"))
+        if not 1 <= self.top_up_hours <= TOP_UP_MAX_HOURS:
+            raise FieldInvalid(f"Choose from 1 to {TOP_UP_MAX_HOURS} hours (30 days).", field=("topUpHours",))
+        counted = (
+            ("topUpSuggested", len(self.top_up_suggested_minor), TOP_UP_SUGGESTED_MAX),
+            ("topUpMethods", len(self.top_up_methods), PAYMENT_METHODS_MAX),
+            ("topUpProducts", len(self.top_up_products), TOP_UP_PRODUCTS_MAX),
+        )
+        for name, count, most in counted:
+            if count > most:
+                raise FieldInvalid(f"Name at most {most}.", field=(name,))
+        if set(self.top_up_methods) & set(self.wallet_payment_methods):
+            raise FieldInvalid(
+                "A wallet can't pay into itself. Leave the wallet's own payment methods out.",
+                field=("topUpMethods",),
             )
 
     @property
@@ -209,6 +269,9 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "refund_bucket": Bucket,
     "renewal_policy": RenewalPolicy,
     "wallet_payment_methods": tuple,
+    "top_up_suggested_minor": tuple,
+    "top_up_methods": tuple,
+    "top_up_products": tuple,
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
     "shortfall_policy": ShortfallPolicy,
     "email_kinds": read_kinds,

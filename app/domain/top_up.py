@@ -5,10 +5,12 @@ wallet is brought to it. What was bought with a coupon is credited as what was p
 must not make money.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
+from app.domain import top_up_lines as lines
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.cashback import posting as cashback
@@ -17,7 +19,9 @@ from app.domain.errors import CurrencyMismatch, FieldInvalid, TopUpOfAnother
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of
 from app.domain.note import check_text
-from app.domain.order import check_id, check_source
+from app.domain.order import Order, OrderSnapshot, check_id, check_source
+from app.domain.refund import Refund
+from app.domain.settings import StoreSettings
 
 _NAMESPACE = UUID("b7d3b1de-2c7e-5e2f-9a34-41c6a7f0d5b8")
 
@@ -34,7 +38,8 @@ class TopUp:
 
     `paid_minor` is what the store kept of the payment by its newest telling, `face_value_minor` what the customer bought
     where that was said. `credited_minor` is what came into the wallet for it, less what was taken back; `shortfall_minor`
-    what could not be taken back, because it had been spent. `transaction_id` is the first credit.
+    what could not be taken back, because it had been spent. `transaction_id` is the first credit, `order_id` the store's order that
+    it was bought with, where there is one.
     """
 
     id: UUID
@@ -49,6 +54,7 @@ class TopUp:
     currency: str
     payment_method: str | None
     transaction_id: UUID | None
+    order_id: UUID | None
     paid_at: datetime
     modified_at: datetime
     created_by: Actor
@@ -108,6 +114,16 @@ class TopUpTold:
         )
 
 
+def check_method(text: str, settings: StoreSettings) -> str:
+    """Return one of the store's payment methods for top-ups, or raise `FieldInvalid`; the wallet is none."""
+    if text not in settings.top_up_methods or text in settings.wallet_payment_methods:
+        raise FieldInvalid(
+            "The store takes no top-ups by this payment method. Choose one of `topUpOptions.methods`.",
+            field=("paymentMethod",),
+        )
+    return text
+
+
 def kept_of(paid_minor: int, face_value_minor: int | None) -> int:
     """Return what a wallet gets for a payment: what was kept of it, and never more than was bought."""
     return paid_minor if face_value_minor is None else min(paid_minor, face_value_minor)
@@ -149,10 +165,54 @@ def record(draft: Draft, told: TopUpTold, actor: Actor) -> TopUp:
             # It says no more than before, but what is older than this telling counts no longer.
             draft.add(top_up)
             return top_up
+    return _brought(draft, top_up, actor, is_new=known is None)
+
+
+def follow_order(
+    draft: Draft, order: Order, refunds: Iterable[Refund], *, wallet_part_minor: int, actor: Actor
+) -> None:
+    """Bring the wallet to what the store kept of an order's top-ups; nothing happens where it has none, or that is done.
+
+    The order's own reconciliation says what is newest. A top-up that another wallet got stays there, and what was told of
+    it by itself later counts.
+    """
+    told = order.basis
+    known = draft.current(TopUp, top_up_id(order.source, order.external_id))
+    if told is None or told.currency != draft.wallet.currency:
+        return
+    paid = lines.kept_minor(order, refunds, draft.settings, wallet_part_minor=wallet_part_minor)
+    if known is None and paid:
+        _brought(draft, _bought(draft, order, told, paid, actor), actor, is_new=True)
+    elif known is not None and known.wallet_id == draft.wallet.id:
+        linked = replace(known, order_id=order.id)
+        if known.modified_at <= told.modified_at:
+            # What it was bought as stays: an order whose line was taken out has kept nothing of it.
+            face = lines.face_value_minor(told, draft.settings) or known.face_value_minor
+            linked = replace(linked, paid_minor=paid, face_value_minor=face)
+        if linked != known:
+            newest = max(known.modified_at, told.modified_at)
+            linked = replace(linked, modified_at=newest, updated_at=draft.now)
+            _brought(draft, linked, actor, is_new=False)
+
+
+def _bought(draft: Draft, order: Order, told: OrderSnapshot, paid_minor: int, actor: Actor) -> TopUp:
+    opened = TopUpTold(
+        order.source,
+        order.external_id,
+        paid_minor,
+        told.currency,
+        face_value_minor=lines.face_value_minor(told, draft.settings),
+        payment_method=told.payment_method and told.payment_method[:METHOD_MAX],
+        paid_at=told.placed_at,
+    )
+    return replace(_opened(draft, opened, told.modified_at, actor), order_id=order.id)
+
+
+def _brought(draft: Draft, top_up: TopUp, actor: Actor, *, is_new: bool) -> TopUp:
     top_up = _settle(draft, top_up, actor)
     draft.add(top_up)
     occasion = top_up.occasion()
-    if known is None and top_up.kept_minor:
+    if is_new and top_up.kept_minor:
         cashback.earn(draft, occasion, actor=actor)
     else:
         cashback.settle_amount(draft, occasion, actor=actor)
@@ -173,6 +233,7 @@ def _opened(draft: Draft, told: TopUpTold, modified_at: datetime, actor: Actor) 
         currency=told.currency,
         payment_method=told.payment_method,
         transaction_id=None,
+        order_id=None,
         paid_at=min(told.paid_at or modified_at, draft.now),
         modified_at=modified_at,
         created_by=actor,

@@ -5,6 +5,7 @@ from uuid import UUID
 from tortoise import fields
 from tortoise.models import Model
 
+from app.models.order import Order
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 
@@ -15,6 +16,7 @@ class TopUp(Model):
     id = fields.UUIDField(primary_key=True)
     wallet_id: UUID
     transaction_id: UUID | None
+    order_id: UUID | None
     wallet: fields.ForeignKeyRelation[Wallet] = fields.ForeignKeyField(
         "coffer.Wallet", related_name="top_ups", on_delete=fields.RESTRICT
     )
@@ -29,6 +31,9 @@ class TopUp(Model):
     payment_method = fields.CharField(max_length=64, null=True)
     transaction: fields.OneToOneNullableRelation[Transaction] = fields.OneToOneField(
         "coffer.Transaction", related_name="top_up", null=True, on_delete=fields.RESTRICT
+    )
+    order: fields.ForeignKeyNullableRelation[Order] = fields.ForeignKeyField(
+        "coffer.Order", related_name="top_ups", null=True, on_delete=fields.RESTRICT
     )
     paid_at = fields.DatetimeField()
     modified_at = fields.DatetimeField()

@@ -33,6 +33,7 @@ from app.schema.types.reminder import ExpiryReminder
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.top_up import TopUp
+from app.schema.types.top_up_intent import AutoTopUp, AutoTopUpCharge, TopUpIntent
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint
@@ -125,6 +126,14 @@ async def _api_key(info: AppInfo, row_id: UUID) -> ApiKey | None:
     return None if row is None else ApiKey(model=row)
 
 
+async def _auto_top_up_charge(info: AppInfo, row_id: UUID) -> AutoTopUpCharge | None:
+    # Its token is between the store's programs: customers see their rules.
+    if not info.context.principal.may(Capability.TOP_UPS_WRITE):
+        return None
+    row = await info.context.loaders.auto_top_up_charges.load(row_id)
+    return None if row is None else AutoTopUpCharge(model=row)
+
+
 async def _audit_entry(info: AppInfo, row_id: UUID) -> AuditEntry | None:
     if not info.context.principal.may(Capability.AUDIT_READ):
         return None
@@ -171,6 +180,10 @@ async def _outgoing_webhook(info: AppInfo, row_id: UUID) -> OutgoingWebhook | No
 _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     "ApiKey": _api_key,
     "AuditEntry": _audit_entry,
+    "AutoTopUp": _of_wallet(
+        lambda loaders: loaders.auto_top_ups, Capability.WALLETS_READ, lambda row: AutoTopUp(model=row)
+    ),
+    "AutoTopUpCharge": _auto_top_up_charge,
     "CashbackAward": _cashback_award,
     "CashbackRule": _cashback_rule,
     "CouponCode": _coupon_code,
@@ -205,6 +218,9 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
     ),
     "TopUp": _of_wallet(
         lambda loaders: loaders.top_ups, Capability.WALLETS_READ, lambda row: TopUp(model=row)
+    ),
+    "TopUpIntent": _of_wallet(
+        lambda loaders: loaders.top_up_intents, Capability.WALLETS_READ, lambda row: TopUpIntent(model=row)
     ),
     "Transaction": _of_wallet(
         lambda loaders: loaders.transactions, Capability.WALLETS_READ, lambda row: Transaction(model=row)

@@ -9,7 +9,12 @@ from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import check_reason
 from app.domain.order import OrderStatus, check_id
-from app.domain.settings import ORDER_STATUSES_MAX, PAYMENT_METHODS_MAX
+from app.domain.settings import (
+    ORDER_STATUSES_MAX,
+    PAYMENT_METHODS_MAX,
+    TOP_UP_PRODUCTS_MAX,
+    TOP_UP_SUGGESTED_MAX,
+)
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.inputs import INPUT, OrderStatusMeaningInput, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
@@ -58,7 +63,7 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "refund_bucket": given.refund_bucket,
         "refund_grace_days": given.refund_grace_days,
         "renewal_policy": given.renewal_policy,
-        "wallet_payment_methods": _words(given.wallet_payment_methods),
+        "wallet_payment_methods": _words(given.wallet_payment_methods, "walletPaymentMethods"),
         "time_zone": given.time_zone,
         "return_period_days": given.return_period_days,
         "shortfall_policy": given.shortfall_policy,
@@ -72,16 +77,35 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "email_language": None
         if given.email_language is None
         else check_language(given.email_language, field="emailLanguage"),
+        "top_ups_enabled": given.top_ups_enabled,
+        "top_up_minimum_minor": _minor(given.top_up_minimum, currency, "topUpMinimum"),
+        "top_up_maximum_minor": _minor(given.top_up_maximum, currency, "topUpMaximum"),
+        "top_up_day_maximum_minor": _minor(given.top_up_day_maximum, currency, "topUpDayMaximum"),
+        "wallet_balance_maximum_minor": _minor(
+            given.wallet_balance_maximum, currency, "walletBalanceMaximum"
+        ),
+        "top_up_suggested_minor": _suggested(given.top_up_suggested, currency),
+        "top_up_methods": _words(given.top_up_methods, "topUpMethods"),
+        "top_up_products": _words(given.top_up_products, "topUpProducts", TOP_UP_PRODUCTS_MAX),
+        "top_up_hours": given.top_up_hours,
     }
     return {name: value for name, value in changes.items() if value is not None}
 
 
-def _words(given: Sequence[str] | None) -> tuple[str, ...] | None:
+def _words(
+    given: Sequence[str] | None, field: str, most: int = PAYMENT_METHODS_MAX
+) -> tuple[str, ...] | None:
     if given is None:
         return None
     # Too many are refused where they are counted; texts beyond that are not looked at.
-    field = "walletPaymentMethods"
-    return tuple(check_id(word, field=field) for word in given[: PAYMENT_METHODS_MAX + 1])
+    return tuple(check_id(word, field=field) for word in given[: most + 1])
+
+
+def _suggested(given: Sequence[MoneyInput] | None, currency: str) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    found = (_minor(amount, currency, "topUpSuggested") for amount in given[: TOP_UP_SUGGESTED_MAX + 1])
+    return tuple(amount_minor for amount_minor in found if amount_minor is not None)
 
 
 def _meanings(

@@ -41,6 +41,7 @@ async def record_top_up(
         principal.actor,
         wallet_ref(input.wallet),
         told,
+        intent=input.intent,
         own=principal.customer_external_id,
         idempotency_key=checked_key(input.idempotency_key),
     )

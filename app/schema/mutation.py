@@ -20,6 +20,7 @@ from app.resolvers import (
     role as role_resolvers,
     settings as settings_resolvers,
     top_up as top_up_resolvers,
+    top_up_intent as top_up_intent_resolvers,
     wallet as wallet_resolvers,
     webhook_endpoint as webhook_endpoint_resolvers,
     withdrawal as withdrawal_resolvers,
@@ -69,6 +70,31 @@ class Mutation:
         top_up_resolvers.record_top_up,
         Needs(Capability.TOP_UPS_WRITE),
         "Tell of money that a customer paid in by the store's checkout, as often as one likes; the wallet follows.",
+    )
+    start_top_up: payloads.StartTopUpPayload = root(
+        top_up_intent_resolvers.start_top_up,
+        SignedIn(),
+        "Start a top-up: its reference goes through the store's own checkout. For others than oneself it needs TOP_UPS_WRITE.",
+    )
+    cancel_top_up: payloads.CancelTopUpPayload = root(
+        top_up_intent_resolvers.cancel_top_up, SignedIn(), "Leave a top-up that was started."
+    )
+    set_auto_top_up: payloads.SetAutoTopUpPayload = root(
+        top_up_intent_resolvers.set_auto_top_up,
+        SignedIn(),
+        "Have the store charge a saved payment method when the wallet runs low, or once a month. "
+        "For others than oneself it needs TOP_UPS_WRITE.",
+    )
+    pause_auto_top_up: payloads.PauseAutoTopUpPayload = root(
+        top_up_intent_resolvers.pause_auto_top_up, SignedIn(), "Pause a rule of automatic top-ups."
+    )
+    cancel_auto_top_up: payloads.CancelAutoTopUpPayload = root(
+        top_up_intent_resolvers.cancel_auto_top_up, SignedIn(), "End a rule of automatic top-ups."
+    )
+    report_auto_top_up_charge: payloads.ReportAutoTopUpChargePayload = root(
+        top_up_intent_resolvers.report_auto_top_up_charge,
+        Needs(Capability.TOP_UPS_WRITE),
+        "Tell what came of a charge that Coffer asked for: paid, it is credited; declined, the rule tries again later.",
     )
     request_withdrawal: payloads.RequestWithdrawalPayload = root(
         withdrawal_resolvers.request_withdrawal, SignedIn(), "Ask to be paid out; the amount is held at once."

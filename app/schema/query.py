@@ -20,6 +20,7 @@ from app.resolvers import (
     renewal as renewal_resolvers,
     role as role_resolvers,
     settings as settings_resolvers,
+    top_up_intent as top_up_intent_resolvers,
     transaction as transaction_resolvers,
     verification as verification_resolvers,
     viewer as viewer_resolvers,
@@ -47,6 +48,7 @@ from app.schema.types.promotion import CouponCheck, Promotion
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
+from app.schema.types.top_up_intent import AutoTopUpCharge, TopUpOptions
 from app.schema.types.transaction import Transaction
 from app.schema.types.verification import LedgerVerification
 from app.schema.types.viewer import Viewer
@@ -74,6 +76,16 @@ class Query:
         customer_resolvers.list_customers,
         Needs(Capability.CUSTOMERS_READ),
         "All customers: searched, sorted, in pages.",
+    )
+    top_up_options: TopUpOptions = root(
+        top_up_intent_resolvers.top_up_options,
+        Anyone(),
+        "What can be paid in now: into one's own wallet, and for others what the store allows in general.",
+    )
+    auto_top_up_charges: Connection[AutoTopUpCharge] = root(
+        top_up_intent_resolvers.list_charges,
+        Needs(Capability.TOP_UPS_WRITE),
+        "What the store is asked to charge, the oldest first.",
     )
     transaction: Transaction | None = root(
         transaction_resolvers.transaction, SignedIn(), "One transaction, by its id or reference."

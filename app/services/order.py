@@ -8,7 +8,13 @@ from uuid import UUID
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from app.domain import payment as paying, promotion as promotions, renewal as renewals
+from app.domain import (
+    payment as paying,
+    promotion as promotions,
+    renewal as renewals,
+    top_up_intent as intents,
+    top_up_lines,
+)
 from app.domain.access import Actor, Capability, Principal
 from app.domain.cashback import posting as cashback
 from app.domain.cashback.award import Award
@@ -31,10 +37,14 @@ from app.domain.page import Page, PageRequest
 from app.domain.payment import Payment, PaymentOrigin
 from app.domain.promotion import CouponCode, Promotion, PromotionUse
 from app.domain.reconciliation import Phase, phase_of, reconcile, refund_of, wallet_part
+from app.domain.reference import read_reference
 from app.domain.refund import Refund
+from app.domain.top_up import TopUp, top_up_id
+from app.domain.top_up_intent import TopUpIntent
 from app.models.order import Order as OrderModel
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
 from app.models.promotion import CouponCode as CouponCodeModel
+from app.models.top_up_intent import TopUpIntent as TopUpIntentModel
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import order_of
@@ -45,8 +55,8 @@ MOVES_MAX = 5
 
 SEARCH_MAX = 128
 
-EARNING = (TriggerKind.ORDER_PAID, TriggerKind.ORDER_COMPLETED)
-"""The occasions that an order may be."""
+EARNING = (TriggerKind.ORDER_PAID, TriggerKind.ORDER_COMPLETED, TriggerKind.TOP_UP)
+"""The occasions that an order may be, top-ups that are bought with it included."""
 
 _EARN_NOTHING = frozenset(
     {
@@ -267,6 +277,11 @@ async def _follow(
     if known is not None and known.wallet_id is not None:
         ref = WalletRef(wallet_id=known.wallet_id)
     rows: _Rows = ((Order, row_id),)
+    if told is not None:
+        rows += ((TopUp, top_up_id(told.source, told.external_id)),)
+    intent_id = await _intent_id(told, known)
+    if intent_id is not None:
+        rows += ((TopUpIntent, intent_id),)
     for _ in range(MOVES_MAX):
         command: Command | DeskCommand
         if ref is None:
@@ -322,13 +337,37 @@ def _in_a_wallet(
             is_settled = phase_of(order, draft.settings) is Phase.SETTLED and not order.is_deleted
             first_time = coupons.first_time
             promotions.follow(draft, order, is_settled=is_settled, first_time=first_time, actor=actor)
+        _complete(draft, order)
         # Last of all: what coupons grant and what the wallet pays earn nothing.
         paid_minor = wallet_part(order.basis, draft.now_of_order(Payment, row_id))
         grants = promotions.grants_of(draft, row_id)
-        cashback.earn_order(draft, order, wallet_paid_minor=paid_minor, grants=grants, actor=actor)
+        bought = top_up_lines.without(order, draft.settings)
+        if bought is not None:
+            cashback.earn_order(draft, bought, wallet_paid_minor=paid_minor, grants=grants, actor=actor)
         return order
 
     return decide
+
+
+def _complete(draft: Draft, order: Order) -> None:
+    """Write down that the money of a top-up that was started came with an order."""
+    top_up = draft.current(TopUp, top_up_id(order.source, order.external_id))
+    if top_up is None or order.basis is None or order.basis.top_up is None:
+        return
+    for started in draft.known(TopUpIntent):
+        # A reference of somebody else's top-up ends nothing: the money is the customer's whose order it is.
+        if started.reference == read_reference(order.basis.top_up) and started.wallet_id == draft.wallet.id:
+            intents.complete(draft, started, top_up)
+
+
+async def _intent_id(told: OrderSnapshot | None, known: OrderModel | None) -> UUID | None:
+    """Look up the top-up that an order says it pays; a reference never changes."""
+    reference = None if told is None else told.top_up
+    if reference is None and known is not None:
+        reference = (known.basis or known.snapshot or {}).get("top_up")
+    spoken = None if reference is None else read_reference(reference)
+    found = None if spoken is None else await TopUpIntentModel.get_or_none(reference=spoken)
+    return None if found is None else found.id
 
 
 _Rows = tuple[tuple[type[Row], UUID], ...]
@@ -380,6 +419,10 @@ def _place(order: Order, desk: Desk) -> WalletRef | None:
     paid_by = paying.payer(payments) or (order.wallet_id if order.credited_minor else None)
     if paid_by is None:
         paid_by = next((award.wallet_id for award in desk.of_order(Award, order.id) if award.net_minor), None)
+    if paid_by is None:
+        # What was bought with it and is in a wallet: its refund is taken from there.
+        found = desk.of_order(TopUp, order.id)
+        paid_by = next((top_up.wallet_id for top_up in found if top_up.credited_minor), None)
     if paid_by is None and order.customer is not None:
         return WalletRef(external_id=order.customer)
     held_by = next((payment.wallet_id for payment in reversed(payments) if payment.is_open), None)

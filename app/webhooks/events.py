@@ -115,6 +115,7 @@ class TopUpRecorded:
 
     customer_external_id: str
     told: TopUpTold
+    intent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class Handlers:
 
     async def _top_up(self, actor: Actor, event: TopUpRecorded) -> str:
         ref = WalletRef(external_id=event.customer_external_id)
-        done = await top_ups.record(self.writer, actor, ref, event.told)
+        done = await top_ups.record(self.writer, actor, ref, event.told, intent=event.intent)
         return f"Top-up {event.told.external_id} was recorded as {done.top_up.reference}."
 
 

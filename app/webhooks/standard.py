@@ -176,7 +176,7 @@ def _order_recorded(data: Node, when: _When, source: str) -> Event:
             "tax",
         ),
         *("shipping", "discount", "paidOtherwise", "paymentMethod", "customer", "guestEmail", "lines"),
-        *("coupons", "refunds", "subscription", "placedAt"),
+        *("coupons", "refunds", "subscription", "placedAt", "topUp"),
     )
     currency = data["currency"].currency()
     status = _status(data["status"])
@@ -204,6 +204,7 @@ def _order_recorded(data: Node, when: _When, source: str) -> Event:
         refunds=tuple(_refund(refund, currency) for refund in data["refunds"].items()),
         subscription=None if data["subscription"].is_absent else _subscription(data["subscription"]),
         placed_at=data["placedAt"].maybe_time(),
+        top_up=data["topUp"].maybe_text(),
     )
     return OrderSeen(checked(snapshot, data))
 
@@ -295,7 +296,7 @@ def _top_up_recorded(data: Node, when: _When, source: str) -> Event:
     _only(
         data,
         *("source", "externalId", "customerId", "currency", "paid", "faceValue", "paymentMethod"),
-        *("paidAt", "modifiedAt"),
+        *("paidAt", "modifiedAt", "intent"),
     )
     currency, face = data["currency"].currency(), data["faceValue"]
     told = TopUpTold(
@@ -308,7 +309,7 @@ def _top_up_recorded(data: Node, when: _When, source: str) -> Event:
         paid_at=data["paidAt"].maybe_time(),
         modified_at=_changed_at(data, when),
     )
-    return TopUpRecorded(data["customerId"].id(), _told(told.checked, data))
+    return TopUpRecorded(data["customerId"].id(), _told(told.checked, data), data["intent"].maybe_text())
 
 
 def _told(checked: Callable[[], T], data: Node) -> T:

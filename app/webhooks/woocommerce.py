@@ -55,6 +55,7 @@ _TRASH = "trash"
 _RENEWAL = "_subscription_renewal"
 _FIRST_ORDER = ("_subscription_parent", "_subscription_switch", "_subscription_resubscribe")
 _REFUND_REFERENCE = "_coffer_refund"
+_TOP_UP_REFERENCE = "_coffer_top_up"
 _REFUNDED_LINE = "_refunded_item_id"
 
 
@@ -158,6 +159,7 @@ def order_seen(
         refunds=tuple(_refund_in_order(refund, currency) for refund in order["refunds"].items()),
         subscription=_subscription(order["meta_data"]),
         placed_at=order["date_created_gmt"].maybe_time(),
+        top_up=_meta(order["meta_data"], _TOP_UP_REFERENCE).maybe_text(),
     )
     return OrderSeen(checked(snapshot, order))
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.jobs import work_off
 from app.schema.types.node import encode_id
 from tests.api.store import (
     ADMINISTRATOR,
@@ -366,6 +367,93 @@ async def a_top_up(store: Store) -> Scene:
         "idempotencyKey": fresh("key"),
     }
     return Scene(input_, customer)
+
+
+async def takes_top_ups(store: Store) -> None:
+    await store.set_settings(topUpsEnabled=True, topUpMethods=["card"], topUpMinimum=store.money("1.00"))
+
+
+async def a_top_up_to_start(store: Store) -> Scene:
+    await takes_top_ups(store)
+    customer = await store.customer()
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "amount": store.money("40.00"),
+        "paymentMethod": "card",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_top_up_to_leave(store: Store) -> Scene:
+    scene = await a_top_up_to_start(store)
+    intent = (await store.done("startTopUp", scene.input))["topUpIntent"]
+    return Scene({"topUpIntentId": intent["id"], "idempotencyKey": fresh("key")}, scene.customer)
+
+
+async def a_rule_of_top_ups(store: Store) -> Scene:
+    await takes_top_ups(store)
+    customer = await store.customer()
+    input_ = {
+        "wallet": {"id": customer["wallet"]["id"]},
+        "kind": "THRESHOLD",
+        "threshold": store.money("20.00"),
+        "amount": store.money("50.00"),
+        "paymentMethod": "card",
+        "paymentToken": "tok-81",
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_rule_to_stop(store: Store) -> Scene:
+    scene = await a_rule_of_top_ups(store)
+    rule = (await store.done("setAutoTopUp", scene.input))["autoTopUp"]
+    return Scene({"autoTopUpId": rule["id"], "idempotencyKey": fresh("key")}, scene.customer)
+
+
+async def a_charge(store: Store) -> Scene:
+    scene = await a_rule_of_top_ups(store)
+    await store.done("setAutoTopUp", scene.input)
+    await work_off(store.app.state.runtime, "auto-top-ups")
+    query = "{ autoTopUpCharges(last: 100) { nodes { id wallet { id } } } }"
+    nodes = (await store.execute(query, {}, ADMINISTRATOR)).data["autoTopUpCharges"]["nodes"]
+    (charge,) = (node["id"] for node in nodes if node["wallet"]["id"] == scene.customer["wallet"]["id"])
+    input_ = {
+        "chargeId": charge,
+        "outcome": "PAID",
+        "source": "woocommerce",
+        "externalId": fresh("charge"),
+        "paid": store.money("50.00"),
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, scene.customer)
+
+
+async def takes_none(store: Store, _scene: Scene) -> None:
+    """The store takes no top-ups any more."""
+    await store.set_settings(topUpsEnabled=False)
+
+
+async def left_and_paid(store: Store, scene: Scene) -> None:
+    """The money came already."""
+    query = "query ($id: ID!) { node(id: $id) { ... on TopUpIntent { reference } } }"
+    node = (await store.execute(query, {"id": scene.input["topUpIntentId"]}, ADMINISTRATOR)).data["node"]
+    paid = (await a_top_up(store)).input
+    wallet = {"id": scene.customer["wallet"]["id"]}
+    await store.done("recordTopUp", {**paid, "wallet": wallet, "intent": node["reference"]})
+
+
+async def declines_what_was_paid(store: Store, scene: Scene) -> None:
+    """The store said before that the charge was paid."""
+    await store.done("reportAutoTopUpCharge", {**scene.input, "idempotencyKey": fresh("key")})
+    del scene.input["source"], scene.input["externalId"], scene.input["paid"]
+    scene.input["outcome"] = "DECLINED"
+
+
+async def says_nothing_was_kept(_store: Store, scene: Scene) -> None:
+    """Paid, and no word of how much."""
+    del scene.input["paid"]
 
 
 async def a_request(store: Store) -> Scene:
@@ -1485,6 +1573,107 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "startTopUp",
+        a_top_up_to_start,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"paymentMethod": None},
+        (
+            *AMOUNTS,
+            *KEYS,
+            *WALLETS,
+            refused("less than the least", "TOP_UP_LIMIT_REACHED", "amount.amount", sends_amount("0.99")),
+            refused("by the wallet", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="wallet")),
+            refused("by another method", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="cheque")),
+            refused("no top-ups", "TOP_UPS_OFF", "wallet", takes_none),
+            refused("frozen", "WALLET_FROZEN", "wallet", frozen),
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "cancelTopUp",
+        a_top_up_to_leave,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            refused("no id", "FIELD_INVALID", "topUpIntentId", sends(topUpIntentId="garbage")),
+            refused(
+                "unknown", "NOT_FOUND", "topUpIntentId", sends(topUpIntentId=encode_id("TopUpIntent", NOBODY))
+            ),
+            refused("paid", "TOP_UP_NOT_OPEN", "topUpIntentId", left_and_paid),
+            refused("a stranger's", "NOT_FOUND", "topUpIntentId", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "setAutoTopUp",
+        a_rule_of_top_ups,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"paymentToken": "tok-82"},
+        (
+            *KEYS,
+            *WALLETS,
+            refused("less than the least", "TOP_UP_LIMIT_REACHED", "amount.amount", sends_amount("0.99")),
+            refused("two currencies", "CURRENCY_MISMATCH", "threshold.currency", sends_amount("5.00", "EUR")),
+            refused("no threshold", "FIELD_INVALID", "threshold", sends(threshold=None)),
+            refused("a day too", "FIELD_INVALID", "dayOfMonth", sends(dayOfMonth=1)),
+            refused(
+                "the 32nd",
+                "FIELD_INVALID",
+                "dayOfMonth",
+                sends(kind="MONTHLY", threshold=None, dayOfMonth=32),
+            ),
+            refused("by the wallet", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="wallet")),
+            refused("no token", "FIELD_INVALID", "paymentToken", sends(paymentToken="")),
+            refused("long token", "FIELD_INVALID", "paymentToken", sends(paymentToken="t" * 129)),
+            refused("no top-ups", "TOP_UPS_OFF", "wallet", takes_none),
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    *(
+        Mutation(
+            name,
+            a_rule_to_stop,
+            frozenset({"shop_manager", "administrator", "service"}),
+            {},
+            (
+                *KEYS,
+                refused("no id", "FIELD_INVALID", "autoTopUpId", sends(autoTopUpId="garbage")),
+                refused(
+                    "unknown", "NOT_FOUND", "autoTopUpId", sends(autoTopUpId=encode_id("AutoTopUp", NOBODY))
+                ),
+                refused("a stranger's", "NOT_FOUND", "autoTopUpId", of_a_stranger),
+            ),
+            owner="",
+            others="NOT_FOUND",
+        )
+        for name in ("pauseAutoTopUp", "cancelAutoTopUp")
+    ),
+    Mutation(
+        "reportAutoTopUpCharge",
+        a_charge,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"paymentMethod": "card"},
+        (
+            *KEYS,
+            refused("no id", "FIELD_INVALID", "chargeId", sends(chargeId="garbage")),
+            refused("unknown", "NOT_FOUND", "chargeId", sends(chargeId=encode_id("AutoTopUpCharge", NOBODY))),
+            refused("nothing said", "FIELD_INVALID", "paid", says_nothing_was_kept),
+            refused("negative", "FIELD_INVALID", "paid.amount", sends_amount("-1.00", name="paid")),
+            refused("declined and paid", "FIELD_INVALID", "paid", sends(outcome="DECLINED")),
+            refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
+            refused(
+                "declined after it was paid", "TOP_UP_CHARGE_NOT_OPEN", "chargeId", declines_what_was_paid
+            ),
+            refused("one's own", "OWN_WALLET", "chargeId", by_oneself),
+        ),
+    ),
+    Mutation(
         "requestWithdrawal",
         a_request,
         frozenset({"support", "shop_manager", "administrator", "service"}),
@@ -1944,6 +2133,25 @@ MUTATIONS = (
                 "CURRENCY_MISMATCH",
                 "negativeBalanceLimit.currency",
                 sends_amount("1.00", "EUR", name="negativeBalanceLimit"),
+            ),
+            refused("no hours", "FIELD_INVALID", "topUpHours", sends(topUpHours=0)),
+            refused("many hours", "FIELD_INVALID", "topUpHours", sends(topUpHours=721)),
+            refused("paid by itself", "FIELD_INVALID", "topUpMethods", sends(topUpMethods=["wallet"])),
+            refused("many products", "FIELD_INVALID", "topUpProducts", sends(topUpProducts=["p"] * 101)),
+            refused(
+                "nothing suggested",
+                "FIELD_INVALID",
+                "topUpSuggested.amount",
+                sends(topUpSuggested=[{"amount": "0.00", "currency": "USD"}]),
+            ),
+            refused(
+                "less than the least",
+                "FIELD_INVALID",
+                "topUpMaximum",
+                sends(
+                    topUpMinimum={"amount": "5.00", "currency": "USD"},
+                    topUpMaximum={"amount": "4.00", "currency": "USD"},
+                ),
             ),
             refused("no time", "FIELD_INVALID", "paymentHoldMinutes", sends(paymentHoldMinutes=0)),
             refused("endless", "FIELD_INVALID", "paymentHoldMinutes", sends(paymentHoldMinutes=43_201)),

@@ -207,9 +207,10 @@ WITHDRAWAL = (
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
-    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy "
-    "giftCardsRedeemable giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays "
-    "emailKinds emailLanguage version updatedAt updatedBy note }"
+    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy giftCardsRedeemable "
+    "giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays topUpsEnabled "
+    f"topUpMinimum {MONEY} topUpMaximum {MONEY} topUpDayMaximum {MONEY} walletBalanceMaximum {MONEY} "
+    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours emailKinds emailLanguage version updatedAt updatedBy note }}"
 )
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
@@ -286,6 +287,22 @@ OUTGOING = (
     f"{{ id webhookId event endpoint {ENDPOINT} status attemptCount attempts {{ number startedAt durationMs statusCode error "
     "answer } nextAttemptAt error statusCode createdAt doneAt payload }"
 )
+TOP_UP_INTENT = (
+    f"{{ id reference amount {MONEY} paymentMethod status expiresAt createdBy {{ kind id }} createdAt updatedAt "
+    f"topUp {{ id credited {MONEY} }} wallet {{ id }} }}"
+)
+AUTO_TOP_UP = (
+    f"{{ id kind threshold {MONEY} dayOfMonth amount {MONEY} paymentMethod status declines nextAttemptAt "
+    "createdBy { kind id } createdAt updatedAt }"
+)
+AUTO_TOP_UP_CHARGE = (
+    f"{{ id reference amount {MONEY} paymentMethod paymentToken attempt status problem createdAt updatedAt "
+    f"topUp {{ id credited {MONEY} }} wallet {{ id }} }}"
+)
+TOP_UP_OPTIONS = (
+    f"{{ isPossible obstacles minimum {MONEY} maximum {MONEY} leftToday {MONEY} room {MONEY} suggested {MONEY} "
+    "paymentMethods }"
+)
 ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
@@ -297,6 +314,12 @@ PAYLOADS = {
     "updateNotificationPreferences": f"customer {CUSTOMER} {ERRORS}",
     "recordEvent": f"wallet {WALLET} event {EVENT} replayed {ERRORS}",
     "recordTopUp": f"wallet {WALLET} topUp {TOP_UP} replayed {ERRORS}",
+    "startTopUp": f"wallet {WALLET} topUpIntent {TOP_UP_INTENT} replayed {ERRORS}",
+    "cancelTopUp": f"wallet {WALLET} topUpIntent {TOP_UP_INTENT} replayed {ERRORS}",
+    "setAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "pauseAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "cancelAutoTopUp": f"wallet {WALLET} autoTopUp {AUTO_TOP_UP} replayed {ERRORS}",
+    "reportAutoTopUpCharge": f"wallet {WALLET} autoTopUpCharge {AUTO_TOP_UP_CHARGE} replayed {ERRORS}",
     "requestWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",

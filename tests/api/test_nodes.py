@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from app.schema.types.node import encode_id
-from tests.api.mutations import NOBODY
+from tests.api.mutations import NOBODY, takes_top_ups
 from tests.api.store import (
     ADMINISTRATOR,
     ANONYMOUS,
@@ -47,7 +47,23 @@ async def world(api: Store) -> JsonObject:
         "paid": api.money("5.00"),
         "idempotencyKey": fresh("key"),
     }
+    await takes_top_ups(api)
+    begun = {"amount": api.money("5.00"), "idempotencyKey": fresh("key")}
+    rule = {
+        "kind": "MONTHLY",
+        "dayOfMonth": 1,
+        "amount": api.money("5.00"),
+        "paymentMethod": "card",
+        "paymentToken": "tok-81",
+        "idempotencyKey": fresh("key"),
+    }
     return {
+        "TopUpIntent": (await api.done("startTopUp", begun, Caller(customer["storeCustomerId"])))[
+            "topUpIntent"
+        ]["id"],
+        "AutoTopUp": (await api.done("setAutoTopUp", rule, Caller(customer["storeCustomerId"])))["autoTopUp"][
+            "id"
+        ],
         "StoreEvent": (await api.done("recordEvent", event))["event"]["id"],
         "TopUp": (await api.done("recordTopUp", top_up))["topUp"]["id"],
         "Order": order["id"],
@@ -66,7 +82,7 @@ async def world(api: Store) -> JsonObject:
 
 TYPES = (
     *("Customer", "Wallet", "Transaction", "Withdrawal", "Order", "Payment", "Refund", "Renewal"),
-    *("StoreEvent", "TopUp"),
+    *("StoreEvent", "TopUp", "TopUpIntent", "AutoTopUp"),
 )
 
 

@@ -12,6 +12,7 @@ import strawberry
 from app.domain.access import ActorKind, Capability, PrincipalKind
 from app.domain.adjustment import AdjustmentReason, Direction
 from app.domain.audit import AuditAction
+from app.domain.auto_top_up import AutoTopUpKind, AutoTopUpStatus, ChargeOutcome, ChargeStatus
 from app.domain.bucket import Bucket
 from app.domain.cashback.award import ShortfallPolicy
 from app.domain.delivery import DeliveryStatus, Door
@@ -28,6 +29,7 @@ from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
 from app.domain.settings import CaptureOn, RenewalPolicy
 from app.domain.standing import OrderPaymentState, OrderRefundState
+from app.domain.top_up_intent import TopUpIntentStatus, TopUpObstacle
 from app.domain.webhook_endpoint import (
     DisabledBy as WebhookEndpointDisabledBy,
     EndpointStatus as WebhookEndpointStatus,
@@ -40,10 +42,14 @@ __all__ = [
     "ActorKind",
     "AdjustmentReason",
     "AuditAction",
+    "AutoTopUpKind",
+    "AutoTopUpStatus",
     "Bucket",
     "Capability",
     "CaptureMethod",
     "CaptureOn",
+    "ChargeOutcome",
+    "ChargeStatus",
     "CounterAccount",
     "CouponProblem",
     "DeliveryStatus",
@@ -70,6 +76,8 @@ __all__ = [
     "RenewalStatus",
     "ShortfallPolicy",
     "SignalKind",
+    "TopUpIntentStatus",
+    "TopUpObstacle",
     "TransactionKind",
     "UpdateKind",
     "WalletStatus",
@@ -114,6 +122,12 @@ publish(TransactionKind, "Why money moved.")
 publish(CounterAccount, "The ledger account on the other side of a transaction.")
 publish(Direction, "Which way money goes, seen from the wallet.")
 publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
+publish(TopUpIntentStatus, "How a top-up stands that was started here.")
+publish(TopUpObstacle, "Why nothing can be paid into a wallet now.")
+publish(AutoTopUpKind, "What a rule of automatic top-ups waits for.")
+publish(AutoTopUpStatus, "How a rule of automatic top-ups stands.")
+publish(ChargeStatus, "How a request to the store to charge stands.", name="AutoTopUpChargeStatus")
+publish(ChargeOutcome, "What came of a charge, as the store says.", name="AutoTopUpChargeOutcome")
 publish(WithdrawalStatus, "How a withdrawal stands.")
 publish(OrderStatus, "How an order stands, in words that every store's own statuses are translated to.")
 publish(OrderProblem, "What keeps the ledger from following an order; staff look into it.")

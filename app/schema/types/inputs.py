@@ -6,10 +6,12 @@ from app.domain import webhook_endpoint as endpoints
 from app.domain.api_key import OVERLAP_DEFAULT_H
 from app.schema.types.enums import (
     AdjustmentReason,
+    AutoTopUpKind,
     Bucket,
     Capability,
     CaptureMethod,
     CaptureOn,
+    ChargeOutcome,
     DeliveryStatus,
     Direction,
     Door,
@@ -493,6 +495,97 @@ class RecordTopUpInput:
         default=None,
         description="When it last changed in the store: of several tellings the newest counts. Left out, now.",
     )
+    intent: str | None = strawberry.field(
+        default=None, description="The reference of the top-up that startTopUp began, where it pays one."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A top-up to start: the customer then pays at the store's own checkout.")
+class StartTopUpInput:
+    """Input of startTopUp."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose wallet; left out, one's own. For others it needs TOP_UPS_WRITE."
+    )
+    amount: MoneyInput = strawberry.field(description="How much, within the limits of `topUpOptions`.")
+    payment_method: str | None = strawberry.field(
+        default=None, description="One of `topUpOptions.paymentMethods`; left out, the checkout asks."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A top-up to leave. Money that comes for it all the same is credited.")
+class CancelTopUpInput:
+    """Input of cancelTopUp."""
+
+    top_up_intent_id: strawberry.ID = strawberry.field(description="The top-up that was started.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(
+    description="A rule by which the store charges a saved payment method. A wallet has one of each kind: setting it again "
+    "changes it, begins anew after declines, and resumes one that was paused."
+)
+class SetAutoTopUpInput:
+    """Input of setAutoTopUp."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose wallet; left out, one's own. For others it needs TOP_UPS_WRITE."
+    )
+    kind: AutoTopUpKind = strawberry.field(description="What it waits for.")
+    amount: MoneyInput = strawberry.field(description="How much it pays in each time.")
+    threshold: MoneyInput | None = strawberry.field(
+        default=None, description="Below which available balance it pays in; of THRESHOLD only."
+    )
+    day_of_month: int | None = strawberry.field(
+        default=None,
+        description="On which day of the store's month, from 1 to 31; the last one where a month has no such day. "
+        "Of MONTHLY only.",
+    )
+    payment_method: str = strawberry.field(description="One of `topUpOptions.paymentMethods`.")
+    payment_token: str = strawberry.field(
+        description="The store's own name of the saved payment method, at most 128 characters; never a card number."
+    )
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A rule to pause; setAutoTopUp resumes it.")
+class PauseAutoTopUpInput:
+    """Input of pauseAutoTopUp."""
+
+    auto_top_up_id: strawberry.ID = strawberry.field(description="The rule.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A rule to end.")
+class CancelAutoTopUpInput:
+    """Input of cancelAutoTopUp."""
+
+    auto_top_up_id: strawberry.ID = strawberry.field(description="The rule.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="What came of a charge that Coffer asked for.")
+class ReportAutoTopUpChargeInput:
+    """Input of reportAutoTopUpCharge."""
+
+    charge_id: strawberry.ID = strawberry.field(description="The charge.")
+    outcome: ChargeOutcome = strawberry.field(description="What came of it.")
+    source: str | None = strawberry.field(
+        default=None, description="With PAID: the store's software or channel, such as woocommerce."
+    )
+    external_id: str | None = strawberry.field(
+        default=None,
+        description="With PAID: the store's own id of the payment or order, as recordTopUp would name it.",
+    )
+    paid: MoneyInput | None = strawberry.field(default=None, description="With PAID: what the store kept.")
+    payment_method: str | None = strawberry.field(
+        default=None, description="With PAID: how it was paid, at most 64 characters."
+    )
+    problem: str | None = strawberry.field(
+        default=None, description="With DECLINED: the store's word for why, at most 200 characters."
+    )
     idempotency_key: str = strawberry.field(description=KEY)
 
 
@@ -667,6 +760,35 @@ class UpdateSettingsInput:
     email_language: str | None = strawberry.field(
         default=None,
         description="The language of e-mails to customers whose own is not known, such as en or pt-BR.",
+    )
+    top_ups_enabled: bool | None = strawberry.field(default=None, description="Whether customers can pay in.")
+    top_up_minimum: MoneyInput | None = strawberry.field(
+        default=None, description="The smallest top-up; zero is any."
+    )
+    top_up_maximum: MoneyInput | None = strawberry.field(
+        default=None, description="The largest top-up; zero is any."
+    )
+    top_up_day_maximum: MoneyInput | None = strawberry.field(
+        default=None,
+        description="What a customer pays in at most on a day of the store's calendar; zero is any.",
+    )
+    wallet_balance_maximum: MoneyInput | None = strawberry.field(
+        default=None, description="What a wallet may hold after a top-up; zero is any."
+    )
+    top_up_suggested: list[MoneyInput] | None = strawberry.field(
+        default=None, description="All amounts that the store suggests, at most 10."
+    )
+    top_up_methods: list[str] | None = strawberry.field(
+        default=None,
+        description="All of the store's payment methods that pay top-ups, at most 20; never the wallet's own.",
+    )
+    top_up_products: list[str] | None = strawberry.field(
+        default=None,
+        description="All SKUs and product ids that mean a top-up in the store's orders, at most 100.",
+    )
+    top_up_hours: int | None = strawberry.field(
+        default=None,
+        description="How long a top-up that was started waits for its money, from 1 to 720 hours.",
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

@@ -18,6 +18,7 @@ from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
 from app.schema.types.settings import Settings
 from app.schema.types.top_up import TopUp
+from app.schema.types.top_up_intent import AutoTopUp, AutoTopUpCharge, TopUpIntent
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
 from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint
@@ -300,6 +301,71 @@ class UpdateNotificationPreferencesPayload:
     customer: Customer | None = strawberry.field(
         default=None, description="The customer, with what they want now."
     )
+
+
+@strawberry.type(description="The answer of startTopUp.")
+class StartTopUpPayload:
+    """Wallet and top-up, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    top_up_intent: TopUpIntent | None = strawberry.field(
+        default=None, description="The top-up that was started."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of cancelTopUp.")
+class CancelTopUpPayload:
+    """Wallet and top-up, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    top_up_intent: TopUpIntent | None = strawberry.field(
+        default=None, description="The top-up that was left."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of setAutoTopUp.")
+class SetAutoTopUpPayload:
+    """Wallet and rule, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    auto_top_up: AutoTopUp | None = strawberry.field(default=None, description="The rule after this.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of pauseAutoTopUp.")
+class PauseAutoTopUpPayload:
+    """Wallet and rule, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    auto_top_up: AutoTopUp | None = strawberry.field(default=None, description="The rule after this.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of cancelAutoTopUp.")
+class CancelAutoTopUpPayload:
+    """Wallet and rule, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    auto_top_up: AutoTopUp | None = strawberry.field(default=None, description="The rule after this.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of reportAutoTopUpCharge.")
+class ReportAutoTopUpChargePayload:
+    """Wallet and charge, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet.")
+    auto_top_up_charge: AutoTopUpCharge | None = strawberry.field(
+        default=None, description="The charge after this."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 

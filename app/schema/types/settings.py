@@ -90,6 +90,25 @@ class Settings:
     email_language: str = strawberry.field(
         description="The language of e-mails to customers whose own is not known."
     )
+    top_ups_enabled: bool = strawberry.field(description="Whether customers can pay in.")
+    top_up_minimum: Money = strawberry.field(description="The smallest top-up; zero is any.")
+    top_up_maximum: Money = strawberry.field(description="The largest top-up; zero is any.")
+    top_up_day_maximum: Money = strawberry.field(
+        description="What a customer pays in at most on a day of the store's calendar; zero is any."
+    )
+    wallet_balance_maximum: Money = strawberry.field(
+        description="What a wallet may hold after a top-up; zero is any."
+    )
+    top_up_suggested: list[Money] = strawberry.field(description="Amounts that the store suggests.")
+    top_up_methods: list[str] = strawberry.field(
+        description="The store's payment methods that pay top-ups; never the wallet's own."
+    )
+    top_up_products: list[str] = strawberry.field(
+        description="SKUs and product ids that mean a top-up in the store's orders."
+    )
+    top_up_hours: int = strawberry.field(
+        description="How many hours a top-up that was started waits for its money."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -126,6 +145,15 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         expiry_reminder_days=settings.expiry_reminder_days,
         email_kinds=list(settings.email_kinds),
         email_language=settings.email_language,
+        top_ups_enabled=settings.top_ups_enabled,
+        top_up_minimum=money(settings.top_up_minimum_minor, currency),
+        top_up_maximum=money(settings.top_up_maximum_minor, currency),
+        top_up_day_maximum=money(settings.top_up_day_maximum_minor, currency),
+        wallet_balance_maximum=money(settings.wallet_balance_maximum_minor, currency),
+        top_up_suggested=[money(amount, currency) for amount in settings.top_up_suggested_minor],
+        top_up_methods=list(settings.top_up_methods),
+        top_up_products=list(settings.top_up_products),
+        top_up_hours=settings.top_up_hours,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

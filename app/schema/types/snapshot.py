@@ -168,6 +168,11 @@ class RecordOrderInput:
         default=None, description="The subscription that it began or renews."
     )
     placed_at: DateTime | None = strawberry.field(default=None, description="When it was placed.")
+    top_up: str | None = strawberry.field(
+        default=None,
+        description="The reference of the top-up that startTopUp began, where the order pays it. Without lines of a top-up "
+        "product, all of its lines are the top-up.",
+    )
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
@@ -243,6 +248,7 @@ def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:
         if subscription is None
         else Subscription(subscription.reference, subscription.is_renewal),
         placed_at=given.placed_at,
+        top_up=given.top_up,
     )
 
 

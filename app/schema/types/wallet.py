@@ -12,6 +12,7 @@ from app.domain.access import Capability
 from app.domain.errors import FieldInvalid
 from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
+from app.domain.top_up_intent import RECENT
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
 from app.schema.types.audit import AuditEntry
@@ -45,8 +46,10 @@ from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.top_up import TopUp
+from app.schema.types.top_up_intent import AutoTopUp, TopUpOptions, options_type
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal
+from app.services import top_up_intent as top_up_intents
 from app.services.audit import AuditFilter
 
 
@@ -464,6 +467,18 @@ class Wallet(Node):
             lambda: context.reminder_counts.load((self.model.id, None)),
         )
 
+    @strawberry.field(description="What can be paid in now: limits, what is left of them, and how.")
+    async def top_up_options(self, info: AppInfo) -> TopUpOptions:
+        """Work out the options."""
+        return await top_up_options_of(info, self.model)
+
+    @strawberry.field(
+        description="The rules by which the store charges a saved payment method, one of each kind at most."
+    )
+    async def auto_top_ups(self, info: AppInfo) -> list[AutoTopUp]:
+        """Load the rules."""
+        return [AutoTopUp(model=row) for row in await info.context.auto_top_up_rules.load(self.model.id)]
+
     @strawberry.field(
         description="The money that the customer paid in, newest first.", extensions=[telling()]
     )
@@ -483,6 +498,18 @@ class Wallet(Node):
             lambda row: TopUp(model=row),
             lambda: context.top_up_counts.load((self.model.id, None)),
         )
+
+
+async def top_up_options_of(info: AppInfo, wallet: WalletModel) -> TopUpOptions:
+    """Return what can be paid into a wallet now."""
+    context = info.context
+    note_balance_read(info, wallet)
+    now, settings = context.runtime.clock(), context.loaders.settings
+    in_force = await settings.load(settings.IN_FORCE)
+    # Whole hours, so that the wallets of one operation are read together.
+    since = (now - RECENT).replace(minute=0, second=0, microsecond=0)
+    paid = await context.top_up_standings.load((wallet.id, since))
+    return options_type(top_up_intents.options(in_force, now, wallet, paid), wallet.currency)
 
 
 EXPIRING_DAYS_MAX = 366

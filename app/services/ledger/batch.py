@@ -23,6 +23,7 @@ from app.domain.outgoing import Happened, events_of
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.top_up import TopUp
+from app.domain.top_up_intent import RECENT
 from app.services.ledger import cashback, records, tables
 from app.services.ledger.cashback import KnownRules
 from app.services.ledger.command import (
@@ -158,6 +159,7 @@ class Batch:
             await self._lock(ids)
             await self._load_lots()
         await self._load_named()
+        await self._load_paid_in(commands)
         await self._load_holds({hold_id for command in commands for hold_id in command.holds})
         await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
@@ -239,6 +241,17 @@ class Batch:
             for kind in tables.OF_ORDERS:
                 sql = f"SELECT * FROM {tables.BESIDE[kind].name} WHERE order_id IN {{ids}}"
                 self._keep_loaded(kind, await self._session.select(sql, orders))
+
+    async def _load_paid_in(self, commands: Sequence[Command]) -> None:
+        """Read what counts against the limits of top-ups: what was paid in of late, and what is under way."""
+        wanted = (self._known_state(command) for command in commands if command.tops_up)
+        ids = {state.wallet.id for state in wanted if state is not None}
+        if not ids:
+            return
+        since = (self._clock() - RECENT).isoformat(sep=" ")
+        for kind, condition in tables.PAID_IN.items():
+            sql = f"SELECT * FROM {tables.BESIDE[kind].name} WHERE wallet_id IN {{ids}} AND {condition}"
+            self._keep_loaded(kind, await self._session.select(sql.replace("{since}", f"'{since}'"), ids))
 
     def _keep_loaded(self, kind: type[Row], found: Found) -> None:
         for row in found:

@@ -62,7 +62,7 @@ class Command:
     raises a `DomainError`. With `opens`, a customer and a wallet that are missing are created. `holds` and
     `rows` name what must be loaded beside the wallet, by id and (for rows) type; with an order come its payments,
     their holds, its refunds and its awards. `earns` are the occasions that it may bring about: the rules that wait for
-    them come along.
+    them come along. With `tops_up` comes what the limits of top-ups are worked out from, and the wallet's rules.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Command:
     holds: tuple[UUID, ...] = ()
     rows: tuple[tuple[type[Row], UUID], ...] = ()
     earns: tuple[TriggerKind, ...] = ()
+    tops_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

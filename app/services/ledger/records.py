@@ -12,6 +12,13 @@ import orjson
 
 from app.domain.access import Actor, ActorKind, Capability
 from app.domain.api_key import ApiKey
+from app.domain.auto_top_up import (
+    AutoTopUp,
+    AutoTopUpCharge,
+    AutoTopUpKind,
+    AutoTopUpStatus,
+    ChargeStatus,
+)
 from app.domain.bucket import Bucket
 from app.domain.cashback.award import Award, AwardSource, Taken
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
@@ -58,6 +65,7 @@ from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
+from app.domain.top_up_intent import TopUpIntent, TopUpIntentStatus
 from app.domain.webhook_endpoint import DisabledBy, EndpointSecret, EndpointStatus, WebhookEndpoint
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 
@@ -653,6 +661,7 @@ def read_top_up(row: DatabaseRow) -> TopUp:
         currency=row["currency"],
         payment_method=row["payment_method"],
         transaction_id=_maybe(read_uuid, row["transaction_id"]),
+        order_id=_maybe(read_uuid, row["order_id"]),
         paid_at=read_time(row["paid_at"]),
         modified_at=read_time(row["modified_at"]),
         created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
@@ -719,6 +728,66 @@ def _endpoint_secret(data: dict[str, Any]) -> EndpointSecret:
     )
 
 
+def read_top_up_intent(row: DatabaseRow) -> TopUpIntent:
+    """Read a top-up that was started."""
+    return TopUpIntent(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        reference=row["reference"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        payment_method=row["payment_method"],
+        status=TopUpIntentStatus(row["status"]),
+        top_up_id=_maybe(read_uuid, row["top_up_id"]),
+        expires_at=read_time(row["expires_at"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_auto_top_up(row: DatabaseRow) -> AutoTopUp:
+    """Read a rule of automatic top-ups."""
+    return AutoTopUp(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        kind=AutoTopUpKind(row["kind"]),
+        threshold_minor=row["threshold_minor"],
+        day_of_month=row["day_of_month"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        payment_method=row["payment_method"],
+        payment_token=row["payment_token"],
+        status=AutoTopUpStatus(row["status"]),
+        declines=row["declines"],
+        next_attempt_at=read_time(row["next_attempt_at"]),
+        charge_id=_maybe(read_uuid, row["charge_id"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
+def read_auto_top_up_charge(row: DatabaseRow) -> AutoTopUpCharge:
+    """Read a request to the store to charge."""
+    return AutoTopUpCharge(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        rule_id=read_uuid(row["rule_id"]),
+        reference=row["reference"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        payment_method=row["payment_method"],
+        payment_token=row["payment_token"],
+        attempt=row["attempt"],
+        status=ChargeStatus(row["status"]),
+        top_up_id=_maybe(read_uuid, row["top_up_id"]),
+        problem=row["problem"],
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+    )
+
+
 def _capabilities(value: Any) -> frozenset[Capability]:
     # A newer version may have written words that this one does not know; they grant nothing here.
     return frozenset(Capability(word) for word in read_json(value) if word in Capability.__members__)
@@ -756,5 +825,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     WebhookEndpoint: read_webhook_endpoint,
     OutboxEvent: read_outbox_event,
     OutboxMessage: read_outbox_message,
+    TopUpIntent: read_top_up_intent,
+    AutoTopUp: read_auto_top_up,
+    AutoTopUpCharge: read_auto_top_up_charge,
 }
 """How the rows that a command may name are read, by the record's type."""

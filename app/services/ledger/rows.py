@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from tortoise.models import Model
 
 from app.domain.api_key import ApiKey as ApiKeyRecord
+from app.domain.auto_top_up import AutoTopUp as AutoTopUpRecord, AutoTopUpCharge as AutoTopUpChargeRecord
 from app.domain.cashback.data import plain
 from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
@@ -20,9 +21,11 @@ from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
 from app.domain.top_up import TopUp as TopUpRecord
+from app.domain.top_up_intent import TopUpIntent as TopUpIntentRecord
 from app.domain.webhook_endpoint import WebhookEndpoint as WebhookEndpointRecord
 from app.domain.withdrawal import Withdrawal as WithdrawalRecord
 from app.models.api_key import ApiKey
+from app.models.auto_top_up import AutoTopUp, AutoTopUpCharge
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
 from app.models.delivery import Delivery
@@ -36,6 +39,7 @@ from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
 from app.models.top_up import TopUp
+from app.models.top_up_intent import TopUpIntent
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 from app.models.webhook_endpoint import WebhookEndpoint
@@ -163,6 +167,21 @@ def webhook_endpoint_of(record: WebhookEndpointRecord) -> WebhookEndpoint:
         "secrets": [{"expires_at": secret.expires_at} for secret in record.secrets],
     }
     return _model(WebhookEndpoint, tables.BESIDE[WebhookEndpointRecord], record, columns)
+
+
+def top_up_intent_of(record: TopUpIntentRecord) -> TopUpIntent:
+    """Return the model of a top-up that was started."""
+    return _model(TopUpIntent, tables.BESIDE[TopUpIntentRecord], record)
+
+
+def auto_top_up_of(record: AutoTopUpRecord) -> AutoTopUp:
+    """Return the model of a rule of automatic top-ups."""
+    return _model(AutoTopUp, tables.BESIDE[AutoTopUpRecord], record)
+
+
+def auto_top_up_charge_of(record: AutoTopUpChargeRecord) -> AutoTopUpCharge:
+    """Return the model of a request to the store to charge."""
+    return _model(AutoTopUpCharge, tables.BESIDE[AutoTopUpChargeRecord], record)
 
 
 def _model(model: type[M], table: tables.Table, record: Any, as_read: dict[str, Any] | None = None) -> M:

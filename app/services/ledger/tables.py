@@ -14,6 +14,7 @@ from tortoise.models import Model
 
 from app.domain.api_key import ApiKey
 from app.domain.audit import AuditEntry
+from app.domain.auto_top_up import AutoTopUp, AutoTopUpCharge
 from app.domain.cashback.award import Award
 from app.domain.cashback.data import plain
 from app.domain.cashback.earning import CashbackEvaluation, CashbackTotal
@@ -38,11 +39,13 @@ from app.domain.renewal import Renewal
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
+from app.domain.top_up_intent import TopUpIntent
 from app.domain.webhook_endpoint import EndpointSecret, WebhookEndpoint
 from app.domain.withdrawal import Withdrawal
 from app.models import (
     api_key,
     audit,
+    auto_top_up,
     cashback_award,
     cashback_rule,
     catalog,
@@ -66,6 +69,7 @@ from app.models import (
     signal,
     sync,
     top_up,
+    top_up_intent,
     transaction,
     wallet,
     webhook_endpoint,
@@ -663,6 +667,7 @@ def _top_up(t: TopUp) -> tuple[Any, ...]:
         t.currency,
         t.payment_method,
         t.transaction_id,
+        t.order_id,
         t.paid_at,
         t.modified_at,
         str(t.created_by.kind),
@@ -738,6 +743,65 @@ def _webhook_endpoint(e: WebhookEndpoint) -> tuple[Any, ...]:
 def _secret(s: EndpointSecret) -> dict[str, Any]:
     ends = None if s.expires_at is None else s.expires_at.isoformat()
     return {"sealed": s.sealed, "created_at": s.created_at.isoformat(), "expires_at": ends}
+
+
+def _top_up_intent(t: TopUpIntent) -> tuple[Any, ...]:
+    return (
+        t.id,
+        t.wallet_id,
+        t.reference,
+        t.amount_minor,
+        t.currency,
+        t.payment_method,
+        str(t.status),
+        t.top_up_id,
+        t.expires_at,
+        str(t.created_by.kind),
+        t.created_by.id,
+        t.created_at,
+        t.updated_at,
+    )
+
+
+def _auto_top_up(a: AutoTopUp) -> tuple[Any, ...]:
+    return (
+        a.id,
+        a.wallet_id,
+        str(a.kind),
+        a.threshold_minor,
+        a.day_of_month,
+        a.amount_minor,
+        a.currency,
+        a.payment_method,
+        a.payment_token,
+        str(a.status),
+        a.declines,
+        a.next_attempt_at,
+        a.charge_id,
+        str(a.created_by.kind),
+        a.created_by.id,
+        a.created_at,
+        a.updated_at,
+    )
+
+
+def _auto_top_up_charge(c: AutoTopUpCharge) -> tuple[Any, ...]:
+    return (
+        c.id,
+        c.wallet_id,
+        c.rule_id,
+        c.reference,
+        c.amount_minor,
+        c.currency,
+        c.payment_method,
+        c.payment_token,
+        c.attempt,
+        str(c.status),
+        c.top_up_id,
+        c.problem,
+        c.created_at,
+        c.updated_at,
+    )
 
 
 def _as_is(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -961,10 +1025,32 @@ BESIDE: dict[type[Any], Table] = {
     TopUp: Table.of(
         top_up.TopUp,
         "id wallet_id source external_id reference paid_minor face_value_minor credited_minor shortfall_minor currency "
-        "payment_method transaction_id paid_at modified_at created_by_kind created_by_id created_at updated_at",
+        "payment_method transaction_id order_id paid_at modified_at created_by_kind created_by_id created_at updated_at",
         _top_up,
-        changing="paid_minor face_value_minor credited_minor shortfall_minor payment_method transaction_id modified_at "
-        "updated_at",
+        changing="paid_minor face_value_minor credited_minor shortfall_minor payment_method transaction_id order_id "
+        "modified_at updated_at",
+    ),
+    TopUpIntent: Table.of(
+        top_up_intent.TopUpIntent,
+        "id wallet_id reference amount_minor currency payment_method status top_up_id expires_at created_by_kind "
+        "created_by_id created_at updated_at",
+        _top_up_intent,
+        changing="status top_up_id updated_at",
+    ),
+    AutoTopUp: Table.of(
+        auto_top_up.AutoTopUp,
+        "id wallet_id kind threshold_minor day_of_month amount_minor currency payment_method payment_token status declines "
+        "next_attempt_at charge_id created_by_kind created_by_id created_at updated_at",
+        _auto_top_up,
+        changing="threshold_minor day_of_month amount_minor payment_method payment_token status declines next_attempt_at "
+        "charge_id created_by_kind created_by_id updated_at",
+    ),
+    AutoTopUpCharge: Table.of(
+        auto_top_up.AutoTopUpCharge,
+        "id wallet_id rule_id reference amount_minor currency payment_method payment_token attempt status top_up_id problem "
+        "created_at updated_at",
+        _auto_top_up_charge,
+        changing="status top_up_id problem updated_at",
     ),
     WebhookEndpoint: Table.of(
         webhook_endpoint.WebhookEndpoint,
@@ -993,8 +1079,16 @@ BESIDE: dict[type[Any], Table] = {
 }
 """The rows that commands may add beside the ledger, by the record's type; written in this order."""
 
-OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, CouponRedemption, Award, CashbackEvaluation)
+OF_ORDERS: tuple[type[Any], ...] = (Payment, Refund, CouponRedemption, Award, CashbackEvaluation, TopUp)
 """The rows that come along with an order that a command names."""
+
+PAID_IN: dict[type[Any], str] = {
+    TopUp: "paid_at >= {since}",
+    TopUpIntent: "status = 'STARTED'",
+    AutoTopUp: "status <> ''",
+    AutoTopUpCharge: "status = 'REQUESTED'",
+}
+"""The rows of a wallet that come along with a command that tops up, and which of them."""
 
 RIGHTS: frozenset[type[Any]] = frozenset({Role, ApiKey})
 """The rows that say who may do what: when one of them changes, every process is told."""
