@@ -53,6 +53,7 @@ MODEL_MODULES: Final = (
     "app.models.transaction",
     "app.models.wallet",
     "app.models.withdrawal",
+    "app.models.withdrawal_step",
 )
 
 # A process that stands still in the middle of a batch (a paused machine, a network that is gone) keeps its wallets

@@ -46,6 +46,7 @@ orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
 doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
 rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
 awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
+withdrawals = importlib.import_module(f"{MIGRATIONS_MODULE}.0012_withdrawals")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
 TABLES = [
@@ -56,8 +57,15 @@ TABLES = [
     *doors.TABLES,
     *rules.TABLES,
     *awards.TABLES,
+    withdrawals.TABLE,
 ]
-APPEND_ONLY = initial.APPEND_ONLY | signals.APPEND_ONLY | rules.APPEND_ONLY | awards.APPEND_ONLY
+APPEND_ONLY = (
+    initial.APPEND_ONLY
+    | signals.APPEND_ONLY
+    | rules.APPEND_ONLY
+    | awards.APPEND_ONLY
+    | withdrawals.APPEND_ONLY
+)
 KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT
 IDENTITY = [
     *initial.IDENTITY,
@@ -66,8 +74,17 @@ IDENTITY = [
     *doors.IDENTITY,
     *rules.IDENTITY,
     *awards.IDENTITY,
+    *withdrawals.IDENTITY,
 ]
-ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative"}
+ADDED_CHECKS = {
+    "reservations_within_captured",
+    "wallets_debt_not_negative",
+    "withdrawals_method_not_empty",
+    "withdrawals_fee_not_negative",
+    "withdrawals_fee_payer_known",
+    "withdrawals_problem_known",
+    "withdrawals_step_count_positive",
+}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
@@ -80,6 +97,7 @@ INDEXES = {
         *doors.INDEXES,
         *rules.INDEXES,
         *awards.INDEXES,
+        *withdrawals.INDEXES,
     ]
 }
 
@@ -179,6 +197,17 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("withdrawals", {"amount_minor": 0}, "amount_positive"),
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
     ("withdrawals", {"decided_by_kind": "ROBOT"}, "decided_by_kind_known"),
+    ("withdrawals", {"method": ""}, "method_not_empty"),
+    ("withdrawals", {"fee_minor": -1}, "fee_not_negative"),
+    ("withdrawals", {"fee_payer": "NOBODY"}, "fee_payer_known"),
+    ("withdrawals", {"problem": "WEATHER"}, "problem_known"),
+    ("withdrawals", {"step_count": 0}, "step_count_positive"),
+    ("withdrawal_steps", {"number": 0}, "number_positive"),
+    ("withdrawal_steps", {"from_status": None}, "first_has_none_before"),
+    ("withdrawal_steps", {"from_status": "LOST"}, "from_status_known"),
+    ("withdrawal_steps", {"to_status": "LOST"}, "to_status_known"),
+    ("withdrawal_steps", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("withdrawal_steps", {"problem": "WEATHER"}, "problem_known"),
     ("deliveries", {"door": "window"}, "door_known"),
     ("deliveries", {"status": "LOST", "next_attempt_at": None}, "status_known"),
     ("deliveries", {"size_bytes": -1}, "size_not_negative"),
@@ -311,8 +340,8 @@ async def test_unique_keys(writer: BaseDBAsyncClient, table: str, same: dict[str
 async def test_references(writer: BaseDBAsyncClient, table: str, column: str) -> None:
     if column in {"external_id", "actor_id", "requested_by_id", "decided_by_id", "created_by_id"}:
         return  # ids of the store's, not of our tables
-    if (table, column) == ("deliveries", "order_id"):
-        return  # what a message tells of an order may come to nothing
+    if (table, column) in {("deliveries", "order_id"), ("withdrawals", "payout_method_id")}:
+        return  # what a message tells may come to nothing; how to pay is kept elsewhere
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await insert(writer, table, ROWS[table] | FRESH[table] | {column: row_id(999)})
 

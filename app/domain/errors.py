@@ -15,12 +15,14 @@ The whole tree::
     │   ├── NoteTooShort
     │   ├── NoteTooLong
     │   ├── NoteNotMeaningful
-    │   └── TextNotAllowed
+    │   ├── TextNotAllowed
+    │   └── WithdrawalOutOfLimits
     ├── NotFound                        nothing of that name, or not the caller's
     ├── InvalidState                    the thing is there but not in a state for this
     │   ├── WalletFrozen
     │   ├── WalletNotFrozen
     │   ├── WithdrawalNotOpen
+    │   ├── WithdrawalsDisabled
     │   ├── HoldNotOpen
     │   ├── PaymentNotOpen
     │   ├── OrderNotPayable
@@ -120,7 +122,11 @@ class ErrorCode(StrEnum):
     WALLET_NOT_FROZEN = "WALLET_NOT_FROZEN"
     """The wallet is not frozen."""
     WITHDRAWAL_NOT_OPEN = "WITHDRAWAL_NOT_OPEN"
-    """The withdrawal was already paid, rejected or cancelled."""
+    """The withdrawal is not in a state for this step: somebody was quicker, or another step comes first."""
+    WITHDRAWAL_OUT_OF_LIMITS = "WITHDRAWAL_OUT_OF_LIMITS"
+    """The amount is less or more than the store pays out, at once or in a day, a week or a month."""
+    WITHDRAWALS_DISABLED = "WITHDRAWALS_DISABLED"
+    """The store has switched withdrawals off."""
 
 
 class DomainError(Exception):
@@ -261,11 +267,47 @@ class WalletNotFrozen(InvalidState):
 class WithdrawalNotOpen(InvalidState):
     code = ErrorCode.WITHDRAWAL_NOT_OPEN
 
-    def __init__(self, status: str) -> None:
+    def __init__(self, status: str, *, nothing_to_resolve: bool = False) -> None:
         super().__init__(
-            f"This withdrawal is already {status.lower()}, so it can't be changed any more. Reload it to see who decided.",
+            _NOTHING_TO_RESOLVE
+            if nothing_to_resolve
+            else _WITHDRAWAL_STANDS.get(status, _WITHDRAWAL_ENDED % status.lower()),
             field=("withdrawalId",),
         )
+
+
+_NOTHING_TO_RESOLVE = "Nothing of this withdrawal is left to resolve. Reload it to see how it stands."
+
+_WITHDRAWAL_ENDED = (
+    "This withdrawal is already %s, so it can't be changed any more. Reload it to see who decided."
+)
+
+_WITHDRAWAL_STANDS = {
+    "REQUESTED": "This withdrawal is only requested. Approve it first.",
+    "IN_REVIEW": "This withdrawal is already in review. Reload it to see who looks at it, then approve or reject it.",
+    "APPROVED": "This withdrawal is already approved. Reload it to see who decided, then mark it as processing or paid.",
+    "PROCESSING": (
+        "This withdrawal is already processing: its money may be on its way. Wait for the outcome, or mark it as paid, "
+        "failed or returned."
+    ),
+}
+
+
+class WithdrawalsDisabled(InvalidState):
+    code = ErrorCode.WITHDRAWALS_DISABLED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store pays nothing out at the moment. Ask the store, or switch withdrawals on in the settings.",
+            field=("wallet",),
+        )
+
+
+class WithdrawalOutOfLimits(InvalidInput):
+    code = ErrorCode.WITHDRAWAL_OUT_OF_LIMITS
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("amount",))
 
 
 class HoldNotOpen(InvalidState):

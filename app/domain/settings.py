@@ -1,7 +1,7 @@
 """What the store itself decides, as opposed to what the machine is told by its environment."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.order import OrderStatus
 from app.domain.refund import RefundDestination
+from app.domain.withdrawal_terms import WithdrawalTerms
 
 HOLD_LIFETIME_MAX_MINUTES = 43_200
 """The longest time that a payment may be held: 30 days."""
@@ -80,6 +81,8 @@ class StoreSettings:
     """How long customers may return what they bought: cashback that waits for it vests after that."""
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.LEAVE
     """What becomes of cashback that is to be taken back after it was spent."""
+    withdrawals: WithdrawalTerms = field(default_factory=WithdrawalTerms)
+    """Whether and how customers are paid out."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_balance_limit_minor <= AMOUNT_MAX_MINOR:
@@ -141,7 +144,7 @@ class StoreSettings:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "StoreSettings":
         """Read stored settings; fields that a newer program added get their defaults."""
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         kept = {name: _READ.get(name, _as_it_is)(value) for name, value in data.items() if name in known}
         return cls(**kept)
 
@@ -159,6 +162,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "wallet_payment_methods": tuple,
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
     "shortfall_policy": ShortfallPolicy,
+    "withdrawals": WithdrawalTerms.from_data,
 }
 """How the fields are read whose values JSON does not hold as they are."""
 

@@ -62,7 +62,8 @@ class Command:
     raises a `DomainError`. With `opens`, a customer and a wallet that are missing are created. `holds` and
     `rows` name what must be loaded beside the wallet, by id and (for rows) type; with an order come its payments,
     their holds, its refunds and its awards. `earns` are the occasions that it may bring about: the rules that wait for
-    them come along.
+    them come along. One that `withdraws` gets the wallet's past requests, which of its lots were topped up, and when
+    something odd was last noticed.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Command:
     holds: tuple[UUID, ...] = ()
     rows: tuple[tuple[type[Row], UUID], ...] = ()
     earns: tuple[TriggerKind, ...] = ()
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ from app.domain.refund import Refund, RefundDestination
 from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
-from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+from app.domain.withdrawal import Withdrawal, WithdrawalProblem, WithdrawalStatus, WithdrawalStep
+from app.domain.withdrawal_terms import FeePayer
 
 T = TypeVar("T")
 
@@ -284,6 +285,32 @@ def read_withdrawal(row: DatabaseRow) -> Withdrawal:
         decision_note=row["decision_note"],
         created_at=read_time(row["created_at"]),
         decided_at=None if decided_at is None else read_time(decided_at),
+        method=row["method"],
+        fee_minor=row["fee_minor"],
+        fee_payer=FeePayer(row["fee_payer"]),
+        payout_method_id=_maybe(read_uuid, row["payout_method_id"]),
+        provider=row["provider"],
+        provider_reference=row["provider_reference"],
+        batch_reference=row["batch_reference"],
+        problem=_maybe(WithdrawalProblem, row["problem"]),
+        step_count=row["step_count"],
+    )
+
+
+def read_withdrawal_step(row: DatabaseRow) -> WithdrawalStep:
+    """Read a step of a withdrawal."""
+    return WithdrawalStep(
+        id=read_uuid(row["id"]),
+        withdrawal_id=read_uuid(row["withdrawal_id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        number=row["number"],
+        from_status=_maybe(WithdrawalStatus, row["from_status"]),
+        to_status=WithdrawalStatus(row["to_status"]),
+        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
+        note=row["note"],
+        provider_reference=row["provider_reference"],
+        problem=_maybe(WithdrawalProblem, row["problem"]),
+        created_at=read_time(row["created_at"]),
     )
 
 
@@ -464,6 +491,7 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Refund: read_refund,
     Renewal: read_renewal,
     Withdrawal: read_withdrawal,
+    WithdrawalStep: read_withdrawal_step,
     Role: read_role,
     ApiKey: read_api_key,
     StoredRule: read_stored_rule,

@@ -29,7 +29,7 @@ from app.domain.refund import Refund
 from app.domain.renewal import Renewal
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
-from app.domain.withdrawal import Withdrawal
+from app.domain.withdrawal import Withdrawal, WithdrawalStep
 from app.models import (
     api_key,
     audit,
@@ -52,6 +52,7 @@ from app.models import (
     transaction,
     wallet,
     withdrawal,
+    withdrawal_step,
 )
 
 POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
@@ -208,6 +209,32 @@ def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
         w.decision_note,
         w.created_at,
         w.decided_at,
+        w.method,
+        w.fee_minor,
+        str(w.fee_payer),
+        w.payout_method_id,
+        w.provider,
+        w.provider_reference,
+        w.batch_reference,
+        None if w.problem is None else str(w.problem),
+        w.step_count,
+    )
+
+
+def _withdrawal_step(s: WithdrawalStep) -> tuple[Any, ...]:
+    return (
+        s.id,
+        s.withdrawal_id,
+        s.wallet_id,
+        s.number,
+        None if s.from_status is None else str(s.from_status),
+        str(s.to_status),
+        str(s.actor.kind),
+        s.actor.id,
+        s.note,
+        s.provider_reference,
+        None if s.problem is None else str(s.problem),
+        s.created_at,
     )
 
 
@@ -581,9 +608,17 @@ BESIDE: dict[type[Any], Table] = {
     Withdrawal: Table.of(
         withdrawal.Withdrawal,
         "id wallet_id hold_id transaction_id reference status amount_minor currency note payout_reference "
-        "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at",
+        "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at method "
+        "fee_minor fee_payer payout_method_id provider provider_reference batch_reference problem step_count",
         _withdrawal,
-        changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at",
+        changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at "
+        "provider provider_reference batch_reference problem step_count",
+    ),
+    WithdrawalStep: Table.of(
+        withdrawal_step.WithdrawalStep,
+        "id withdrawal_id wallet_id number from_status to_status actor_kind actor_id note provider_reference problem "
+        "created_at",
+        _withdrawal_step,
     ),
     Role: Table.of(
         role.Role,
