@@ -28,7 +28,7 @@ from app.schema.types.payloads import (
 from app.schema.types.wallet import Wallet
 from app.schema.types.withdrawal import Withdrawal
 from app.services import withdrawal as withdrawals
-from app.services.withdrawal import Decided
+from app.services.withdrawal import Decided, WithdrawalFilter
 
 A = TypeVar("A", bound=WithdrawalPayload)
 
@@ -45,7 +45,7 @@ async def list_withdrawals(
     ] = None,
 ) -> Connection[Withdrawal]:
     """List the store's withdrawals."""
-    query = withdrawals.withdrawals(texts(statuses, "statuses"))
+    query = withdrawals.withdrawals(WithdrawalFilter(statuses=texts(statuses, "statuses")))
     page = await withdrawals.page_of(query, PageRequest(first, after, last, before, offset))
     return connection(page, lambda row: Withdrawal(model=row), query.count)
 

@@ -32,6 +32,7 @@ from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal
 from app.services.audit import AuditFilter
+from app.services.withdrawal import WithdrawalFilter
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -218,7 +219,7 @@ class Wallet(Node):
     ) -> Connection[Withdrawal]:
         """Load a page of the withdrawals."""
         context = info.context
-        wanted = texts(statuses, "statuses")
+        wanted = WithdrawalFilter(statuses=texts(statuses, "statuses"))
         page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
