@@ -27,6 +27,7 @@ from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
 from app.settings import Settings
+from app.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Runtime:
     access: Directory
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
+    vault: Vault | None = None
+    """What seals the details of payout methods; none where no key is set."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
 

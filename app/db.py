@@ -44,6 +44,8 @@ MODEL_MODULES: Final = (
     "app.models.lot",
     "app.models.order",
     "app.models.payment",
+    "app.models.payout_message",
+    "app.models.payout_method",
     "app.models.refund",
     "app.models.renewal",
     "app.models.role",

@@ -21,6 +21,7 @@ from app.models.hold import Hold
 from app.models.lot import Lot
 from app.models.order import Order
 from app.models.payment import Payment
+from app.models.payout_method import PayoutMethod
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -117,6 +118,15 @@ class OfOrder(DataLoader[UUID, list[M]]):
         )
 
 
+class PayoutMethodsOfWallet(DataLoader[UUID, list[PayoutMethod]]):
+    """The payout methods of wallets that are in use, the oldest first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[PayoutMethod]]:
+        """Load those of many wallets by one query."""
+        query = PayoutMethod.filter(wallet_id__in=keys, status="ACTIVE")
+        return _grouped(await query.order_by("created_at", "id"), keys, "wallet_id")
+
+
 class Loaders:
     """The loaders of one operation."""
 
@@ -129,6 +139,8 @@ class Loaders:
         self.orders: ById[Order] = ById(Order)
         self.payments: ById[Payment] = ById(Payment)
         self.refunds: ById[Refund] = ById(Refund)
+        self.payout_methods: ById[PayoutMethod] = ById(PayoutMethod)
+        self.payout_methods_of_wallet = PayoutMethodsOfWallet()
         self.renewals: ById[Renewal] = ById(Renewal)
         self.roles: ById[Role] = ById(Role)
         self.api_keys: ById[ApiKey] = ById(ApiKey)

@@ -38,6 +38,9 @@ from app.operations.metrics import Metrics
 from app.operations.observer import Observer
 from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
+from app.payouts.choice import provider_of
+from app.payouts.processing import Payouts
+from app.payouts.receiving import PayoutDoor
 from app.schema.schema import schema
 from app.services import order as orders
 from app.services.access import Directory
@@ -46,6 +49,7 @@ from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.settings import Settings, SettingsError, environment_variable
+from app.vault import Vault
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -76,6 +80,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     handlers = Handlers(runtime.writer, orders).by_event()
     processor = _processor(settings, runtime, handlers)
     poller = poller_of(settings, runtime.writer, handlers, now)
+    payouts = _payouts(settings, runtime)
     operations = Operations(
         endpoint,
         Readiness(runtime, listener, jobs, processor),
@@ -90,6 +95,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             *_pages(settings),
             *endpoint.routes("/graphql"),
             *_doors(settings, runtime, metrics),
+            *_payout_door(settings, runtime, payouts),
             *operations.routes(),
         ],
         middleware=_middleware(settings),
@@ -100,11 +106,13 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             jobs=jobs,
             processor=processor,
             poller=poller,
+            payouts=payouts,
             operations=operations,
             tracing=tracing,
         ),
     )
     app.state.runtime = runtime
+    app.state.payouts = payouts
     app.state.endpoint = endpoint
     app.state.drain = operations.drain
     return app
@@ -118,6 +126,7 @@ def _lifespan(
     jobs: Jobs,
     processor: Processor,
     poller: Poller | None,
+    payouts: Payouts,
     operations: Operations,
     tracing: Tracing | None,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
@@ -129,7 +138,7 @@ def _lifespan(
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
-                async with jobs.running(), processor.running(), polling:
+                async with jobs.running(), processor.running(), polling, payouts.running():
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -160,6 +169,30 @@ def _doors(settings: Settings, runtime: Runtime, metrics: Metrics) -> list[Route
         count=metrics.observe_webhook,
     )
     return receiving.routes()
+
+
+def _payouts(settings: Settings, runtime: Runtime) -> Payouts:
+    mint = RandomMint().id
+    return Payouts(
+        provider_of(settings, clock=now, mint=mint),
+        writer=runtime.writer,
+        vault=runtime.vault,
+        clock=now,
+        mint=mint,
+        interval_s=settings.payout_interval_s,
+    )
+
+
+def _payout_door(settings: Settings, runtime: Runtime, payouts: Payouts) -> list[Route]:
+    door = PayoutDoor(
+        payouts,
+        writer=runtime.writer,
+        clock=now,
+        allowance=Allowance(UNAUTHENTIC),
+        address_of=_address,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    return door.routes()
 
 
 def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any], Handler]) -> Processor:
@@ -193,7 +226,13 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
     )
     reads = BalanceReads(now, most=settings.balance_reads_per_minute_max)
     runtime = Runtime(
-        settings=settings, writer=writer, hub=hub, clock=now, balance_reads=reads, access=access
+        settings=settings,
+        writer=writer,
+        hub=hub,
+        clock=now,
+        balance_reads=reads,
+        access=access,
+        vault=Vault(settings.sealing_keys) if settings.sealing_keys else None,
     )
     return runtime, listener
 

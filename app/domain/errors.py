@@ -34,6 +34,8 @@ The whole tree::
     │   ├── NameTaken
     │   ├── RoleProtected
     │   ├── ApiKeyNotActive
+    │   ├── PayoutMethodNotUsable
+    │   ├── PayoutMethodsClosed
     │   └── LimitReached
     ├── NotAllowed                      somebody else may, this caller may not
     │   ├── OwnWallet
@@ -107,6 +109,10 @@ class ErrorCode(StrEnum):
     """The amount is more than the order leaves to pay, or than is held for it."""
     PAYMENT_NOT_OPEN = "PAYMENT_NOT_OPEN"
     """The payment was captured, voided or has expired: nothing is held any more."""
+    PAYOUT_METHOD_NOT_USABLE = "PAYOUT_METHOD_NOT_USABLE"
+    """The payout method was removed, or its waiting time is not over."""
+    PAYOUT_METHODS_CLOSED = "PAYOUT_METHODS_CLOSED"
+    """The server has no key to keep payout methods with."""
     REFUND_EXCEEDED = "REFUND_EXCEEDED"
     """More would be refunded than was paid."""
     RENEWAL_NOT_CHARGED = "RENEWAL_NOT_CHARGED"
@@ -308,6 +314,23 @@ class WithdrawalOutOfLimits(InvalidInput):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, field=("amount",))
+
+
+class PayoutMethodNotUsable(InvalidState):
+    code = ErrorCode.PAYOUT_METHOD_NOT_USABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("payoutMethodId",))
+
+
+class PayoutMethodsClosed(InvalidState):
+    code = ErrorCode.PAYOUT_METHODS_CLOSED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server has no key that opens and closes details of payout methods. Ask its operator to set "
+            "COFFER_PAYOUT_KEYS and start it again.",
+        )
 
 
 class HoldNotOpen(InvalidState):

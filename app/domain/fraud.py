@@ -14,6 +14,8 @@ class SignalKind(StrEnum):
 
     RAPID_BALANCE_CHECKS = "RAPID_BALANCE_CHECKS"
     """A caller asked for balances far more often than a person looks."""
+    SHARED_PAYOUT_METHOD = "SHARED_PAYOUT_METHOD"
+    """Several customers are paid out to the same place; counted are their wallets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,10 @@ class RenewalPolicy(StrEnum):
     """Nothing ever: renewals are not paid from wallets."""
 
 
+WAITING_MAX_HOURS = 720
+"""The longest that a new payout method may have to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """The store's settings of one version; amounts in minor units of the store's currency."""
@@ -81,6 +85,8 @@ class StoreSettings:
     """How long customers may return what they bought: cashback that waits for it vests after that."""
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.LEAVE
     """What becomes of cashback that is to be taken back after it was spent."""
+    payout_method_waiting_hours: int = 24
+    """How long a new payout method waits until money can be sent there."""
     withdrawals: WithdrawalTerms = field(default_factory=WithdrawalTerms)
     """Whether and how customers are paid out."""
 
@@ -117,6 +123,13 @@ class StoreSettings:
                 "A status stands here twice. Give each one meaning.", field=("orderStatuses", "storeStatus")
             )
         self._check_cashback()
+        self._check_payouts()
+
+    def _check_payouts(self) -> None:
+        if not 0 <= self.payout_method_waiting_hours <= WAITING_MAX_HOURS:
+            raise FieldInvalid(
+                f"Choose from 0 to {WAITING_MAX_HOURS} hours (30 days).", field=("payoutMethodWaitingHours",)
+            )
 
     def _check_cashback(self) -> None:
         zone_of(self.time_zone)

@@ -59,6 +59,7 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "time_zone": given.time_zone,
         "return_period_days": given.return_period_days,
         "shortfall_policy": given.shortfall_policy,
+        "payout_method_waiting_hours": given.payout_method_waiting_hours,
         "order_statuses": _meanings(given.order_statuses),
     }
     return {name: value for name, value in changes.items() if value is not None}

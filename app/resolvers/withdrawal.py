@@ -63,6 +63,9 @@ async def request_withdrawal(
         amount=input.amount.amount,
         currency=input.amount.currency,
         note=input.note or "",
+        payout_method_id=None
+        if input.payout_method_id is None
+        else decode_id(input.payout_method_id, "PayoutMethod", field=("payoutMethodId",)),
         idempotency_key=checked_key(input.idempotency_key),
     )
     return _payload(RequestWithdrawalPayload, done)

@@ -10,6 +10,7 @@ from app.resolvers import (
     delivery as delivery_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    payout_method as payout_method_resolvers,
     refund as refund_resolvers,
     renewal as renewal_resolvers,
     role as role_resolvers,
@@ -63,6 +64,22 @@ class Mutation:
         withdrawal_resolvers.mark_withdrawal_paid,
         Needs(Capability.WITHDRAWALS_REVIEW),
         "Write down that a withdrawal was paid out.",
+    )
+    add_payout_method: payloads.AddPayoutMethodPayload = root(
+        payout_method_resolvers.add_payout_method,
+        SignedIn(),
+        "Add a place that a wallet's withdrawals may be sent to, once its waiting time is over. For others than oneself "
+        "it needs PAYOUT_METHODS_WRITE.",
+    )
+    remove_payout_method: payloads.RemovePayoutMethodPayload = root(
+        payout_method_resolvers.remove_payout_method,
+        SignedIn(),
+        "Take a payout method out of use. For others than oneself it needs PAYOUT_METHODS_WRITE.",
+    )
+    reveal_payout_method: payloads.RevealPayoutMethodPayload = root(
+        payout_method_resolvers.reveal_payout_method,
+        Needs(Capability.PAYOUT_DETAILS_READ),
+        "Read the details of a payout method in full, to send a payment there; who read them and why is written down.",
     )
     authorize_payment: payloads.AuthorizePaymentPayload = root(
         payment_resolvers.authorize_payment,

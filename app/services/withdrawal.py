@@ -19,6 +19,7 @@ from app.domain.ledger import Desk, Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note, check_remark, check_text
 from app.domain.page import Page, PageRequest
+from app.domain.payout_method import PayoutMethod, require_usable
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, integer_value, time_value
 from app.models.wallet import Wallet
@@ -155,7 +156,8 @@ async def request(
 ) -> Decided:
     """Hold an amount of withdrawable money and write the request down.
 
-    Raises `NotFound` (also for a wallet that is not the caller's), `WithdrawalsDisabled`, `WalletFrozen`,
+    Raises `NotFound` (also for a wallet or payout method that is not the caller's), `PayoutMethodNotUsable`,
+    `WithdrawalsDisabled`, `WalletFrozen`,
     `WithdrawalOutOfLimits`, `InsufficientFunds` or a refusal of the input.
     """
     amount_minor = parse_amount(amount, currency_of(currency), field=("amount", "amount"))
@@ -166,8 +168,11 @@ async def request(
         _require_mine(principal, draft, NotFound("wallet", field=("wallet",)))
         if draft.wallet.currency != currency:
             raise CurrencyMismatch(given=currency, wallet=draft.wallet.currency)
+        chosen = method
+        if payout_method_id is not None:
+            chosen = _sent_to(draft, payout_method_id, method)
         return rules.request(
-            draft, amount_minor, note=note, actor=actor, method=method, payout_method_id=payout_method_id
+            draft, amount_minor, note=note, actor=actor, method=chosen, payout_method_id=payout_method_id
         )
 
     content = {"wallet": repr(ref), "amount_minor": amount_minor, "currency": currency, "note": note}
@@ -175,7 +180,8 @@ async def request(
         # Left out where nothing is said, so that a key of an earlier version still stands for the same request.
         content |= {"method": method, "payout_method": payout_method_id and str(payout_method_id)}
     claim = IdempotencyClaim.of(actor, idempotency_key, "requestWithdrawal", content)
-    command = Command("requestWithdrawal", actor, ref, decide, claim, withdraws=True)
+    rows = () if payout_method_id is None else ((PayoutMethod, payout_method_id),)
+    command = Command("requestWithdrawal", actor, ref, decide, claim, rows=rows, withdraws=True)
     return await _decided(await writer.submit(command))
 
 
@@ -384,6 +390,23 @@ async def settle(
         "note": outcome.note,
     }
     return await _decide(writer, actor, withdrawal_id, "settleWithdrawal", decide, content, idempotency_key)
+
+
+# --- where it is sent ---------------------------------------------------------------------------------------
+
+
+def _sent_to(draft: Draft, payout_method_id: UUID, method: str | None) -> str:
+    """Return the way of paying out that a payout method stands for, if the wallet may use it now."""
+    found = draft.found(PayoutMethod, payout_method_id)
+    if found is None or found.wallet_id != draft.wallet.id:
+        raise NotFound("payout method", field=("payoutMethodId",))
+    require_usable(found, draft.now)
+    if method is not None and method != found.kind:
+        raise FieldInvalid(
+            f"This payout method is a {found.kind}. Leave the method out, or choose another payout method.",
+            field=("method",),
+        )
+    return str(found.kind)
 
 
 # --- shared -------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from app.domain.fraud import SignalKind
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.payout import DiscrepancyKind
+from app.domain.payout_method import PayoutMethodKind, PayoutMethodStatus
 from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
 from app.domain.settings import CaptureOn, RenewalPolicy
@@ -39,6 +41,7 @@ __all__ = [
     "CounterAccount",
     "DeliveryStatus",
     "Direction",
+    "DiscrepancyKind",
     "Door",
     "ErrorCode",
     "OrderPaymentState",
@@ -48,6 +51,8 @@ __all__ = [
     "PaymentEnd",
     "PaymentOrigin",
     "PaymentStatus",
+    "PayoutMethodKind",
+    "PayoutMethodStatus",
     "PrincipalKind",
     "RefundDestination",
     "RenewalPolicy",
@@ -114,6 +119,9 @@ publish(
     "What becomes of cashback that is to be taken back when nothing of it is left.",
     name="CashbackShortfallPolicy",
 )
+publish(PayoutMethodKind, "What sort of place money is sent to.")
+publish(PayoutMethodStatus, "Whether a payout method can be used.")
+publish(DiscrepancyKind, "What ledger and provider don't agree on.", name="PayoutDiscrepancyKind")
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

@@ -13,6 +13,7 @@ from app.schema.types.enums import (
     Direction,
     Door,
     OrderStatus,
+    PayoutMethodKind,
     RefundDestination,
     RenewalPolicy,
     ShortfallPolicy,
@@ -69,6 +70,11 @@ class RequestWithdrawalInput:
         default=None, description="Whose wallet; left out, the caller's own."
     )
     amount: MoneyInput = strawberry.field(description="How much; at most what is withdrawable.")
+    payout_method_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Where the money is sent: the id of one of the wallet's payout methods, of a kind that the store "
+        "pays out by. Left out, staff pay as they agreed with the customer.",
+    )
     note: str | None = strawberry.field(default=None, description="Anything that the store should know.")
     idempotency_key: str = strawberry.field(description=KEY)
 
@@ -464,8 +470,56 @@ class UpdateSettingsInput:
     shortfall_policy: ShortfallPolicy | None = strawberry.field(
         default=None, description="What becomes of cashback that is to be taken back after it was spent."
     )
+    payout_method_waiting_hours: int | None = strawberry.field(
+        default=None,
+        description="How long a new payout method waits until money can be sent there, from 0 to 720 hours.",
+    )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(description="One detail of a payout method, such as its IBAN.")
+class PayoutDetailInput:
+    """Name and value."""
+
+    name: str = strawberry.field(
+        description="BANK_IBAN has holder, iban and, if the bank wants it, bic; BANK_ACCOUNT has holder, routingNumber "
+        "and accountNumber; PAYPAL has email; PROVIDER has token and, where the provider has one, account; OTHER has "
+        "instructions."
+    )
+    value: str = strawberry.field(description="What it is; at most 500 characters. It is kept encrypted.")
+
+
+@strawberry.input(description="Another place to be paid out to.")
+class AddPayoutMethodInput:
+    """Input of addPayoutMethod."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose wallet; left out, the caller's own."
+    )
+    kind: PayoutMethodKind = strawberry.field(description="What sort of place it is.")
+    label: str | None = strawberry.field(
+        default=None, description="What the customer calls it; at most 100 characters."
+    )
+    details: list[PayoutDetailInput] = strawberry.field(description="What its kind requires.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payout method that is not used any more.")
+class RemovePayoutMethodInput:
+    """Input of removePayoutMethod."""
+
+    payout_method_id: strawberry.ID = strawberry.field(description="The id of the payout method.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payout method whose details staff read in full.")
+class RevealPayoutMethodInput:
+    """Input of revealPayoutMethod."""
+
+    payout_method_id: strawberry.ID = strawberry.field(description="The id of the payout method.")
+    note: str = strawberry.field(description=NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
 
 
 @strawberry.input(description="Which deliveries are replayed; all that is given must hold.")

@@ -9,6 +9,7 @@ from app.schema.types.error import UserError
 from app.schema.types.money import Money
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
+from app.schema.types.payout_method import PayoutDetail, PayoutMethod
 from app.schema.types.refund import Refund
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
@@ -57,6 +58,39 @@ class RequestWithdrawalPayload(WithdrawalPayload):
 @strawberry.type(description="The answer of cancelWithdrawal.")
 class CancelWithdrawalPayload(WithdrawalPayload):
     """Answer of cancelWithdrawal."""
+
+
+@strawberry.type(description="The answer of addPayoutMethod.")
+class AddPayoutMethodPayload:
+    """Wallet and payout method, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet that is paid out there.")
+    payout_method: PayoutMethod | None = strawberry.field(default=None, description="The payout method.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of removePayoutMethod.")
+class RemovePayoutMethodPayload:
+    """The payout method, or the refusals."""
+
+    payout_method: PayoutMethod | None = strawberry.field(
+        default=None, description="The payout method that is out of use now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of revealPayoutMethod.")
+class RevealPayoutMethodPayload:
+    """The payout method with its details, or the refusals."""
+
+    payout_method: PayoutMethod | None = strawberry.field(default=None, description="The payout method.")
+    details: list[PayoutDetail] | None = strawberry.field(
+        default=None, description="Its details in full: pay, and don't keep them."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type(description="The answer of rejectWithdrawal.")

@@ -70,6 +70,9 @@ class Settings:
     shortfall_policy: ShortfallPolicy = strawberry.field(
         description="What becomes of cashback that is to be taken back after it was spent."
     )
+    payout_method_waiting_hours: int = strawberry.field(
+        description="How long a new payout method waits until money can be sent there."
+    )
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -99,6 +102,7 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         time_zone=settings.time_zone,
         return_period_days=settings.return_period_days,
         shortfall_policy=settings.shortfall_policy,
+        payout_method_waiting_hours=settings.payout_method_waiting_hours,
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

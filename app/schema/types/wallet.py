@@ -24,6 +24,7 @@ from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.order import Order, OrderFilter
 from app.schema.types.ownership import sees
 from app.schema.types.payment import Payment
+from app.schema.types.payout_method import PayoutMethod
 from app.schema.types.refusal import telling
 from app.schema.types.renewal import Renewal
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
@@ -228,6 +229,12 @@ class Wallet(Node):
             lambda row: Withdrawal(model=row),
             lambda: context.withdrawal_counts.load((self.model.id, wanted)),
         )
+
+    @strawberry.field(description="Where its withdrawals may be sent, the oldest first; at most 10.")
+    async def payout_methods(self, info: AppInfo) -> list[PayoutMethod]:
+        """Load the payout methods that are in use."""
+        rows = await info.context.loaders.payout_methods_of_wallet.load(self.model.id)
+        return [PayoutMethod(model=row) for row in rows]
 
     @strawberry.field(description="Its cashback in all: earned, pending, expired, taken back.")
     async def cashback(self, info: AppInfo) -> CashbackSummary:

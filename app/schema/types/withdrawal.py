@@ -6,9 +6,11 @@ import strawberry
 
 from app.context import AppInfo
 from app.models.withdrawal import Withdrawal as WithdrawalModel
-from app.schema.types.enums import WithdrawalStatus
+from app.schema.types.enums import Capability, WithdrawalStatus
 from app.schema.types.money import Money, money
 from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.ownership import sees
+from app.schema.types.payout_method import PayoutMethod
 from app.schema.types.scalars import DateTime
 from app.schema.types.transaction import Actor, Transaction, actor
 
@@ -46,6 +48,18 @@ class Withdrawal(Node):
     def note(self) -> str:
         """Return the note."""
         return self.model.note
+
+    @strawberry.field(
+        description="Where its money is sent, if a payout method was chosen; null for those who may not see it."
+    )
+    async def payout_method(self, info: AppInfo) -> PayoutMethod | None:
+        """Load the payout method."""
+        if self.model.payout_method_id is None or not await sees(
+            info, Capability.WALLETS_READ, self.model.wallet_id
+        ):
+            return None
+        row = await info.context.loaders.payout_methods.load(self.model.payout_method_id)
+        return None if row is None else PayoutMethod(model=row)
 
     @strawberry.field(description="Who asked for it.")
     def requested_by(self, info: AppInfo) -> Actor:

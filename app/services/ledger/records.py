@@ -34,11 +34,19 @@ from app.domain.ledger import (
 )
 from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.payout import PayoutMessage
+from app.domain.payout_method import PayoutMethod, PayoutMethodKind, PayoutMethodStatus
 from app.domain.refund import Refund, RefundDestination
 from app.domain.renewal import Renewal, RenewalStatus
 from app.domain.role import Role
 from app.domain.sync import SyncCursor
-from app.domain.withdrawal import Withdrawal, WithdrawalProblem, WithdrawalStatus, WithdrawalStep
+from app.domain.withdrawal import (
+    PayoutOutcomeKind,
+    Withdrawal,
+    WithdrawalProblem,
+    WithdrawalStatus,
+    WithdrawalStep,
+)
 from app.domain.withdrawal_terms import FeePayer
 
 T = TypeVar("T")
@@ -314,6 +322,37 @@ def read_withdrawal_step(row: DatabaseRow) -> WithdrawalStep:
     )
 
 
+def read_payout_method(row: DatabaseRow) -> PayoutMethod:
+    """Read a payout method."""
+    return PayoutMethod(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        kind=PayoutMethodKind(row["kind"]),
+        label=row["label"],
+        masked=row["masked"],
+        sealed=bytes(row["sealed"]),
+        fingerprint=bytes(row["fingerprint"]),
+        status=PayoutMethodStatus(row["status"]),
+        usable_from=read_time(row["usable_from"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        removed_at=_maybe(read_time, row["removed_at"]),
+    )
+
+
+def read_payout_message(row: DatabaseRow) -> PayoutMessage:
+    """Read a message of a payout provider."""
+    return PayoutMessage(
+        id=read_uuid(row["id"]),
+        provider=row["provider"],
+        external_id=row["external_id"],
+        withdrawal_id=_maybe(read_uuid, row["withdrawal_id"]),
+        provider_reference=row["provider_reference"],
+        kind=PayoutOutcomeKind(row["kind"]),
+        received_at=read_time(row["received_at"]),
+    )
+
+
 def read_role(row: DatabaseRow) -> Role:
     """Read a role."""
     return Role(
@@ -492,6 +531,8 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     Renewal: read_renewal,
     Withdrawal: read_withdrawal,
     WithdrawalStep: read_withdrawal_step,
+    PayoutMethod: read_payout_method,
+    PayoutMessage: read_payout_message,
     Role: read_role,
     ApiKey: read_api_key,
     StoredRule: read_stored_rule,

@@ -11,6 +11,7 @@ from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
 from app.domain.order import Order as OrderRecord
 from app.domain.payment import Payment as PaymentRecord
+from app.domain.payout_method import PayoutMethod as PayoutMethodRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
 from app.domain.role import Role as RoleRecord
@@ -21,6 +22,7 @@ from app.models.customer import Customer
 from app.models.delivery import Delivery
 from app.models.order import Order
 from app.models.payment import Payment
+from app.models.payout_method import PayoutMethod
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -50,6 +52,11 @@ def transaction_of(record: TransactionRecord) -> Transaction:
 def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
     """Return the model of a withdrawal."""
     return _model(Withdrawal, tables.BESIDE[WithdrawalRecord], record)
+
+
+def payout_method_of(record: PayoutMethodRecord) -> PayoutMethod:
+    """Return the model of a payout method."""
+    return _model(PayoutMethod, tables.BESIDE[PayoutMethodRecord], record)
 
 
 def order_of(record: OrderRecord) -> Order:

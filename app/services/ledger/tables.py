@@ -25,6 +25,8 @@ from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Lot, Transaction, Wallet
 from app.domain.order import Order
 from app.domain.payment import Payment
+from app.domain.payout import PayoutMessage
+from app.domain.payout_method import PayoutMethod
 from app.domain.refund import Refund
 from app.domain.renewal import Renewal
 from app.domain.role import Role
@@ -43,6 +45,8 @@ from app.models import (
     lot,
     order,
     payment,
+    payout_message,
+    payout_method,
     refund,
     renewal,
     role,
@@ -235,6 +239,36 @@ def _withdrawal_step(s: WithdrawalStep) -> tuple[Any, ...]:
         s.provider_reference,
         None if s.problem is None else str(s.problem),
         s.created_at,
+    )
+
+
+def _payout_method(m: PayoutMethod) -> tuple[Any, ...]:
+    return (
+        m.id,
+        m.wallet_id,
+        str(m.kind),
+        m.label,
+        m.masked,
+        m.sealed,
+        m.fingerprint,
+        str(m.status),
+        m.usable_from,
+        str(m.created_by.kind),
+        m.created_by.id,
+        m.created_at,
+        m.removed_at,
+    )
+
+
+def _payout_message(m: PayoutMessage) -> tuple[Any, ...]:
+    return (
+        m.id,
+        m.provider,
+        m.external_id,
+        m.withdrawal_id,
+        m.provider_reference,
+        str(m.kind),
+        m.received_at,
     )
 
 
@@ -619,6 +653,18 @@ BESIDE: dict[type[Any], Table] = {
         "id withdrawal_id wallet_id number from_status to_status actor_kind actor_id note provider_reference problem "
         "created_at",
         _withdrawal_step,
+    ),
+    PayoutMethod: Table.of(
+        payout_method.PayoutMethod,
+        "id wallet_id kind label masked sealed fingerprint status usable_from created_by_kind created_by_id created_at "
+        "removed_at",
+        _payout_method,
+        changing="status removed_at",
+    ),
+    PayoutMessage: Table.of(
+        payout_message.PayoutMessage,
+        "id provider external_id withdrawal_id provider_reference kind received_at",
+        _payout_message,
     ),
     Role: Table.of(
         role.Role,
