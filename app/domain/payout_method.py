@@ -26,6 +26,8 @@ VALUE_MAX = 500
 
 LABEL_MAX = 100
 
+EMAIL_MAX = 254
+
 
 class PayoutMethodKind(StrEnum):
     """What sort of place money is sent to."""
@@ -131,7 +133,7 @@ def check_details(kind: PayoutMethodKind, given: Details) -> dict[str, str]:
         raise _invalid("accountNumber", "This is no account number. Write its 4 to 17 digits.")
     if "bic" in kept and not _BIC.fullmatch(kept["bic"]):
         raise _invalid("bic", "This is no BIC. Write its 8 or 11 characters, or leave it out.")
-    if kind is _K.PAYPAL and not _EMAIL.fullmatch(kept["email"]):
+    if kind is _K.PAYPAL and not (len(kept["email"]) <= EMAIL_MAX and _EMAIL.fullmatch(kept["email"])):
         raise _invalid("email", "This is no e-mail address. Write the one of the PayPal account.")
     return kept
 

@@ -52,7 +52,10 @@ TABLES = [
             ("id", fields.UUIDField(primary_key=True)),
             ("provider", fields.CharField(max_length=32)),
             ("external_id", fields.CharField(max_length=256)),
-            ("withdrawal_id", fields.UUIDField(null=True)),
+            (
+                "withdrawal",
+                reference("Withdrawal", "withdrawal_id", related_name="payout_messages", null=True),
+            ),
             ("provider_reference", fields.CharField(max_length=128, null=True)),
             ("kind", fields.CharField(max_length=16)),
             ("received_at", fields.DatetimeField()),

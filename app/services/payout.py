@@ -40,7 +40,7 @@ async def to_send(kinds: Collection[str], limit: int) -> list[UUID]:
 
     Those whose method was removed since, or whose wallet is frozen, are left to staff.
     """
-    usable = PayoutMethod.filter(kind__in=list(kinds), status=str(PayoutMethodStatus.ACTIVE)).only("id")
+    usable = PayoutMethod.filter(kind__in=list(kinds), status=str(PayoutMethodStatus.ACTIVE))
     query = Withdrawal.filter(
         status=str(WithdrawalStatus.APPROVED),
         wallet__status="ACTIVE",
@@ -133,7 +133,9 @@ async def reconciliation(now: datetime, limit: int) -> list[Discrepancy]:
     """Return what ledger and providers don't agree on, at most so many of each kind: the oldest first."""
     found = await _differing(limit)
     found += await _waiting(now, limit)
-    messages = await PayoutMessageModel.filter(withdrawal_id=None).order_by("received_at", "id").limit(limit)
+    messages = (
+        await PayoutMessageModel.filter(withdrawal_id__isnull=True).order_by("received_at", "id").limit(limit)
+    )
     found += [
         Discrepancy(
             DiscrepancyKind.UNKNOWN_PAYOUT, None, one.provider, one.provider_reference, one.received_at
@@ -144,7 +146,7 @@ async def reconciliation(now: datetime, limit: int) -> list[Discrepancy]:
 
 
 async def _differing(limit: int) -> list[Discrepancy]:
-    rows = await Withdrawal.exclude(problem=None).order_by("created_at", "id").limit(limit)
+    rows = await Withdrawal.filter(problem__isnull=False).order_by("created_at", "id").limit(limit)
     return [
         Discrepancy(
             DiscrepancyKind.OUTCOME_DIFFERS,
@@ -164,8 +166,9 @@ async def _waiting(now: datetime, limit: int) -> list[Discrepancy]:
         from_status=str(WithdrawalStatus.APPROVED),
         created_at__lte=now - UNCONFIRMED,
         withdrawal__status=str(WithdrawalStatus.PROCESSING),
-    ).exclude(withdrawal__provider=None)
-    late = Q(withdrawal__provider_reference=None) | Q(created_at__lte=now - OVERDUE)
+        withdrawal__provider__isnull=False,
+    )
+    late = Q(withdrawal__provider_reference__isnull=True) | Q(created_at__lte=now - OVERDUE)
     steps = await started.filter(late).select_related("withdrawal").order_by("created_at", "id").limit(limit)
     return [
         Discrepancy(
