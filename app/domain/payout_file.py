@@ -108,7 +108,7 @@ def read_results(content: str) -> list[ResultLine]:
         header = [name.strip().lower() for name in next(rows, [])]
         lines = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise _no_file(f"The file is no CSV: {error}. Export it again and send it as it is.") from None
+        raise _no_file(f"The file is no CSV: {error}. Send it just as the bank made it.") from None
     if not set(RESULT_COLUMNS[:2]) <= set(header):
         raise _no_file(f"The first line must name the columns. Write {','.join(RESULT_COLUMNS)} there.")
     if not 1 <= len(lines) <= RESULTS_MAX:
@@ -141,4 +141,4 @@ _OUTCOMES = {
 
 
 def _unreadable(message: str) -> FieldInvalid:
-    return FieldInvalid(f"{message} Correct the line and send it again.", field=("content",))
+    return FieldInvalid(f"{message} Send the line again, corrected.", field=("content",))

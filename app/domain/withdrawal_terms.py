@@ -101,9 +101,13 @@ class WithdrawalTerms:
                 f"Choose a name of at most {NAME_MAX} characters, without line breaks.", "payerName"
             )
         if self.payer_iban and read_iban(self.payer_iban) != self.payer_iban:
-            raise _invalid("This is no IBAN: its check digits don't fit. Copy it anew.", "payerIban")
+            raise _invalid(
+                "This is no IBAN: its check digits don't fit. Check it against the bank's.", "payerIban"
+            )
         if self.payer_bic and read_bic(self.payer_bic) != self.payer_bic:
-            raise _invalid("This is no BIC. Copy it anew, with 8 or 11 characters.", "payerBic")
+            raise _invalid(
+                "This is no BIC, which has 8 or 11 characters. Check it against the bank's.", "payerBic"
+            )
 
     def _check_methods(self) -> None:
         if not 1 <= len(self.methods) <= METHODS_MAX:

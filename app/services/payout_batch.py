@@ -137,8 +137,7 @@ async def export(
 def _payer(terms: WithdrawalTerms) -> Payer:
     if not terms.payer_iban or not terms.payer_name:
         raise FieldInvalid(
-            "The store's own account is not known. Set payerName and payerIban of the settings' withdrawals, or choose "
-            "CSV.",
+            "The store's own account is not known. Choose CSV, or give payerName and payerIban in the settings first.",
             field=("format",),
         )
     return Payer(terms.payer_name, terms.payer_iban, terms.payer_bic or None)
@@ -193,12 +192,12 @@ async def _mark(  # noqa: PLR0917 — one caller, who names everything
 def _require_account(row: WithdrawalModel, payee: Payee | None, *, to_account: bool) -> None:
     if payee is None or (to_account and not payee.iban):
         raise FieldInvalid(
-            "No bank account of this customer is known. Ask for one, or export it as CSV.",
+            "No bank account of this customer is known. Ask them for one, or choose CSV.",
             field=("withdrawalIds",),
         )
     if to_account and row.currency != CURRENCY:
         raise FieldInvalid(
-            f"SEPA moves {CURRENCY}, not {row.currency}. Export it as CSV.", field=("withdrawalIds",)
+            f"SEPA moves {CURRENCY}, not {row.currency}. Choose CSV.", field=("withdrawalIds",)
         )
 
 
