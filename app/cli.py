@@ -653,6 +653,7 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.HOLDS: "Holds",
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
+        verification.Phase.WITHDRAWALS: "Withdrawals",
         verification.Phase.AWARDS: "Awards",
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",

@@ -26,6 +26,7 @@ from app.services.access import Directory
 from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
+from app.services.withdrawal_allowance import BackgroundLoader
 from app.settings import Settings
 from app.vault import Vault
 
@@ -61,6 +62,7 @@ class Context:
     histories: transactions.Histories = field(default_factory=transactions.histories)
     history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
     withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
+    withdrawal_backgrounds: BackgroundLoader = field(default_factory=BackgroundLoader)
     withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
     order_pages: orders.Pages = field(default_factory=orders.pages)
     order_counts: orders.Counts = field(default_factory=orders.counts)

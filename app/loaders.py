@@ -29,6 +29,7 @@ from app.models.signal import Signal
 from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
+from app.models.withdrawal_step import WithdrawalStep
 
 M = TypeVar("M", bound=Model)
 
@@ -127,6 +128,23 @@ class PayoutMethodsOfWallet(DataLoader[UUID, list[PayoutMethod]]):
         return _grouped(await query.order_by("created_at", "id"), keys, "wallet_id")
 
 
+class StepsOfWithdrawal(DataLoader[UUID, list[WithdrawalStep]]):
+    """The steps of a withdrawal, the first one first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[WithdrawalStep]]:
+        """Load the steps of the withdrawals."""
+        rows = WithdrawalStep.filter(withdrawal_id__in=keys).order_by("number")
+        return _grouped(await rows, keys, "withdrawal_id")
+
+
+class OfHold(DataLoader[UUID, list[Transaction]]):
+    """The transactions of a hold, oldest first: few, because a withdrawal is paid and given back once."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Transaction]]:
+        """Load the transactions of the holds."""
+        return _grouped(await Transaction.filter(hold_id__in=keys).order_by("sequence"), keys, "hold_id")
+
+
 class Loaders:
     """The loaders of one operation."""
 
@@ -158,6 +176,8 @@ class Loaders:
         self.open_lots = OpenLots()
         self.allocations = Allocations()
         self.corrections = Corrections()
+        self.steps_of_withdrawal = StepsOfWithdrawal()
+        self.transactions_of_hold = OfHold()
 
 
 def _grouped(rows: Iterable[M], keys: Sequence[Any], column: str) -> list[list[M]]:

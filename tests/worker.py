@@ -14,9 +14,12 @@ from typing import Any, Self
 from uuid import UUID
 
 from app.db import open_database
+from app.domain.access import Capability, Principal, PrincipalKind
 from app.domain.order import OrderSnapshot
+from app.domain.withdrawal import PayoutOutcome, PayoutOutcomeKind
 from app.models.payment import Payment
-from app.services import order as orders, payment as payments
+from app.services import order as orders, payment as payments, withdrawal as withdrawals
+from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
 from tests import orders as shop
 from tests.databases import settings_for
@@ -94,6 +97,40 @@ async def _void(writer: Writer, payment: str) -> None:
     await shop.void(writer, UUID(payment), key=f"void {payment}")
 
 
+STAFF = Principal(PrincipalKind.STAFF, "mira", capabilities=frozenset(Capability))
+_NAMED = {"cancel": withdrawals.cancel}
+_NOTED = {
+    "review": withdrawals.review,
+    "approve": withdrawals.approve,
+    "reject": withdrawals.reject,
+    "processing": withdrawals.mark_processing,
+    "failed": withdrawals.mark_failed,
+    "returned": withdrawals.mark_returned,
+}
+
+
+async def _withdraw(writer: Writer, who: str, amount: str, key: str) -> None:
+    ref = WalletRef(external_id=who)
+    await withdrawals.request(writer, STAFF, ref, amount=amount, currency="USD", note="", idempotency_key=key)
+
+
+async def _step(writer: Writer, step: str, withdrawal: str, key: str) -> None:
+    if step in _NAMED:
+        await _NAMED[step](writer, STAFF, UUID(withdrawal), idempotency_key=key)
+    elif step == "paid":
+        await withdrawals.mark_paid(
+            writer, STAFF, UUID(withdrawal), payout_reference=None, note=None, idempotency_key=key
+        )
+    else:
+        note = "Decided while others decided too"
+        await _NOTED[step](writer, STAFF, UUID(withdrawal), note=note, idempotency_key=key)
+
+
+async def _outcome(writer: Writer, outcome: str, withdrawal: str, key: str) -> None:
+    told = PayoutOutcome(PayoutOutcomeKind(outcome), provider_reference=f"po_{withdrawal}")
+    await withdrawals.settle(writer, STAFF.actor, UUID(withdrawal), told, idempotency_key=key)
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -102,6 +139,9 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "capture": _capture,
     "void": _void,
     "refund": shop.refund,
+    "withdraw": _withdraw,
+    "step": _step,
+    "outcome": _outcome,
 }
 
 

@@ -289,12 +289,12 @@ _WITHDRAWAL_ENDED = (
 )
 
 _WITHDRAWAL_STANDS = {
-    "REQUESTED": "This withdrawal is only requested. Approve it first.",
+    "REQUESTED": "This withdrawal is only requested. Check it, and approve it first.",
     "IN_REVIEW": "This withdrawal is already in review. Reload it to see who looks at it, then approve or reject it.",
     "APPROVED": "This withdrawal is already approved. Reload it to see who decided, then mark it as processing or paid.",
     "PROCESSING": (
-        "This withdrawal is already processing: its money may be on its way. Wait for the outcome, or mark it as paid, "
-        "failed or returned."
+        "This withdrawal is already processing: its money may be on its way. Ask whoever sends it, and mark "
+        "it as paid, failed or returned."
     ),
 }
 

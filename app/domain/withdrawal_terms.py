@@ -7,9 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from app.domain.errors import FieldInvalid
+from app.domain.iban import read_bic, read_iban
 from app.domain.money import AMOUNT_MAX_MINOR
 
 METHODS_MAX = 20
+NAME_MAX = 70
 WAITING_MAX_DAYS = 365
 PERCENT_MAX_BP = 10_000
 """The whole amount, in basis points: hundredths of a percent."""
@@ -71,6 +73,13 @@ class WithdrawalTerms:
     auto_approve_below_minor: int = 0
     """Requests of less than this are approved at once; 0 leaves every request to the staff."""
 
+    payer_name: str = ""
+    """Whose account payouts are debited from, as the bank knows them."""
+    payer_iban: str = ""
+    """That account."""
+    payer_bic: str = ""
+    """Its bank, where the bank wants it said."""
+
     def __post_init__(self) -> None:
         for name, word in _AMOUNTS.items():
             if not 0 <= getattr(self, name) <= AMOUNT_MAX_MINOR:
@@ -84,6 +93,21 @@ class WithdrawalTerms:
         if not 0 <= self.waiting_days <= WAITING_MAX_DAYS:
             raise _invalid(f"Choose from 0 to {WAITING_MAX_DAYS} days.", "waitingDays")
         self._check_methods()
+        self._check_payer()
+
+    def _check_payer(self) -> None:
+        if len(self.payer_name) > NAME_MAX or not self.payer_name.isprintable():
+            raise _invalid(
+                f"Choose a name of at most {NAME_MAX} characters, without line breaks.", "payerName"
+            )
+        if self.payer_iban and read_iban(self.payer_iban) != self.payer_iban:
+            raise _invalid(
+                "This is no IBAN: its check digits don't fit. Check it against the bank's.", "payerIban"
+            )
+        if self.payer_bic and read_bic(self.payer_bic) != self.payer_bic:
+            raise _invalid(
+                "This is no BIC, which has 8 or 11 characters. Check it against the bank's.", "payerBic"
+            )
 
     def _check_methods(self) -> None:
         if not 1 <= len(self.methods) <= METHODS_MAX:

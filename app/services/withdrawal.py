@@ -55,6 +55,14 @@ class RowResult:
     refusal: DomainError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DecidedEach:
+    """What became of each of several, and whether this is the answer to a repeated request."""
+
+    rows: list[RowResult]
+    replayed: bool
+
+
 # --- lists --------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +258,7 @@ async def approve_many(
     *,
     note: str | None,
     idempotency_key: str,
-) -> list[RowResult]:
+) -> DecidedEach:
     """Approve several, each by itself: one that is refused keeps no other. Raises a refusal of the input."""
     note = _remark(note)
     rule = partial(rules.approve, note=note, actor=principal.actor)
@@ -261,7 +269,7 @@ async def approve_many(
 
 async def reject_many(
     writer: Writer, principal: Principal, withdrawal_ids: Sequence[UUID], *, note: str, idempotency_key: str
-) -> list[RowResult]:
+) -> DecidedEach:
     """Refuse several, each by itself: one that is refused keeps no other. Raises a refusal of the input."""
     note = check_note(note)
     rule = partial(rules.give_back, status=WithdrawalStatus.REJECTED, note=note, actor=principal.actor)
@@ -494,14 +502,14 @@ async def _each(  # noqa: PLR0917 — the public functions name everything
     rule: Rule,
     content: Mapping[str, Any],
     idempotency_key: str,
-) -> list[RowResult]:
+) -> DecidedEach:
     """Decide each by a command of its own; the request's key is claimed first, so that it stands for one list."""
     if not 1 <= len(withdrawal_ids) <= DECIDED_MAX:
         raise FieldInvalid(f"Name from 1 to {DECIDED_MAX} withdrawals.", field=("withdrawalIds",))
     wanted, actor = list(dict.fromkeys(withdrawal_ids)), principal.actor
     whole = {"withdrawals": [str(one) for one in wanted], **content}
     claim = IdempotencyClaim.of(actor, idempotency_key, command, whole)
-    await writer.submit(DeskCommand(command, actor, _nothing, claim))
+    claimed = await writer.submit(DeskCommand(command, actor, _nothing, claim))
     found = {row.id: row for row in await WithdrawalModel.filter(id__in=wanted)}
 
     async def one(withdrawal_id: UUID) -> RowResult:
@@ -517,7 +525,8 @@ async def _each(  # noqa: PLR0917 — the public functions name everything
             return RowResult(withdrawal_id, refusal=refusal)
         return RowResult(withdrawal_id, decided=await _decided(outcome))
 
-    return list(await asyncio.gather(*(one(withdrawal_id) for withdrawal_id in wanted)))
+    rows = await asyncio.gather(*(one(withdrawal_id) for withdrawal_id in wanted))
+    return DecidedEach(list(rows), claimed.replayed)
 
 
 def _nothing(desk: Desk) -> None:

@@ -220,6 +220,8 @@ WALLETS = (
 UNKNOWN_STORE_ID = refused(
     "unknown store id", "NOT_FOUND", "wallet", sends(wallet={"storeCustomerId": "nobody has this"})
 )
+BY_ONESELF = refused("one's own", "OWN_WALLET", "withdrawalId", by_oneself)
+REVIEWERS = frozenset({"finance", "shop_manager", "administrator"})
 OWN_WALLET = refused("own wallet", "OWN_WALLET", "wallet", by_oneself)
 WITHDRAWALS = (
     refused("no id", "FIELD_INVALID", "withdrawalId", sends(withdrawalId="garbage")),
@@ -230,6 +232,21 @@ WITHDRAWALS = (
     refused("cancelled", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("cancelWithdrawal")),
     refused("rejected", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("rejectWithdrawal", note=NOTE)),
     refused("paid", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("markWithdrawalPaid")),
+)
+NO_WITHDRAWALS = WITHDRAWALS[:3]
+REMARKS = (
+    refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+    refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+)
+SEVERAL = (
+    refused("none", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=[])),
+    refused("no ids", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=["garbage"])),
+    refused(
+        "too many",
+        "FIELD_INVALID",
+        "withdrawalIds",
+        sends(withdrawalIds=[encode_id("Withdrawal", UUID(int=number)) for number in range(1, 1_002)]),
+    ),
 )
 CUSTOMERS = (
     refused("empty store id", "FIELD_INVALID", "storeCustomerId", sends(storeCustomerId="")),
@@ -303,6 +320,63 @@ async def a_withdrawal(store: Store) -> Scene:
     customer = await store.funded("100.00")
     withdrawal = await store.withdrawal(customer, "30.00")
     return Scene({"withdrawalId": withdrawal["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def an_approved_withdrawal(store: Store) -> Scene:
+    scene = await a_withdrawal(store)
+    await store.steps_on(scene.input["withdrawalId"], "approveWithdrawal")
+    return scene
+
+
+async def a_withdrawal_that_is_sent(store: Store) -> Scene:
+    scene = await an_approved_withdrawal(store)
+    await store.steps_on(scene.input["withdrawalId"], "markWithdrawalProcessing")
+    scene.input["note"] = "The bank knows no such account"
+    return scene
+
+
+async def a_paid_withdrawal(store: Store) -> Scene:
+    scene = await a_withdrawal_that_is_sent(store)
+    await store.steps_on(scene.input["withdrawalId"], "markWithdrawalPaid")
+    return scene
+
+
+async def a_withdrawal_with_a_problem(store: Store) -> Scene:
+    """It failed, and then the bank said that it was paid."""
+    scene = await a_withdrawal_that_is_sent(store)
+    payload = await store.steps_on(scene.input["withdrawalId"], "markWithdrawalFailed", note=NOTE)
+    content = f"reference,outcome\n{payload['withdrawal']['reference']},PAID"
+    await store.done("importWithdrawalResults", {"content": content, "idempotencyKey": fresh("key")})
+    scene.input["note"] = "The bank took the second payment back by phone"
+    return scene
+
+
+async def withdrawals_to_decide(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    ids = [(await store.withdrawal(customer))["id"] for _ in range(2)]
+    return Scene({"withdrawalIds": ids, "idempotencyKey": fresh("key")}, customer)
+
+
+async def withdrawals_to_refuse(store: Store) -> Scene:
+    scene = await withdrawals_to_decide(store)
+    scene.input["note"] = "The account at the bank is somebody else's"
+    return scene
+
+
+async def withdrawals_to_export(store: Store) -> Scene:
+    scene = await withdrawals_to_decide(store)
+    for one in scene.input["withdrawalIds"]:
+        await store.steps_on(one, "approveWithdrawal")
+    scene.input["format"] = "CSV"
+    return scene
+
+
+async def results_of_the_bank(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    withdrawal = await store.withdrawal(customer)
+    await store.steps_on(withdrawal["id"], "approveWithdrawal")
+    content = f"reference,outcome,bank_reference\r\n{withdrawal['reference']},PAID,B-1042\r\n"
+    return Scene({"content": content, "idempotencyKey": fresh("key")}, customer)
 
 
 async def a_withdrawal_to_refuse(store: Store) -> Scene:
@@ -845,9 +919,143 @@ MUTATIONS = (
             refused("of a newcomer", "NOT_FOUND", "wallet", has_no_wallet),
             refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
             refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+            refused("no such method", "FIELD_INVALID", "method", sends(method="CARRIER_PIGEON")),
         ),
         owner="",
         others="NOT_FOUND",
+    ),
+    Mutation(
+        "reviewWithdrawal",
+        a_withdrawal,
+        REVIEWERS,
+        {"note": "Asked the bank about the name"},
+        (*KEYS, *WITHDRAWALS, *REMARKS, BY_ONESELF),
+    ),
+    Mutation(
+        "approveWithdrawal",
+        a_withdrawal,
+        REVIEWERS,
+        {"note": "Asked the bank about the name"},
+        (
+            *KEYS,
+            *WITHDRAWALS,
+            *REMARKS,
+            BY_ONESELF,
+            refused("frozen", "WALLET_FROZEN", "withdrawalId", frozen),
+        ),
+    ),
+    Mutation(
+        "approveWithdrawals",
+        withdrawals_to_decide,
+        REVIEWERS,
+        {"note": "Asked the bank about the names"},
+        (*KEYS, *SEVERAL, *REMARKS),
+    ),
+    Mutation(
+        "rejectWithdrawals",
+        withdrawals_to_refuse,
+        REVIEWERS,
+        {"note": "The bank sent the money back twice"},
+        (*NOTES, *KEYS, *SEVERAL),
+    ),
+    Mutation(
+        "markWithdrawalProcessing",
+        an_approved_withdrawal,
+        REVIEWERS,
+        {"note": "Sent with the morning's transfers"},
+        (
+            *KEYS,
+            *WITHDRAWALS,
+            *REMARKS,
+            BY_ONESELF,
+            refused("frozen", "WALLET_FROZEN", "withdrawalId", frozen),
+        ),
+    ),
+    Mutation(
+        "markWithdrawalFailed",
+        a_withdrawal_that_is_sent,
+        REVIEWERS,
+        {"note": "The bank closed the account last week"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused("paid", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("markWithdrawalPaid")),
+            refused(
+                "returned",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("markWithdrawalReturned", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "markWithdrawalReturned",
+        a_paid_withdrawal,
+        REVIEWERS,
+        {"note": "The bank closed the account last week"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused(
+                "returned",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("markWithdrawalReturned", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "resolveWithdrawalProblem",
+        a_withdrawal_with_a_problem,
+        REVIEWERS,
+        {"note": "The customer sent the money back by hand"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused(
+                "resolved",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("resolveWithdrawalProblem", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "exportWithdrawals",
+        withdrawals_to_export,
+        REVIEWERS,
+        {"withdrawalIds": None, "filter": {"methods": ["MANUAL"]}},
+        (
+            *KEYS,
+            *SEVERAL,
+            refused("neither ids nor filter", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=None)),
+            refused("both", "FIELD_INVALID", "withdrawalIds", sends(filter={"methods": ["MANUAL"]})),
+            refused("no account of the store's", "FIELD_INVALID", "format", sends(format="PAIN_001")),
+        ),
+    ),
+    Mutation(
+        "importWithdrawalResults",
+        results_of_the_bank,
+        REVIEWERS,
+        {"content": "reference,outcome\nWD-0000-0000-0000,PAID"},
+        (
+            *KEYS,
+            refused("nothing", "FIELD_INVALID", "content", sends(content="")),
+            refused("other columns", "FIELD_INVALID", "content", sends(content="id,status\n1,PAID")),
+            refused("no results", "FIELD_INVALID", "content", sends(content="reference,outcome\n")),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "content",
+                sends(content="reference,outcome\n" + "a,PAID\n" * 1_001),
+            ),
+        ),
     ),
     Mutation(
         "cancelWithdrawal",

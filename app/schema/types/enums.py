@@ -21,12 +21,15 @@ from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
 from app.domain.payout import DiscrepancyKind
+from app.domain.payout_file import PayoutFileFormat
 from app.domain.payout_method import PayoutMethodKind, PayoutMethodStatus
 from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
 from app.domain.settings import CaptureOn, RenewalPolicy
 from app.domain.standing import OrderPaymentState, OrderRefundState
-from app.domain.withdrawal import WithdrawalStatus
+from app.domain.withdrawal import WithdrawalProblem, WithdrawalStatus
+from app.domain.withdrawal_allowance import LeftOutReason
+from app.domain.withdrawal_terms import FeePayer, WithdrawalPeriod
 from app.live import UpdateKind
 
 # Types take the domain's enumerations from here, so that none enters the schema without its descriptions.
@@ -44,6 +47,8 @@ __all__ = [
     "DiscrepancyKind",
     "Door",
     "ErrorCode",
+    "FeePayer",
+    "LeftOutReason",
     "OrderPaymentState",
     "OrderProblem",
     "OrderRefundState",
@@ -51,6 +56,7 @@ __all__ = [
     "PaymentEnd",
     "PaymentOrigin",
     "PaymentStatus",
+    "PayoutFileFormat",
     "PayoutMethodKind",
     "PayoutMethodStatus",
     "PrincipalKind",
@@ -62,6 +68,8 @@ __all__ = [
     "TransactionKind",
     "UpdateKind",
     "WalletStatus",
+    "WithdrawalPeriod",
+    "WithdrawalProblem",
     "WithdrawalStatus",
     "publish",
 ]
@@ -102,6 +110,13 @@ publish(CounterAccount, "The ledger account on the other side of a transaction."
 publish(Direction, "Which way money goes, seen from the wallet.")
 publish(AdjustmentReason, "What an adjustment is grouped by in reviews and reports.")
 publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(WithdrawalProblem, "What ledger and payer don't agree on; staff look into it.")
+publish(WithdrawalPeriod, "What an amount of withdrawals is limited for.")
+publish(PayoutFileFormat, "In which form a batch of payouts is written for the bank.")
+publish(FeePayer, "Who bears the fee of a withdrawal.")
+publish(
+    LeftOutReason, "Why a part of what a wallet holds can't be withdrawn now.", name="WithdrawalLeftOutReason"
+)
 publish(OrderStatus, "How an order stands, in words that every store's own statuses are translated to.")
 publish(OrderProblem, "What keeps the ledger from following an order; staff look into it.")
 publish(OrderPaymentState, "What the wallet did for an order, and whether anything is left to pay.")

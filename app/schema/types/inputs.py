@@ -13,6 +13,7 @@ from app.schema.types.enums import (
     Direction,
     Door,
     OrderStatus,
+    PayoutFileFormat,
     PayoutMethodKind,
     RefundDestination,
     RenewalPolicy,
@@ -22,6 +23,7 @@ from app.schema.types.money import MoneyInput
 from app.schema.types.order import OrderSelector, StoreOrderInput
 from app.schema.types.scalars import DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
+from app.schema.types.withdrawal import WithdrawalFilter, WithdrawalTermsInput
 
 KEY = (
     "Chosen by the caller, once for each intention: repeating the request with the same key gives the first answer "
@@ -33,6 +35,7 @@ NOTE = (
     '"refund".'
 )
 SEEN_NOTE = f"{NOTE} The customer can see it."
+STEP_NOTE = "Anything worth keeping about this step. The customer can see it."
 
 INPUT = strawberry.argument(description="What is asked for.")
 """What every mutation says of its one argument."""
@@ -69,7 +72,13 @@ class RequestWithdrawalInput:
     wallet: WalletSelector | None = strawberry.field(
         default=None, description="Whose wallet; left out, the caller's own."
     )
-    amount: MoneyInput = strawberry.field(description="How much; at most what is withdrawable.")
+    amount: MoneyInput = strawberry.field(
+        description="How much leaves the wallet, a fee that the customer bears included; at most what is withdrawable."
+    )
+    method: str | None = strawberry.field(
+        default=None,
+        description="How it is paid out; left out, the first of the methods that the store allows.",
+    )
     payout_method_id: strawberry.ID | None = strawberry.field(
         default=None,
         description="Where the money is sent: the id of one of the wallet's payout methods, of a kind that the store "
@@ -105,6 +114,109 @@ class MarkWithdrawalPaidInput:
         default=None, description="The bank's or provider's reference of the payout."
     )
     note: str | None = strawberry.field(default=None, description="Anything worth keeping about the payout.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that somebody of the staff looks at.")
+class ReviewWithdrawalInput:
+    """Input of reviewWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that is to be paid out.")
+class ApproveWithdrawalInput:
+    """Input of approveWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="Several withdrawals that are to be paid out, each decided by itself.")
+class ApproveWithdrawalsInput:
+    """Input of approveWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of the withdrawals, at most 100."
+    )
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="Several withdrawals that staff refuse, each decided by itself.")
+class RejectWithdrawalsInput:
+    """Input of rejectWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of the withdrawals, at most 100."
+    )
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money is being sent.")
+class MarkWithdrawalProcessingInput:
+    """Input of markWithdrawalProcessing."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money could not be sent.")
+class MarkWithdrawalFailedInput:
+    """Input of markWithdrawalFailed."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money was sent and came back.")
+class MarkWithdrawalReturnedInput:
+    """Input of markWithdrawalReturned."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose problem was looked at.")
+class ResolveWithdrawalProblemInput:
+    """Input of resolveWithdrawalProblem."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(
+    description="Approved withdrawals that are sent to the bank as one batch: named, or found by a filter."
+)
+class ExportWithdrawalsInput:
+    """Input of exportWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="The ids of the withdrawals, at most 1000."
+    )
+    filter: WithdrawalFilter | None = strawberry.field(
+        default=None, description="Which of the approved withdrawals; the oldest 1000 of them at most."
+    )
+    format: PayoutFileFormat = strawberry.field(description="In which form the file is written.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="What the bank says of payouts.")
+class ImportWithdrawalResultsInput:
+    """Input of importWithdrawalResults."""
+
+    content: str = strawberry.field(
+        description="A CSV file whose first line names the columns reference, outcome (PAID, FAILED or RETURNED), and, if "
+        "they are known, bank_reference and note; at most 1000 results."
+    )
     idempotency_key: str = strawberry.field(description=KEY)
 
 
@@ -473,6 +585,9 @@ class UpdateSettingsInput:
     payout_method_waiting_hours: int | None = strawberry.field(
         default=None,
         description="How long a new payout method waits until money can be sent there, from 0 to 720 hours.",
+    )
+    withdrawals: WithdrawalTermsInput | None = strawberry.field(
+        default=None, description="Whether and how customers are paid out; what is left out stays."
     )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)

@@ -12,6 +12,7 @@ from app.schema.types.enums import (
 )
 from app.schema.types.money import Money, money
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
+from app.schema.types.withdrawal import WithdrawalTerms, terms_type
 from app.services.settings import SettingsInForce
 
 
@@ -73,6 +74,7 @@ class Settings:
     payout_method_waiting_hours: int = strawberry.field(
         description="How long a new payout method waits until money can be sent there."
     )
+    withdrawals: WithdrawalTerms = strawberry.field(description="Whether and how customers are paid out.")
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -103,6 +105,7 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         return_period_days=settings.return_period_days,
         shortfall_policy=settings.shortfall_policy,
         payout_method_waiting_hours=settings.payout_method_waiting_hours,
+        withdrawals=terms_type(settings.withdrawals, currency),
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

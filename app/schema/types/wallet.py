@@ -1,5 +1,6 @@
 """Wallets."""
 
+import asyncio
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +10,6 @@ from graphql import OperationType
 
 from app.context import AppInfo
 from app.domain.access import Capability
-from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel
@@ -31,9 +31,10 @@ from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
 from app.schema.types.sort import SortDirection
 from app.schema.types.time import TimeRange
 from app.schema.types.transaction import Transaction, TransactionFilter
-from app.schema.types.withdrawal import Withdrawal
+from app.schema.types.withdrawal import Withdrawal, WithdrawalAllowance, allowance_type
 from app.services.audit import AuditFilter
 from app.services.withdrawal import WithdrawalFilter
+from app.services.withdrawal_allowance import allowance_of, key_of
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -95,22 +96,30 @@ class Wallet(Node):
         return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
 
     @strawberry.field(
-        description="What can be paid out now: the available part of cash. Zero while the wallet is frozen."
+        description="What can be paid out now: the available part of cash that does not wait any more. Zero while the "
+        "wallet is frozen, and while the store pays nothing out. `withdrawal` says what is left out, and why."
     )
     async def withdrawable(self, info: AppInfo) -> Money:
         """Return what can be withdrawn."""
+        return (await self._allowance(info)).amount
+
+    @strawberry.field(
+        description="What can be withdrawn now, what can't and why, and the limits that apply now."
+    )
+    async def withdrawal(self, info: AppInfo) -> WithdrawalAllowance:
+        """Return the allowance."""
+        return await self._allowance(info)
+
+    async def _allowance(self, info: AppInfo) -> WithdrawalAllowance:
         note_balance_read(info, self.model)
-        if self.model.status == WalletStatus.FROZEN:
-            return money(0, self.model.currency)
-        now = info.context.runtime.clock()
-        lots = await info.context.loaders.open_lots.load(self.model.id)
-        free = sum(
-            lot.remaining_minor
-            for lot in lots
-            if lot.bucket in WITHDRAWABLE and (lot.ends_at is None or lot.ends_at > now)
+        context, now = info.context, info.context.runtime.clock()
+        known, lots, awards = await asyncio.gather(
+            context.withdrawal_backgrounds.load(key_of(self.model.id, now)),
+            context.loaders.open_lots.load(self.model.id),
+            context.award_sums.load(self.model.id),
         )
-        available = self.model.posted_minor - self.model.held_minor
-        return money(max(0, min(free, available)), self.model.currency)
+        found = allowance_of(self.model, lots, known, awards.pending_minor, now)
+        return allowance_type(found, known.settings.withdrawals, self.model.currency)
 
     @strawberry.field(
         description="What it holds of each kind of value; kinds of which there is nothing are left out."

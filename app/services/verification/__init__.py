@@ -6,6 +6,7 @@ check     the arithmetic of one wallet: pure, fed row by row
 holds     holds against their reservations and captures
 awards    cashback against what was posted, what is owed and what its rules gave
 orders    payments against their holds, orders against what they moved
+withdrawals  withdrawals against their holds, what they moved, and their steps
 sweep     what belongs to no single wallet: references, idempotency keys
 ledger    puts them together, page by page
 """
