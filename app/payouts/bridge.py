@@ -125,7 +125,9 @@ class BridgeProvider:
         headers["idempotency-key"] = str(withdrawal_id)
         async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
             read = bytearray()
-            async for chunk in response.aiter_raw():
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise httpx.DecodingError("the answer is compressed, though that was not asked for")
+            async for chunk in response.aiter_bytes():
                 read += chunk
                 if len(read) > ANSWER_SIZE_MAX_BYTES:
                     raise httpx.DecodingError("the answer is too large")
