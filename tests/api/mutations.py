@@ -163,6 +163,54 @@ def ended_by(mutation: str, **more: str) -> Change:
     return change
 
 
+async def a_payout_method(store: Store) -> Scene:
+    customer = await store.customer()
+    input_ = {
+        "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+        "kind": "BANK_IBAN",
+        "label": "Giro",
+        "details": [
+            {"name": "holder", "value": "Ada King"},
+            {"name": "iban", "value": "DE89 3704 0044 0532 0130 00"},
+        ],
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_payout_method_to_remove(store: Store) -> Scene:
+    customer = await store.customer()
+    method = await store.payout_method(customer)
+    return Scene({"payoutMethodId": method["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_payout_method_to_read(store: Store) -> Scene:
+    scene = await a_payout_method_to_remove(store)
+    scene.input["note"] = "To pay withdrawal WD-1 by hand"
+    return scene
+
+
+async def has_ten_of_them(store: Store, scene: Scene) -> None:
+    """The wallet has as many payout methods as there may be."""
+    for _ in range(10):
+        await store.payout_method(scene.customer)
+
+
+def details(**values: str) -> list[JsonObject]:
+    """Details as the API takes them."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+async def to_a_new_method(store: Store, scene: Scene) -> None:
+    """The payout method's waiting time is not over."""
+    scene.input["payoutMethodId"] = (await store.payout_method(scene.customer))["id"]
+
+
+async def to_a_strangers_method(store: Store, scene: Scene) -> None:
+    """The payout method is another customer's."""
+    scene.input["payoutMethodId"] = (await store.payout_method(await store.customer()))["id"]
+
+
 # --- what many of them refuse -------------------------------------------------------------------------------
 
 KEYS = (
@@ -171,6 +219,18 @@ KEYS = (
     refused("long key", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="k" * 256)),
     refused("key of the server's own", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="auto:1")),
     refused("key with NUL", "TEXT_NOT_ALLOWED", "idempotencyKey", sends(idempotencyKey="k\u0000")),
+)
+PAYOUT_METHODS = (
+    refused("no id", "FIELD_INVALID", "payoutMethodId", sends(payoutMethodId="garbage")),
+    refused(
+        "another type's id",
+        "FIELD_INVALID",
+        "payoutMethodId",
+        sends(payoutMethodId=encode_id("Wallet", NOBODY)),
+    ),
+    refused(
+        "unknown", "NOT_FOUND", "payoutMethodId", sends(payoutMethodId=encode_id("PayoutMethod", NOBODY))
+    ),
 )
 NOTES = (
     refused("empty note", "NOTE_TOO_SHORT", "note", sends(note="")),
@@ -913,6 +973,9 @@ MUTATIONS = (
             UNKNOWN_STORE_ID,
             refused("more than there is", "INSUFFICIENT_FUNDS", "amount", sends_amount("100.01")),
             refused("bonus money", "INSUFFICIENT_FUNDS", "amount", wants_promo),
+            *PAYOUT_METHODS,
+            refused("to a new place", "PAYOUT_METHOD_NOT_USABLE", "payoutMethodId", to_a_new_method),
+            refused("to a stranger's place", "NOT_FOUND", "payoutMethodId", to_a_strangers_method),
             refused("asked for already", "INSUFFICIENT_FUNDS", "amount", wants_it_twice),
             refused("frozen", "WALLET_FROZEN", "wallet", frozen),
             refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
@@ -1056,6 +1119,68 @@ MUTATIONS = (
                 sends(content="reference,outcome\n" + "a,PAID\n" * 1_001),
             ),
         ),
+    ),
+    Mutation(
+        "addPayoutMethod",
+        a_payout_method,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"label": "Another"},
+        (
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused("of a newcomer", "NOT_FOUND", "wallet", has_no_wallet),
+            refused("one too many", "LIMIT_REACHED", "wallet", has_ten_of_them),
+            refused("long label", "FIELD_INVALID", "label", sends(label="l" * 101)),
+            refused("no details", "FIELD_INVALID", "details.holder", sends(details=[])),
+            refused("many details", "FIELD_INVALID", "details", sends(details=details(iban="x") * 11)),
+            refused("a detail twice", "FIELD_INVALID", "details", sends(details=details(iban="x") * 2)),
+            refused("unknown detail", "FIELD_INVALID", "details.pin", sends(details=details(pin="1234"))),
+            refused(
+                "wrong iban",
+                "FIELD_INVALID",
+                "details.iban",
+                sends(details=details(holder="Ada", iban="DE88370400440532013000")),
+            ),
+            refused(
+                "wrong routing number",
+                "FIELD_INVALID",
+                "details.routingNumber",
+                sends(
+                    kind="BANK_ACCOUNT",
+                    details=details(holder="Ada", routingNumber="021000022", accountNumber="12345678"),
+                ),
+            ),
+            refused(
+                "wrong e-mail",
+                "FIELD_INVALID",
+                "details.email",
+                sends(kind="PAYPAL", details=details(email="a")),
+            ),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "removePayoutMethod",
+        a_payout_method_to_remove,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            *PAYOUT_METHODS,
+            refused("a stranger's", "NOT_FOUND", "payoutMethodId", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "revealPayoutMethod",
+        a_payout_method_to_read,
+        frozenset({"finance", "shop_manager", "administrator"}),
+        {"note": "To pay withdrawal WD-2 by hand"},
+        (*KEYS, *NOTES, *PAYOUT_METHODS),
     ),
     Mutation(
         "cancelWithdrawal",

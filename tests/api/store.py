@@ -210,11 +210,12 @@ WITHDRAWAL = (
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
     f"highBalance {MONEY} paymentHoldMinutes captureOn refundDestination refundBucket refundGraceDays renewalPolicy "
-    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy "
+    "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy payoutMethodWaitingHours "
     f"withdrawals {{ enabled minimum {MONEY} maximum {MONEY} maximumPerDay {MONEY} maximumPerWeek {MONEY} "
     f"maximumPerMonth {MONEY} feeFixed {MONEY} feePercent feePayer waitingDays methods autoApproveBelow {MONEY} "
     "payerName payerIban payerBic } version updatedAt updatedBy note }"
 )
+PAYOUT_METHOD = "{ id kind label masked status usableFrom addedBy { kind id } createdAt }"
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
     "{ id name prefix status role { id name } capabilities expiresAt revokedAt lastUsedAt createdBy { kind id } "
@@ -248,6 +249,9 @@ ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
     "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} replayed {ERRORS}",
+    "addPayoutMethod": f"wallet {WALLET} payoutMethod {PAYOUT_METHOD} replayed {ERRORS}",
+    "removePayoutMethod": f"payoutMethod {PAYOUT_METHOD} replayed {ERRORS}",
+    "revealPayoutMethod": f"payoutMethod {PAYOUT_METHOD} details {{ name value }} replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
     "registerCustomer": f"customer {{ id storeCustomerId name email }} wallet {WALLET} {ERRORS}",
@@ -405,6 +409,22 @@ class Store:
         customer = await self.customer(**known)
         payload = await self.adjust(customer, amount)
         return {**customer, "wallet": payload["wallet"], "transaction": payload["transaction"]}
+
+    async def payout_method(self, customer: JsonObject, **more: Any) -> JsonObject:
+        """A payout method of the customer's, added by staff."""
+        details = [
+            {"name": "holder", "value": "Ada King"},
+            {"name": "iban", "value": "DE89370400440532013000"},
+        ]
+        input_ = {
+            "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+            "kind": "BANK_IBAN",
+            "details": details,
+            "idempotencyKey": fresh("key"),
+        }
+        payload = await self.done("addPayoutMethod", {**input_, **more})
+        method: JsonObject = payload["payoutMethod"]
+        return method
 
     async def pay_out(self) -> None:
         """Have the store switch withdrawals on, as far as it has not yet."""

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 NOT_YET = {
     "HOLD_NOT_OPEN": "holds get mutations of their own with the checkout",
-    "LIMIT_REACHED": "has tests in tests/domain",
+    "PAYOUT_METHODS_CLOSED": "follows from the server's settings: has tests in tests/payouts",
     "RENEWAL_NOT_CHARGED": "follows from the settings: has a test of its own in test_renewals.py",
     "WITHDRAWALS_DISABLED": "follows from the settings: has a test of its own in test_withdrawals.py",
     "WITHDRAWAL_OUT_OF_LIMITS": "follows from the settings: has a test of its own in test_withdrawals.py",
