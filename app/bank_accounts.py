@@ -24,7 +24,7 @@ def check_account(kind: PayoutMethodKind, details: Mapping[str, str]) -> None:
             iban.validate(details["iban"], check_country=False)
         except ValidationError:
             raise FieldInvalid(
-                "This IBAN can't be right: its check digits or its length don't fit. Compare it with your statement.",
+                "This IBAN can't be right: its check digits or its length don't fit. Check it against a statement.",
                 field=("details", "iban"),
             ) from None
     if kind is PayoutMethodKind.BANK_ACCOUNT:
@@ -33,7 +33,7 @@ def check_account(kind: PayoutMethodKind, details: Mapping[str, str]) -> None:
                 raise ValidationError
         except ValidationError:
             raise FieldInvalid(
-                "This routing number can't be right: it has nine digits, and the last one checks them. Compare it "
-                "with a cheque or your bank's site.",
+                "This routing number can't be right: it has nine digits, and the last one checks them. Check it "
+                "against a cheque or your bank's site.",
                 field=("details", "routingNumber"),
             ) from None

@@ -158,6 +158,7 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "inactiveAfterMonths",
         "lifetimeMinutes",
         "paymentHoldMinutes",
+        "payoutMethodWaitingHours",
         "refundGraceDays",
         "returnPeriodDays",
         "overlapHours",

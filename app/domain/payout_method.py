@@ -128,7 +128,7 @@ def check_details(kind: PayoutMethodKind, given: Details) -> dict[str, str]:
             kept[name] = normal
     for name in required:
         if name not in kept:
-            raise _invalid(name, f"A method of the kind {kind} needs this detail. Add it.")
+            raise _invalid(name, f"A method of the kind {kind} needs this detail. Give it, too.")
     if kind is _K.BANK_ACCOUNT and not _ACCOUNT_NUMBER.fullmatch(kept["accountNumber"]):
         raise _invalid("accountNumber", "This is no account number. Write its 4 to 17 digits.")
     if "bic" in kept and not _BIC.fullmatch(kept["bic"]):
@@ -238,7 +238,7 @@ def require_usable(method: PayoutMethod, now: datetime) -> None:
     if now < method.usable_from:
         at = method.usable_from.strftime("%Y-%m-%d %H:%M UTC")
         raise PayoutMethodNotUsable(
-            f"This payout method is new and can be used from {at}. Wait until then, or choose another one."
+            f"This payout method is new and can be used from {at}. Choose another one, or try again then."
         )
 
 

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 from app.context import AppInfo
-from app.domain.errors import FieldInvalid
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.filters import own_wallet, wallet_ref
 from app.schema.types.inputs import (
     INPUT,
     AddPayoutMethodInput,
-    PayoutDetailInput,
+    PayoutDetailsInput,
     RemovePayoutMethodInput,
     RevealPayoutMethodInput,
 )
@@ -22,8 +21,6 @@ from app.schema.types.payloads import (
 from app.schema.types.payout_method import PayoutDetail, PayoutMethod
 from app.schema.types.wallet import Wallet
 from app.services import payout_method as payout_methods
-
-DETAILS_MAX = 10
 
 
 @answering(AddPayoutMethodPayload)
@@ -87,12 +84,16 @@ async def reveal_payout_method(
     )
 
 
-def _details(given: list[PayoutDetailInput]) -> dict[str, str]:
-    if len(given) > DETAILS_MAX:
-        raise FieldInvalid(f"Send at most {DETAILS_MAX} details.", field=("details",))
-    found: dict[str, str] = {}
-    for one in given:
-        if one.name in found:
-            raise FieldInvalid("A detail stands here twice. Send each one once.", field=("details",))
-        found[one.name] = one.value
-    return found
+def _details(given: PayoutDetailsInput) -> dict[str, str]:
+    named = {
+        "holder": given.holder,
+        "iban": given.iban,
+        "bic": given.bic,
+        "routingNumber": given.routing_number,
+        "accountNumber": given.account_number,
+        "email": given.email,
+        "token": given.token,
+        "account": given.account,
+        "instructions": given.instructions,
+    }
+    return {name: value for name, value in named.items() if value is not None}

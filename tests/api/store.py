@@ -412,10 +412,7 @@ class Store:
 
     async def payout_method(self, customer: JsonObject, **more: Any) -> JsonObject:
         """A payout method of the customer's, added by staff."""
-        details = [
-            {"name": "holder", "value": "Ada King"},
-            {"name": "iban", "value": "DE89370400440532013000"},
-        ]
+        details = {"holder": "Ada King", "iban": "DE89370400440532013000"}
         input_ = {
             "wallet": {"storeCustomerId": customer["storeCustomerId"]},
             "kind": "BANK_IBAN",

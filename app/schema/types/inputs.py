@@ -593,16 +593,39 @@ class UpdateSettingsInput:
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
 
 
-@strawberry.input(description="One detail of a payout method, such as its IBAN.")
-class PayoutDetailInput:
-    """Name and value."""
+@strawberry.input(
+    description="What says where money is sent; which of it is needed depends on the kind. It is kept encrypted; at most 500 "
+    "characters each."
+)
+class PayoutDetailsInput:
+    """The details of a payout method."""
 
-    name: str = strawberry.field(
-        description="BANK_IBAN has holder, iban and, if the bank wants it, bic; BANK_ACCOUNT has holder, routingNumber "
-        "and accountNumber; PAYPAL has email; PROVIDER has token and, where the provider has one, account; OTHER has "
-        "instructions."
+    holder: str | None = strawberry.field(
+        default=None, description="BANK_IBAN, BANK_ACCOUNT: whose account it is."
     )
-    value: str = strawberry.field(description="What it is; at most 500 characters. It is kept encrypted.")
+    iban: str | None = strawberry.field(default=None, description="BANK_IBAN: the account's IBAN.")
+    bic: str | None = strawberry.field(
+        default=None, description="BANK_IBAN: the bank's BIC, where the bank wants it."
+    )
+    routing_number: str | None = strawberry.field(
+        default=None, description="BANK_ACCOUNT: the bank's routing number, nine digits."
+    )
+    account_number: str | None = strawberry.field(
+        default=None, description="BANK_ACCOUNT: the number of the account."
+    )
+    email: str | None = strawberry.field(
+        default=None, description="PAYPAL: the e-mail address of the PayPal account."
+    )
+    token: str | None = strawberry.field(
+        default=None,
+        description="PROVIDER: the provider's own id of the card, bank account or wallet, such as ba_1KJ9x2.",
+    )
+    account: str | None = strawberry.field(
+        default=None, description="PROVIDER: the provider's id of the customer's account, where it has one."
+    )
+    instructions: str | None = strawberry.field(
+        default=None, description="OTHER: how the customer is paid out, as agreed with the store."
+    )
 
 
 @strawberry.input(description="Another place to be paid out to.")
@@ -616,7 +639,7 @@ class AddPayoutMethodInput:
     label: str | None = strawberry.field(
         default=None, description="What the customer calls it; at most 100 characters."
     )
-    details: list[PayoutDetailInput] = strawberry.field(description="What its kind requires.")
+    details: PayoutDetailsInput = strawberry.field(description="What its kind requires.")
     idempotency_key: str = strawberry.field(description=KEY)
 
 
