@@ -29,6 +29,7 @@ DOMAIN_STDLIB = {
     "abc",
     "bisect",
     "collections",
+    "csv",  # reads and writes texts here, no files
     "dataclasses",
     "datetime",  # its clock (now, today) is banned by app/domain/ruff.toml
     "decimal",

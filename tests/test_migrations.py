@@ -33,7 +33,7 @@ from app.db import (
 )
 from app.domain.access import ROLES
 from app.migrations._operations import GrantCapabilities, ReplaceCheck, replace_check
-from app.services.ledger.records import read_json, read_role
+from app.services.ledger.records import read_json, read_role, read_withdrawal_step
 from app.settings import Settings
 from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
 
@@ -571,6 +571,37 @@ async def test_a_closed_set_is_widened(writer: BaseDBAsyncClient) -> None:
             "allocations",
             ROWS["allocations"] | FRESH["allocations"] | {"transaction_id": row_id(999)},
         )
+
+
+async def test_withdrawals_that_were_there_get_their_steps(database: TortoiseContext) -> None:
+    """An open one has one step, one that ended has two: who, when and why stand in its own row."""
+    connection = database.connections.get(WRITER)
+    for table in ("customers", "wallets", "holds"):
+        await insert(connection, table, ROWS[table])
+    await insert(connection, "holds", ROWS["holds"] | {"id": row_id(14)})
+    await insert(connection, "withdrawals", ROWS["withdrawals"] | {"note": "To my bank"})
+    ended = {
+        **(ROWS["withdrawals"] | FRESH["withdrawals"]),
+        "status": "REJECTED",
+        "decided_by_kind": "STAFF",
+        "decided_by_id": "s-1",
+        "decided_at": NOW,
+        "decision_note": "Another name",
+    }
+    await insert(connection, "withdrawals", ended)
+    await _apply(connection, withdrawals.WriteStepsDown())
+    rows = await connection.execute_query_dict(
+        "SELECT s.*, w.step_count FROM withdrawal_steps s JOIN withdrawals w ON w.id = s.withdrawal_id "
+        "ORDER BY w.reference, s.number"
+    )
+    steps = [read_withdrawal_step(row) for row in rows]
+    assert len({step.id for step in steps}) == 3
+    assert [(step.number, step.from_status, step.to_status, step.actor.id, step.note) for step in steps] == [
+        (1, None, "REQUESTED", "c-1", "To my bank"),
+        (1, None, "REQUESTED", "c-1", None),
+        (2, "REQUESTED", "REJECTED", "s-1", "Another name"),
+    ]
+    assert [row["step_count"] for row in rows] == [1, 2, 2]
 
 
 def test_replacing_a_check_keeps_its_neighbours() -> None:

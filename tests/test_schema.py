@@ -167,6 +167,9 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "attempts",
         "repeats",
         "sizeBytes",
+        "number",
+        "line",
+        "waitingDays",
     }
 
 

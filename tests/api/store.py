@@ -594,6 +594,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
     unlimited = {
         "database_acquire_timeout_s": 30,
         "query_cost_max": 1_000_000,
+        "query_tokens_max": 20_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
         # What is replayed stays as it is, so that it can be compared.

@@ -148,8 +148,8 @@ class WithdrawalResult:
 class WithdrawalResultsPayload:
     """A result for each, or the refusals of the request."""
 
-    results: list[WithdrawalResult] = strawberry.field(
-        default_factory=list, description="What became of each, in the order in which they were named."
+    results: list[WithdrawalResult] | None = strawberry.field(
+        default=None, description="What became of each, in the order in which they were named."
     )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
@@ -186,8 +186,8 @@ class ExportWithdrawalsPayload:
     file: PayoutFile | None = strawberry.field(
         default=None, description="The file; null when nothing could be exported."
     )
-    results: list[WithdrawalResult] = strawberry.field(
-        default_factory=list, description="What became of each withdrawal that was named or found."
+    results: list[WithdrawalResult] | None = strawberry.field(
+        default=None, description="What became of each withdrawal that was named or found."
     )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
@@ -211,8 +211,8 @@ class PayoutResult:
 class ImportWithdrawalResultsPayload:
     """A result for each line, or the refusals of the request."""
 
-    results: list[PayoutResult] = strawberry.field(
-        default_factory=list, description="What became of each line."
+    results: list[PayoutResult] | None = strawberry.field(
+        default=None, description="What became of each line."
     )
     replayed: bool = strawberry.field(default=False, description=REPLAYED)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
