@@ -47,6 +47,7 @@ doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
 rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
 awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
 withdrawals = importlib.import_module(f"{MIGRATIONS_MODULE}.0012_withdrawals")
+payouts = importlib.import_module(f"{MIGRATIONS_MODULE}.0013_payouts")
 rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
 
 TABLES = [
@@ -58,6 +59,7 @@ TABLES = [
     *rules.TABLES,
     *awards.TABLES,
     withdrawals.TABLE,
+    *payouts.TABLES,
 ]
 APPEND_ONLY = (
     initial.APPEND_ONLY
@@ -65,8 +67,9 @@ APPEND_ONLY = (
     | rules.APPEND_ONLY
     | awards.APPEND_ONLY
     | withdrawals.APPEND_ONLY
+    | payouts.APPEND_ONLY
 )
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT | payouts.KEPT
 IDENTITY = [
     *initial.IDENTITY,
     *rights.IDENTITY,
@@ -75,6 +78,7 @@ IDENTITY = [
     *rules.IDENTITY,
     *awards.IDENTITY,
     *withdrawals.IDENTITY,
+    *payouts.IDENTITY,
 ]
 ADDED_CHECKS = {
     "reservations_within_captured",
@@ -380,6 +384,16 @@ async def test_every_table_is_append_only_or_kept() -> None:
 async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
     changed = {
         "bucket": "'PROMO'",
+        "reference": "'WD-7'",
+        "note": "'another'",
+        "method": "'PAYPAL'",
+        "fee_payer": "'CUSTOMER'",
+        "requested_by_kind": "'SYSTEM'",
+        "created_by_kind": "'SYSTEM'",
+        "kind": "'PAYPAL'",
+        "masked": "'nothing'",
+        "fingerprint": "X'07'" if writer.capabilities.dialect == "sqlite" else r"'\x07'::bytea",
+        "usable_from": "'2099-01-01 00:00:00+00:00'",
         "currency": "'EUR'",
         "expires_at": "'2099-01-01 00:00:00+00:00'",
         "name": "'queen'",

@@ -71,7 +71,11 @@ INDEXES = [
     "CREATE INDEX withdrawals_to_send ON withdrawals (created_at, id) WHERE status = 'APPROVED'",
 ]
 
-IDENTITY = (
+APPEND_ONLY = {"payout_messages": "What a provider told is never changed"}
+
+KEPT = {"payout_methods": "Payout methods are kept: remove one by its status"}
+
+ADDED = (
     "id",
     "wallet_id",
     "kind",
@@ -82,6 +86,10 @@ IDENTITY = (
     "created_by_id",
     "created_at",
 )
+
+IDENTITY = [
+    ("payout_methods", ADDED, "A payout method is never changed: remove it and add another"),
+]
 
 
 class Migration(migrations.Migration):
@@ -100,18 +108,15 @@ class Migration(migrations.Migration):
                 "service": ["PAYOUT_METHODS_WRITE"],
             }
         ),
-        Refuse(
-            "UPDATE",
-            "payout_methods",
-            "A payout method is never changed: remove it and add another",
-            columns=IDENTITY,
-        ),
         *(
-            Refuse(event, "payout_methods", "Payout methods are kept: remove one by its status")
+            Refuse(event, table, message)
+            for table, message in KEPT.items()
             for event in ("DELETE", "TRUNCATE")
         ),
         *(
-            Refuse(event, "payout_messages", "What a provider told is never changed")
+            Refuse(event, table, message)
+            for table, message in APPEND_ONLY.items()
             for event in ("UPDATE", "DELETE", "TRUNCATE")
         ),
+        *(Refuse("UPDATE", table, message, columns=columns) for table, columns, message in IDENTITY),
     ]
