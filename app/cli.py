@@ -1,4 +1,5 @@
-"""The command line: python -m app serve · demo · migrate · seed · token · keys · gift-cards · sync · verify · schema · settings.
+"""The command line: python -m app serve · demo · migrate · seed · token · keys · gift-cards · sync · withdrawals · verify · schema ·
+settings.
 
 What a command is asked for goes to stdout, everything said beside it to stderr. Exit codes: 0 done, 1 `verify` found
 faults, 2 it can't be done as things are (one sentence says why and what to do).
@@ -20,6 +21,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from getpass import getuser
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, ParamSpec
 from urllib.parse import unquote
@@ -29,7 +31,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.domain.access import ROLES, Actor, ActorKind
+from app.domain.access import ROLES, Actor, ActorKind, Principal, PrincipalKind
 from app.settings import Settings, SettingsError, environment_variable, load_settings
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
 
+    from app.domain.payout_file import PayoutFileFormat
     from app.services.ledger.writer import Writer
     from app.services.verification import Report
 
@@ -665,6 +668,7 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.HOLDS: "Holds",
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
+        verification.Phase.WITHDRAWALS: "Withdrawals",
         verification.Phase.AWARDS: "Awards",
         verification.Phase.GIFT_CARDS: "Gift cards",
         verification.Phase.REFERENCES: "References",
@@ -850,6 +854,108 @@ async def _sync_open(settings: Settings, since: datetime | None) -> None:
     typer.echo(
         f"{done.orders} orders, {done.customers} customers, {done.products} products; {done.refused} refused."
     )
+
+
+# --- withdrawals --------------------------------------------------------------------------------------------
+
+withdrawals_cli = typer.Typer(
+    help="Send approved withdrawals to the bank, and take its results.", no_args_is_help=True
+)
+cli.add_typer(withdrawals_cli, name="withdrawals")
+
+
+@withdrawals_cli.command("export")
+@_in_one_sentence
+def export_withdrawals(
+    file_format: Annotated[str, typer.Option("--format", help="csv or pain.001.")] = "csv",
+    method: Annotated[
+        list[str] | None, typer.Option(help="Only of this method, such as BANK_TRANSFER; may be repeated.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="An idempotency key: repeated with it, the same batch is printed again."),
+    ] = None,
+) -> None:
+    """Mark all approved withdrawals as processing, the oldest 1000 at most, and print them as one file for the bank."""
+    from app.domain.payout_file import PayoutFileFormat
+
+    known = {"csv": PayoutFileFormat.CSV, "pain.001": PayoutFileFormat.PAIN_001}
+    if file_format not in known:
+        raise CannotDo(f"There is no format {file_format}. Choose csv or pain.001.")
+    asyncio.run(
+        _export_open(load_settings(), known[file_format], tuple(method or ()), key or secrets.token_hex(16))
+    )
+
+
+async def _export_open(
+    settings: Settings, file_format: "PayoutFileFormat", methods: tuple[str, ...], key: str
+) -> None:
+    from app.domain.errors import DomainError
+    from app.services import payout_batch, settings as store_settings
+    from app.services.withdrawal import WithdrawalFilter, withdrawals
+
+    wanted = WithdrawalFilter(methods=methods or None)
+    async with _open_ledger(settings) as writer:
+        try:
+            done = await payout_batch.export(
+                writer,
+                _at_command_line(),
+                withdrawal_ids=None,
+                found=withdrawals(wanted),
+                file_format=file_format,
+                terms=(await store_settings.in_force()).settings.withdrawals,
+                idempotency_key=key,
+                request={"filter": repr(wanted)},
+                now=datetime.now(UTC),
+            )
+        except DomainError as error:
+            raise CannotDo(error.message) from None
+    for row in done.rows:
+        if row.refusal is not None:
+            _aside.print(f"{row.withdrawal_id}: {row.refusal.message}", style="yellow")
+    if done.file is None:
+        raise CannotDo("No approved withdrawal could be exported.")
+    _aside.print(f"Batch {done.file.reference}: {done.file.count} withdrawals. Key: {key}")
+    typer.echo(done.file.content, nl=False)
+
+
+@withdrawals_cli.command("import")
+@_in_one_sentence
+def import_results(
+    file: Annotated[
+        Path, typer.Argument(help="CSV: reference,outcome,bank_reference,note", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Take the bank's results: line by line, and as often as one likes."""
+    try:
+        content = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CannotDo("The file is not in UTF-8. Save it in UTF-8 first.") from None
+    asyncio.run(_import_open(load_settings(), content))
+
+
+async def _import_open(settings: Settings, content: str) -> None:
+    from app.domain.errors import DomainError
+    from app.services import payout_batch
+
+    # The key follows from the content: a file that is taken twice is taken once.
+    key = f"import:{sha256(content.encode()).hexdigest()}"
+    async with _open_ledger(settings) as writer:
+        try:
+            done = await payout_batch.take_results(writer, _at_command_line(), content, idempotency_key=key)
+        except DomainError as error:
+            raise CannotDo(error.message) from None
+    refused = [row for row in done.rows if row.refusal is not None]
+    for row in refused:
+        _aside.print(
+            f"Line {row.line.line}, {row.line.reference}: {row.refusal and row.refusal.message}",
+            style="yellow",
+        )
+    typer.echo(f"{len(done.rows) - len(refused)} results taken, {len(refused)} refused.")
+
+
+def _at_command_line() -> Principal:
+    return Principal(PrincipalKind.SERVICE, f"cli:{getuser()}"[:128])
 
 
 # --- what documents are made of -----------------------------------------------------------------------------

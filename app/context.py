@@ -38,7 +38,9 @@ from app.services.delivery import Inbox
 from app.services.fraud import BalanceReads
 from app.services.ledger.writer import Writer
 from app.services.outbox import Bell
+from app.services.withdrawal_allowance import BackgroundLoader
 from app.settings import Settings
+from app.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Runtime:
     """What came in from the store a moment ago."""
     outbox: Bell = field(default_factory=Bell)
     """Rung when something is to leave the program."""
+    vault: Vault | None = None
+    """What seals the details of payout methods; none where no key is set."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
     simulating: set[tuple[str, str]] = field(default_factory=set)
@@ -84,6 +88,7 @@ class Context:
     histories: transactions.Histories = field(default_factory=transactions.histories)
     history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
     withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
+    withdrawal_backgrounds: BackgroundLoader = field(default_factory=BackgroundLoader)
     withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
     order_pages: orders.Pages = field(default_factory=orders.pages)
     order_counts: orders.Counts = field(default_factory=orders.counts)

@@ -49,6 +49,8 @@ MODEL_MODULES: Final = (
     "app.models.outbox",
     "app.models.payment",
     "app.models.promotion",
+    "app.models.payout_message",
+    "app.models.payout_method",
     "app.models.refund",
     "app.models.reminder",
     "app.models.renewal",
@@ -63,6 +65,7 @@ MODEL_MODULES: Final = (
     "app.models.wallet",
     "app.models.webhook_endpoint",
     "app.models.withdrawal",
+    "app.models.withdrawal_step",
 )
 
 # A process that stands still in the middle of a batch (a paused machine, a network that is gone) keeps its wallets

@@ -28,6 +28,7 @@ from app.models.lot import Lot
 from app.models.order import Order
 from app.models.outbox import OutboxAttempt, OutboxMessage
 from app.models.payment import Payment
+from app.models.payout_method import PayoutMethod
 from app.models.promotion import CouponCode, CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.reminder import ExpiryReminder
@@ -41,6 +42,7 @@ from app.models.transaction import Allocation, Transaction
 from app.models.wallet import Wallet
 from app.models.webhook_endpoint import WebhookEndpoint
 from app.models.withdrawal import Withdrawal
+from app.models.withdrawal_step import WithdrawalStep
 
 M = TypeVar("M", bound=Model)
 
@@ -172,10 +174,36 @@ class SettingsInForce(DataLoader[int, StoreSettings]):
         return [StoreSettings() if version is None else StoreSettings.from_data(version.data) for _ in keys]
 
 
+class PayoutMethodsOfWallet(DataLoader[UUID, list[PayoutMethod]]):
+    """The payout methods of wallets that are in use, the oldest first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[PayoutMethod]]:
+        """Load those of many wallets by one query."""
+        query = PayoutMethod.filter(wallet_id__in=keys, status="ACTIVE")
+        return _grouped(await query.order_by("created_at", "id"), keys, "wallet_id")
+
+
+class StepsOfWithdrawal(DataLoader[UUID, list[WithdrawalStep]]):
+    """The steps of a withdrawal, the first one first."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[WithdrawalStep]]:
+        """Load the steps of the withdrawals."""
+        rows = WithdrawalStep.filter(withdrawal_id__in=keys).order_by("number")
+        return _grouped(await rows, keys, "withdrawal_id")
+
+
+class OfHold(DataLoader[UUID, list[Transaction]]):
+    """The transactions of a hold, oldest first: few, because a withdrawal is paid and given back once."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[list[Transaction]]:
+        """Load the transactions of the holds."""
+        return _grouped(await Transaction.filter(hold_id__in=keys).order_by("sequence"), keys, "hold_id")
+
+
 class Loaders:
     """The loaders of one operation."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 — a line a loader
         self.customers: ById[Customer] = ById(Customer)
         self.wallets: ById[Wallet] = ById(Wallet)
         self.transactions: ById[Transaction] = ById(Transaction)
@@ -184,6 +212,8 @@ class Loaders:
         self.orders: ById[Order] = ById(Order)
         self.payments: ById[Payment] = ById(Payment)
         self.refunds: ById[Refund] = ById(Refund)
+        self.payout_methods: ById[PayoutMethod] = ById(PayoutMethod)
+        self.payout_methods_of_wallet = PayoutMethodsOfWallet()
         self.renewals: ById[Renewal] = ById(Renewal)
         self.gift_cards: ById[GiftCard] = ById(GiftCard)
         self.top_ups: ById[TopUp] = ById(TopUp)
@@ -218,6 +248,8 @@ class Loaders:
         self.open_lots = OpenLots()
         self.allocations = Allocations()
         self.corrections = Corrections()
+        self.steps_of_withdrawal = StepsOfWithdrawal()
+        self.transactions_of_hold = OfHold()
 
 
 def _grouped(rows: Iterable[M], keys: Sequence[Any], column: str) -> list[list[M]]:

@@ -47,6 +47,9 @@ from app.outbox.client import Poster
 from app.outbox.mailing import EmailSender
 from app.outbox.webhooks import WebhookSender
 from app.outbox.worker import OutboxWorker
+from app.payouts.choice import provider_of
+from app.payouts.processing import Payouts
+from app.payouts.receiving import PayoutDoor
 from app.schema.schema import schema
 from app.sealing import sealer_of
 from app.services import order as orders
@@ -58,6 +61,7 @@ from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.services.outbox import Bell, Sender
 from app.settings import Settings, SettingsError, environment_variable, mailbox, smtp_server
+from app.vault import Vault
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -89,6 +93,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     processor = _processor(settings, runtime, handlers)
     outbox = _outbox(settings, runtime)
     poller = poller_of(settings, runtime.writer, handlers, now)
+    payouts = _payouts(settings, runtime)
     operations = Operations(
         endpoint,
         Readiness(runtime, listener, jobs, processor, outbox),
@@ -103,6 +108,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             *_pages(settings),
             *endpoint.routes("/graphql"),
             *_doors(settings, runtime, metrics),
+            *_payout_door(settings, runtime, payouts),
             *operations.routes(),
         ],
         middleware=_middleware(settings),
@@ -114,11 +120,13 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             processor=processor,
             outbox=outbox,
             poller=poller,
+            payouts=payouts,
             operations=operations,
             tracing=tracing,
         ),
     )
     app.state.runtime = runtime
+    app.state.payouts = payouts
     app.state.endpoint = endpoint
     app.state.drain = operations.drain
     return app
@@ -133,6 +141,7 @@ def _lifespan(
     processor: Processor,
     outbox: OutboxWorker,
     poller: Poller | None,
+    payouts: Payouts,
     operations: Operations,
     tracing: Tracing | None,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
@@ -144,7 +153,7 @@ def _lifespan(
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
-                async with jobs.running(), processor.running(), outbox.running(), polling:
+                async with jobs.running(), processor.running(), outbox.running(), polling, payouts.running():
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -175,6 +184,30 @@ def _doors(settings: Settings, runtime: Runtime, metrics: Metrics) -> list[Route
         count=metrics.observe_webhook,
     )
     return receiving.routes()
+
+
+def _payouts(settings: Settings, runtime: Runtime) -> Payouts:
+    mint = RandomMint().id
+    return Payouts(
+        provider_of(settings, clock=now, mint=mint),
+        writer=runtime.writer,
+        vault=runtime.vault,
+        clock=now,
+        mint=mint,
+        interval_s=settings.payout_interval_s,
+    )
+
+
+def _payout_door(settings: Settings, runtime: Runtime, payouts: Payouts) -> list[Route]:
+    door = PayoutDoor(
+        payouts,
+        writer=runtime.writer,
+        clock=now,
+        allowance=Allowance(UNAUTHENTIC),
+        address_of=_address,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    return door.routes()
 
 
 def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any], Handler]) -> Processor:
@@ -268,6 +301,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
         outbox=bell,
         sealer=sealer_of(settings),
+        vault=Vault(settings.sealing_keys) if settings.sealing_keys else None,
     )
     return runtime, listener
 

@@ -26,6 +26,17 @@ JWT_SECRET_SIZE_MIN_BYTES = 32
 WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
 SECRETS_KEY_SIZE_BYTES = 32
 
+PAYOUT_KEY_SIZE_BYTES = 32
+
+_DEVELOPMENT_KEY = b"for development only: no secret!"
+"""What seals payout details on a developer's machine, where none are real."""
+
+_PROVIDER_SETTINGS = {
+    "http": ("payout_http_url", "payout_http_secrets"),
+    "stripe": ("payout_stripe_key",),
+}
+"""What a payout provider can't do without."""
+
 
 _SECRET = frozenset(
     {
@@ -40,6 +51,10 @@ _SECRET = frozenset(
         "woocommerce_secret",
         "secrets_key",
         "smtp_url",
+        "payout_keys",
+        "payout_http_secrets",
+        "payout_stripe_key",
+        "payout_stripe_webhook_secret",
     }
 )
 """Settings whose value is never repeated."""
@@ -355,6 +370,48 @@ class Settings(BaseSettings):
         description="How often that store is asked what changed; 0 leaves it to `python -m app sync woocommerce`.",
     )
 
+    payout_keys: SecretStr | None = Field(
+        None,
+        description="The keys that seal the details of payout methods, 32 bytes each in base64, the newest first, "
+        "separated by commas. Without one, production keeps no payout methods.",
+    )
+    payout_provider: Literal["manual", "http", "stripe"] = Field(
+        "manual",
+        description="Who sends the money of approved withdrawals: staff (manual), a bridge of the store's own (http), or "
+        "Stripe; see docs/payouts.md.",
+    )
+    payout_http_url: str | None = Field(
+        None,
+        description="The address of the store's bridge, such as https://bank-bridge.shop.example/payouts.",
+    )
+    payout_http_secrets: SecretStr | None = Field(
+        None,
+        description="The secrets (whsec_…) that messages to and from the bridge are signed with, the newest first, "
+        "separated by commas.",
+    )
+    payout_stripe_key: SecretStr | None = Field(
+        None, description="Stripe's secret key; a restricted one that may write payouts is enough."
+    )
+    payout_stripe_webhook_secret: SecretStr | None = Field(
+        None,
+        description="The secret (whsec_…) of the webhook endpoint in Stripe. Unset: outcomes are polled.",
+    )
+    payout_stripe_url: str = Field(
+        "https://api.stripe.com", description="Where Stripe's API is; another address is for tests."
+    )
+    payout_timeout_s: float = Field(
+        20.0,
+        gt=0,
+        le=300,
+        description="How long a provider may take to answer before the payout is asked about later.",
+    )
+    payout_interval_s: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="How often approved withdrawals are looked for and providers asked; 0 leaves it to another process.",
+    )
+
     balance_reads_per_minute_max: int = Field(
         60,
         ge=1,
@@ -495,7 +552,7 @@ class Settings(BaseSettings):
             )
         return value if sizes else None
 
-    @field_validator("standard_webhook_secrets")
+    @field_validator("standard_webhook_secrets", "payout_http_secrets")
     @classmethod
     def _long_standard_secrets(cls, value: SecretStr | None) -> SecretStr | None:
         sizes = [_decoded_size_bytes(secret) for secret in _listed(value)]
@@ -597,6 +654,35 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("payout_keys")
+    @classmethod
+    def _whole_payout_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = _listed(value)
+        if any(_decoded_size_bytes(key) != PAYOUT_KEY_SIZE_BYTES for key in keys):
+            raise ValueError(
+                f"each key stands for {PAYOUT_KEY_SIZE_BYTES} bytes in base64; make one with: openssl rand -base64 32"
+            )
+        return value if keys else None
+
+    @model_validator(mode="after")
+    def _whole_payout_provider(self) -> "Settings":
+        named = _PROVIDER_SETTINGS.get(self.payout_provider, ())
+        missing = [environment_variable(name) for name in named if not getattr(self, name)]
+        if missing:
+            raise ValueError(
+                f"the payout provider {self.payout_provider} needs more: set {' and '.join(missing)} too"
+            )
+        if (
+            self.payout_http_url
+            and not self.in_development
+            and not self.payout_http_url.startswith("https://")
+        ):
+            raise ValueError(
+                f"details of payouts don't travel in the open: write {environment_variable('payout_http_url')} "
+                "with https://"
+            )
+        return self
+
     @model_validator(mode="after")
     def _whole_woocommerce_store(self) -> "Settings":
         named = ("woocommerce_url", "woocommerce_key", "woocommerce_secret")
@@ -619,6 +705,17 @@ class Settings(BaseSettings):
     def secrets_keys(self) -> tuple[str, ...]:
         """The keys that secrets in the database are sealed with, in base64, the newest first."""
         return _listed(self.secrets_key)
+
+    @property
+    def sealing_keys(self) -> tuple[bytes, ...]:
+        """The keys that seal payout details, the newest first; a made-up one in development, none in production."""
+        keys = tuple(base64.b64decode(key + "=" * (-len(key) % 4)) for key in _listed(self.payout_keys))
+        return keys or ((_DEVELOPMENT_KEY,) if self.in_development else ())
+
+    @property
+    def bridge_secrets(self) -> tuple[str, ...]:
+        """The secrets shared with the store's payout bridge, the newest first."""
+        return _listed(self.payout_http_secrets)
 
     def webhook_secrets(self, door: str) -> tuple[str, ...]:
         """The secrets of a door, such as `woocommerce`; a message may be signed with any of them."""

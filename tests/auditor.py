@@ -214,16 +214,26 @@ def _audit_withdrawals(tables: Tables) -> None:
     """A request and its hold say the same."""
     holds = {row["id"]: row for row in tables["holds"]}
     transactions = {row["id"]: row for row in tables["transactions"]}
-    status_of = {"REQUESTED": "OPEN", "PAID": "CAPTURED", "REJECTED": "RELEASED", "CANCELLED": "RELEASED"}
+    moved = _by([row for row in tables["transactions"] if row["hold_id"] is not None], "hold_id")
+    steps = _by(tables["withdrawal_steps"], "withdrawal_id")
     for row in tables["withdrawals"]:
         hold = holds[row["hold_id"]]
         assert hold["wallet_id"] == row["wallet_id"]
         assert hold["amount_minor"] == row["amount_minor"]
-        assert hold["status"] == status_of[row["status"]]
-        assert (row["transaction_id"] is not None) == (row["status"] == "PAID")
-        if row["transaction_id"] is not None:
-            assert transactions[row["transaction_id"]]["amount_minor"] == -row["amount_minor"]
+        captured = row["transaction_id"] is not None
+        held = row["status"] in {"REQUESTED", "IN_REVIEW", "APPROVED", "PROCESSING"}
+        assert hold["status"] == ("OPEN" if held else "CAPTURED" if captured else "RELEASED")
+        assert captured or row["status"] != "PAID"
+        net = sum(one["amount_minor"] for one in moved[row["hold_id"]])
+        assert net == (-row["amount_minor"] if row["status"] == "PAID" else 0)
+        if captured:
+            assert row["status"] in {"PAID", "RETURNED"}
             assert transactions[row["transaction_id"]]["hold_id"] == row["hold_id"]
+        taken = sorted(steps[row["id"]], key=lambda step: step["number"])
+        assert [step["number"] for step in taken] == list(range(1, row["step_count"] + 1))
+        assert [step["from_status"] for step in taken] == [None, *(step["to_status"] for step in taken[:-1])]
+        assert (taken[0]["to_status"], taken[-1]["to_status"]) == ("REQUESTED", row["status"])
+        assert taken[-1]["problem"] == row["problem"]
 
 
 ENDS_OF_HOLDS = {

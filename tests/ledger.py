@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -202,9 +203,16 @@ def request_withdrawal(who: Who, amount_minor: int, *, key: str | None = None) -
     """The customer asks to be paid out."""
 
     def decide(draft: Draft) -> Withdrawal:
+        draft.settings = paying_out(draft.settings)
         return withdrawals.request(draft, amount_minor, note="To my bank", actor=STAFF)
 
-    return command("request_withdrawal", who, decide, key=key, request=amount_minor)
+    asked = command("request_withdrawal", who, decide, key=key, request=amount_minor)
+    return replace(asked, withdraws=True)
+
+
+def paying_out(settings: StoreSettings) -> StoreSettings:
+    """The same settings, with withdrawals switched on."""
+    return replace(settings, withdrawals=replace(settings.withdrawals, enabled=True))
 
 
 def decide_withdrawal(

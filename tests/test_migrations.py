@@ -36,7 +36,7 @@ from app.db import (
 )
 from app.domain.access import ROLES
 from app.migrations._operations import GrantCapabilities, ReplaceCheck, replace_check
-from app.services.ledger.records import read_json, read_role
+from app.services.ledger.records import read_json, read_role, read_withdrawal_step
 from app.settings import Settings
 from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
 
@@ -62,6 +62,55 @@ KEPT = {table: why for tables in of_all("KEPT") for table, why in tables.items()
 IDENTITY = [rule for rules in of_all("IDENTITY") for rule in rules]
 PRUNED = {table for tables in of_all("PRUNED") for table in tables}
 ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative", "customers_birthday_on_a_day"}
+initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
+signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
+orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
+doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
+rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
+awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
+withdrawals = importlib.import_module(f"{MIGRATIONS_MODULE}.0012_withdrawals")
+payouts = importlib.import_module(f"{MIGRATIONS_MODULE}.0013_payouts")
+rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
+
+TABLES = [
+    *initial.TABLES,
+    *rights.TABLES,
+    *signals.TABLES,
+    *orders.TABLES,
+    *doors.TABLES,
+    *rules.TABLES,
+    *awards.TABLES,
+    withdrawals.TABLE,
+    *payouts.TABLES,
+]
+APPEND_ONLY = (
+    initial.APPEND_ONLY
+    | signals.APPEND_ONLY
+    | rules.APPEND_ONLY
+    | awards.APPEND_ONLY
+    | withdrawals.APPEND_ONLY
+    | payouts.APPEND_ONLY
+)
+KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT | payouts.KEPT
+IDENTITY = [
+    *initial.IDENTITY,
+    *rights.IDENTITY,
+    *orders.IDENTITY,
+    *doors.IDENTITY,
+    *rules.IDENTITY,
+    *awards.IDENTITY,
+    *withdrawals.IDENTITY,
+    *payouts.IDENTITY,
+]
+ADDED_CHECKS = {
+    "reservations_within_captured",
+    "wallets_debt_not_negative",
+    "withdrawals_method_not_empty",
+    "withdrawals_fee_not_negative",
+    "withdrawals_fee_payer_known",
+    "withdrawals_problem_known",
+    "withdrawals_step_count_positive",
+}
 """Checks of columns that came later; all others stand with their tables."""
 CHECKS = {f"{table.table}_{name}" for table in TABLES for name in table.checks} | ADDED_CHECKS
 INDEXES = {
@@ -69,6 +118,14 @@ INDEXES = {
     for statement in [
         *(statement for statements in of_all("INDEXES") for statement in statements),
         *(index.sqlite for index in of_all("PAST_ORDERS")),
+        *initial.INDEXES,
+        *rights.INDEXES,
+        *signals.INDEXES,
+        *orders.INDEXES,
+        *doors.INDEXES,
+        *rules.INDEXES,
+        *awards.INDEXES,
+        *withdrawals.INDEXES,
     ]
 }
 
@@ -186,6 +243,17 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("withdrawals", {"amount_minor": 0}, "amount_positive"),
     ("withdrawals", {"requested_by_kind": "ROBOT"}, "requested_by_kind_known"),
     ("withdrawals", {"decided_by_kind": "ROBOT"}, "decided_by_kind_known"),
+    ("withdrawals", {"method": ""}, "method_not_empty"),
+    ("withdrawals", {"fee_minor": -1}, "fee_not_negative"),
+    ("withdrawals", {"fee_payer": "NOBODY"}, "fee_payer_known"),
+    ("withdrawals", {"problem": "WEATHER"}, "problem_known"),
+    ("withdrawals", {"step_count": 0}, "step_count_positive"),
+    ("withdrawal_steps", {"number": 0}, "number_positive"),
+    ("withdrawal_steps", {"from_status": None}, "first_has_none_before"),
+    ("withdrawal_steps", {"from_status": "LOST"}, "from_status_known"),
+    ("withdrawal_steps", {"to_status": "LOST"}, "to_status_known"),
+    ("withdrawal_steps", {"actor_kind": "ROBOT"}, "actor_kind_known"),
+    ("withdrawal_steps", {"problem": "WEATHER"}, "problem_known"),
     ("deliveries", {"door": "window"}, "door_known"),
     ("deliveries", {"status": "LOST", "next_attempt_at": None}, "status_known"),
     ("deliveries", {"size_bytes": -1}, "size_not_negative"),
@@ -411,6 +479,8 @@ async def test_references(writer: BaseDBAsyncClient, table: str, column: str) ->
         return  # what a message tells of an order may come to nothing
     if table == "outbox_events" or (table, column) == ("outbox_messages", "event_id"):
         return  # events are deleted after a while, and so may what they tell of
+    if (table, column) in {("deliveries", "order_id"), ("withdrawals", "payout_method_id")}:
+        return  # what a message tells may come to nothing; how to pay is kept elsewhere
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await insert(writer, table, ROWS[table] | FRESH[table] | {column: row_id(999)})
 
@@ -456,6 +526,14 @@ async def test_identity_stays(writer: BaseDBAsyncClient) -> None:
         "error": "'other'",
         "answer": "'other'",
         "started_at": "'2099-01-01 00:00:00+00:00'",
+        "note": "'another'",
+        "method": "'PAYPAL'",
+        "fee_payer": "'CUSTOMER'",
+        "requested_by_kind": "'SYSTEM'",
+        "kind": "'PAYPAL'",
+        "masked": "'nothing'",
+        "fingerprint": "X'07'" if writer.capabilities.dialect == "sqlite" else r"'\x07'::bytea",
+        "usable_from": "'2099-01-01 00:00:00+00:00'",
         "currency": "'EUR'",
         "expires_at": "'2099-01-01 00:00:00+00:00'",
         "name": "'queen'",
@@ -661,6 +739,37 @@ async def test_a_closed_set_is_widened(writer: BaseDBAsyncClient) -> None:
             "allocations",
             ROWS["allocations"] | FRESH["allocations"] | {"transaction_id": row_id(999)},
         )
+
+
+async def test_withdrawals_that_were_there_get_their_steps(database: TortoiseContext) -> None:
+    """An open one has one step, one that ended has two: who, when and why stand in its own row."""
+    connection = database.connections.get(WRITER)
+    for table in ("customers", "wallets", "holds"):
+        await insert(connection, table, ROWS[table])
+    await insert(connection, "holds", ROWS["holds"] | {"id": row_id(14)})
+    await insert(connection, "withdrawals", ROWS["withdrawals"] | {"note": "To my bank"})
+    ended = {
+        **(ROWS["withdrawals"] | FRESH["withdrawals"]),
+        "status": "REJECTED",
+        "decided_by_kind": "STAFF",
+        "decided_by_id": "s-1",
+        "decided_at": NOW,
+        "decision_note": "Another name",
+    }
+    await insert(connection, "withdrawals", ended)
+    await _apply(connection, withdrawals.WriteStepsDown())
+    rows = await connection.execute_query_dict(
+        "SELECT s.*, w.step_count FROM withdrawal_steps s JOIN withdrawals w ON w.id = s.withdrawal_id "
+        "ORDER BY w.reference, s.number"
+    )
+    steps = [read_withdrawal_step(row) for row in rows]
+    assert len({step.id for step in steps}) == 3
+    assert [(step.number, step.from_status, step.to_status, step.actor.id, step.note) for step in steps] == [
+        (1, None, "REQUESTED", "c-1", "To my bank"),
+        (1, None, "REQUESTED", "c-1", None),
+        (2, "REQUESTED", "REJECTED", "s-1", "Another name"),
+    ]
+    assert [row["step_count"] for row in rows] == [1, 2, 2]
 
 
 def test_replacing_a_check_keeps_its_neighbours() -> None:

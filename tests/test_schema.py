@@ -165,6 +165,7 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "giftCardLifetimeMonths",
         "lifetimeMinutes",
         "paymentHoldMinutes",
+        "payoutMethodWaitingHours",
         "refundGraceDays",
         "returnPeriodDays",
         "overlapHours",
@@ -193,6 +194,8 @@ def test_counts_of_this_size_are_the_only_small_numbers() -> None:
         "number",
         "durationMs",
         "statusCode",
+        "line",
+        "waitingDays",
     }
 
 

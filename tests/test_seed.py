@@ -128,7 +128,9 @@ async def the_demos_customer_has_one_of_everything() -> None:
     assert await values(f"SELECT kind FROM transactions x {mine}") >= {
         "ADJUSTMENT", "PURCHASE", "TOP_UP", "CASHBACK", "PROMOTION", "GIFT_CARD", "WITHDRAWAL", "EXPIRY",
     }  # fmt: skip
-    assert await values(f"SELECT x.status FROM withdrawals x {mine}") == set(WithdrawalStatus)
+    assert await values(f"SELECT x.status FROM withdrawals x {mine}") == {
+        "REQUESTED", "PAID", "FAILED", "RETURNED", "REJECTED", "CANCELLED",
+    }  # fmt: skip
     assert await count(f"transactions x {mine} AND x.corrects_id IS NOT NULL") == 1
     assert await count(f"holds x {mine} AND x.status = 'OPEN'") == 2
     assert await values(f"SELECT x.status FROM orders x {mine}") == {"PENDING", "COMPLETED", "CANCELLED"}

@@ -216,3 +216,36 @@ def test_what_emails_can_not_be_sent_with(load: Callable[..., Settings], variabl
     with pytest.raises(SettingsError, match=r"COFFER_(SMTP|EMAIL)_") as refused:
         load(**variables)
     assert "hush" not in str(refused.value)
+
+
+KEY = "c29tZSBtYWRlLXVwIGJ5dGVzLCAzMiBvZiB0aGVtLi4="
+PRODUCTION = {"environment": "production", "jwt_secret": SECRET}
+
+
+def test_keys_of_payouts_are_read_and_never_repeated(load: Callable[..., Settings]) -> None:
+    settings = load(payout_keys=f"{KEY}, {KEY}", **PRODUCTION)
+    assert [len(key) for key in settings.sealing_keys] == [32, 32]
+    assert KEY not in repr(settings)
+    with pytest.raises(SettingsError, match=r"COFFER_PAYOUT_KEYS: .*openssl rand -base64 32") as refused:
+        load(payout_keys="c2hvcnQ=")
+    assert "c2hvcnQ" not in str(refused.value)
+
+
+def test_payout_keys_are_made_up_in_development_only(load: Callable[..., Settings]) -> None:
+    assert [len(key) for key in load().sealing_keys] == [32]
+    assert load(**PRODUCTION).sealing_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"payout_provider": "stripe"}, "COFFER_PAYOUT_STRIPE_KEY"),
+        ({"payout_provider": "http", "payout_http_url": "https://b.example"}, "COFFER_PAYOUT_HTTP_SECRETS"),
+        ({"payout_http_url": "http://b.example", **PRODUCTION}, "https://"),
+    ],
+)
+def test_a_payout_provider_is_whole(
+    load: Callable[..., Settings], given: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        load(**given)

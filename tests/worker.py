@@ -14,7 +14,9 @@ from typing import Any, Self
 from uuid import UUID
 
 from app.db import open_database
+from app.domain.access import Capability, Principal, PrincipalKind
 from app.domain.order import OrderSnapshot
+from app.domain.withdrawal import PayoutOutcome, PayoutOutcomeKind
 from app.models.auto_top_up import AutoTopUp
 from app.models.payment import Payment
 from app.services import (
@@ -23,6 +25,7 @@ from app.services import (
     order as orders,
     payment as payments,
     top_up_intent as top_up_intents,
+    withdrawal as withdrawals,
 )
 from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
@@ -131,6 +134,40 @@ async def _ask_to_charge(writer: Writer, rule: str) -> None:
     await auto_top_ups.ask(writer, await AutoTopUp.get(id=rule))
 
 
+STAFF = Principal(PrincipalKind.STAFF, "mira", capabilities=frozenset(Capability))
+_NAMED = {"cancel": withdrawals.cancel}
+_NOTED = {
+    "review": withdrawals.review,
+    "approve": withdrawals.approve,
+    "reject": withdrawals.reject,
+    "processing": withdrawals.mark_processing,
+    "failed": withdrawals.mark_failed,
+    "returned": withdrawals.mark_returned,
+}
+
+
+async def _withdraw(writer: Writer, who: str, amount: str, key: str) -> None:
+    ref = WalletRef(external_id=who)
+    await withdrawals.request(writer, STAFF, ref, amount=amount, currency="USD", note="", idempotency_key=key)
+
+
+async def _step(writer: Writer, step: str, withdrawal: str, key: str) -> None:
+    if step in _NAMED:
+        await _NAMED[step](writer, STAFF, UUID(withdrawal), idempotency_key=key)
+    elif step == "paid":
+        await withdrawals.mark_paid(
+            writer, STAFF, UUID(withdrawal), payout_reference=None, note=None, idempotency_key=key
+        )
+    else:
+        note = "Decided while others decided too"
+        await _NOTED[step](writer, STAFF, UUID(withdrawal), note=note, idempotency_key=key)
+
+
+async def _outcome(writer: Writer, outcome: str, withdrawal: str, key: str) -> None:
+    told = PayoutOutcome(PayoutOutcomeKind(outcome), provider_reference=f"po_{withdrawal}")
+    await withdrawals.settle(writer, STAFF.actor, UUID(withdrawal), told, idempotency_key=key)
+
+
 _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "tell": _tell,
     "claim": _claim,
@@ -144,6 +181,9 @@ _ORDERS: dict[str, Callable[..., Awaitable[object]]] = {
     "expire card": _expire_card,
     "start top-up": _start_top_up,
     "ask to charge": _ask_to_charge,
+    "withdraw": _withdraw,
+    "step": _step,
+    "outcome": _outcome,
 }
 
 

@@ -27,6 +27,12 @@ class Capability(StrEnum):
     """Request or cancel a withdrawal on behalf of a customer."""
     WITHDRAWALS_REVIEW = "WITHDRAWALS_REVIEW"
     """Reject a withdrawal or mark it as paid."""
+    PAYOUT_METHODS_WRITE = "PAYOUT_METHODS_WRITE"
+    """Add and remove the payout methods of any wallet but one's own, where none is needed."""
+    PAYOUT_DETAILS_READ = "PAYOUT_DETAILS_READ"
+    """Read the details of a payout method in full, for a payment; each time is written down."""
+    PAYOUTS_RECONCILE = "PAYOUTS_RECONCILE"
+    """See what the ledger and payout providers don't agree on."""
     ORDERS_READ = "ORDERS_READ"
     """See every order, with its payments and refunds."""
     ORDERS_WRITE = "ORDERS_WRITE"
@@ -143,6 +149,8 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.WALLETS_READ,
             Capability.CUSTOMERS_READ,
             Capability.WITHDRAWALS_REVIEW,
+            Capability.PAYOUT_DETAILS_READ,
+            Capability.PAYOUTS_RECONCILE,
             Capability.ORDERS_READ,
             Capability.GIFT_CARDS_READ,
             Capability.LEDGER_VERIFY,
@@ -170,6 +178,7 @@ ROLES: dict[str, frozenset[Capability]] = {
             Capability.CUSTOMERS_WRITE,
             Capability.WALLETS_ADJUST,
             Capability.WITHDRAWALS_REQUEST,
+            Capability.PAYOUT_METHODS_WRITE,
             Capability.ORDERS_READ,
             Capability.ORDERS_WRITE,
             Capability.EVENTS_WRITE,

@@ -16,13 +16,15 @@ The whole tree::
     │   ├── NoteTooShort
     │   ├── NoteTooLong
     │   ├── NoteNotMeaningful
-    │   └── TextNotAllowed
+    │   ├── TextNotAllowed
+    │   └── WithdrawalOutOfLimits
     ├── NotFound                        nothing of that name, or not the caller's
     │   └── GiftCardUnknown
     ├── InvalidState                    the thing is there but not in a state for this
     │   ├── WalletFrozen
     │   ├── WalletNotFrozen
     │   ├── WithdrawalNotOpen
+    │   ├── WithdrawalsDisabled
     │   ├── HoldNotOpen
     │   ├── PaymentNotOpen
     │   ├── OrderNotPayable
@@ -44,6 +46,8 @@ The whole tree::
     │   ├── NotConfigured
     │   ├── RoleProtected
     │   ├── ApiKeyNotActive
+    │   ├── PayoutMethodNotUsable
+    │   ├── PayoutMethodsClosed
     │   └── LimitReached
     ├── NotAllowed                      somebody else may, this caller may not
     │   ├── OwnWallet
@@ -130,6 +134,10 @@ class ErrorCode(StrEnum):
     """The payment was captured, voided or has expired: nothing is held any more."""
     PROMOTION_ARCHIVED = "PROMOTION_ARCHIVED"
     """The promotion is over for good."""
+    PAYOUT_METHOD_NOT_USABLE = "PAYOUT_METHOD_NOT_USABLE"
+    """The payout method was removed, or its waiting time is not over."""
+    PAYOUT_METHODS_CLOSED = "PAYOUT_METHODS_CLOSED"
+    """The server has no key to keep payout methods with."""
     REFUND_EXCEEDED = "REFUND_EXCEEDED"
     """More would be refunded than was paid."""
     RENEWAL_NOT_CHARGED = "RENEWAL_NOT_CHARGED"
@@ -155,7 +163,11 @@ class ErrorCode(StrEnum):
     WALLET_NOT_FROZEN = "WALLET_NOT_FROZEN"
     """The wallet is not frozen."""
     WITHDRAWAL_NOT_OPEN = "WITHDRAWAL_NOT_OPEN"
-    """The withdrawal was already paid, rejected or cancelled."""
+    """The withdrawal is not in a state for this step: somebody was quicker, or another step comes first."""
+    WITHDRAWAL_OUT_OF_LIMITS = "WITHDRAWAL_OUT_OF_LIMITS"
+    """The amount is less or more than the store pays out, at once or in a day, a week or a month."""
+    WITHDRAWALS_DISABLED = "WITHDRAWALS_DISABLED"
+    """The store has switched withdrawals off."""
 
 
 class DomainError(Exception):
@@ -318,10 +330,63 @@ class WalletNotFrozen(InvalidState):
 class WithdrawalNotOpen(InvalidState):
     code = ErrorCode.WITHDRAWAL_NOT_OPEN
 
-    def __init__(self, status: str) -> None:
+    def __init__(self, status: str, *, nothing_to_resolve: bool = False) -> None:
         super().__init__(
-            f"This withdrawal is already {status.lower()}, so it can't be changed any more. Reload it to see who decided.",
+            _NOTHING_TO_RESOLVE
+            if nothing_to_resolve
+            else _WITHDRAWAL_STANDS.get(status, _WITHDRAWAL_ENDED % status.lower()),
             field=("withdrawalId",),
+        )
+
+
+_NOTHING_TO_RESOLVE = "Nothing of this withdrawal is left to resolve. Reload it to see how it stands."
+
+_WITHDRAWAL_ENDED = (
+    "This withdrawal is already %s, so it can't be changed any more. Reload it to see who decided."
+)
+
+_WITHDRAWAL_STANDS = {
+    "REQUESTED": "This withdrawal is only requested. Check it, and approve it first.",
+    "IN_REVIEW": "This withdrawal is already in review. Reload it to see who looks at it, then approve or reject it.",
+    "APPROVED": "This withdrawal is already approved. Reload it to see who decided, then mark it as processing or paid.",
+    "PROCESSING": (
+        "This withdrawal is already processing: its money may be on its way. Ask whoever sends it, and mark "
+        "it as paid, failed or returned."
+    ),
+}
+
+
+class WithdrawalsDisabled(InvalidState):
+    code = ErrorCode.WITHDRAWALS_DISABLED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store pays nothing out at the moment. Ask the store, or switch withdrawals on in the settings.",
+            field=("wallet",),
+        )
+
+
+class WithdrawalOutOfLimits(InvalidInput):
+    code = ErrorCode.WITHDRAWAL_OUT_OF_LIMITS
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("amount",))
+
+
+class PayoutMethodNotUsable(InvalidState):
+    code = ErrorCode.PAYOUT_METHOD_NOT_USABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field=("payoutMethodId",))
+
+
+class PayoutMethodsClosed(InvalidState):
+    code = ErrorCode.PAYOUT_METHODS_CLOSED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server has no key that opens and closes details of payout methods. Ask its operator to set "
+            "COFFER_PAYOUT_KEYS and start it again.",
         )
 
 

@@ -18,6 +18,8 @@ class SignalKind(StrEnum):
     """A caller asked for balances far more often than a person looks."""
     GIFT_CARD_GUESSING = "GIFT_CARD_GUESSING"
     """Somebody sent more codes of gift cards that there are not than a person mistypes."""
+    SHARED_PAYOUT_METHOD = "SHARED_PAYOUT_METHOD"
+    """Several customers are paid out to the same place; counted are their wallets."""
 
 
 @dataclass(frozen=True, slots=True)

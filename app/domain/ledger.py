@@ -333,7 +333,8 @@ class WalletState:
 
     `closed` are the lots with nothing left that a named hold may give value back to. `expired` is what of lots was
     posted as breakage, in minor units, of lots that were asked for. `earning` is what cashback is worked out from, for a
-    command that may earn some.
+    command that may earn some. For a command that withdraws, `topped_up` are the lots that were topped up, and
+    `signalled_at` is when something odd was last noticed.
     """
 
     __slots__ = (
@@ -345,6 +346,8 @@ class WalletState:
         "is_new",
         "lots",
         "reservations",
+        "signalled_at",
+        "topped_up",
         "wallet",
     )
 
@@ -365,6 +368,8 @@ class WalletState:
         self.closed: dict[UUID, Lot] = {}
         self.expired: dict[UUID, int] = {}
         self.earning: Earning | None = None
+        self.topped_up: set[UUID] = set()
+        self.signalled_at: datetime | None = None
 
     @classmethod
     def opened(cls, wallet_id: UUID, customer: Customer, currency: str, now: datetime) -> "WalletState":
@@ -393,6 +398,8 @@ class WalletState:
         self.closed.clear()
         self.expired.clear()
         self.earning = None
+        self.topped_up.clear()
+        self.signalled_at = None
 
     def fold(self, draft: "Draft") -> None:
         """Make an accepted draft part of the state."""
@@ -401,6 +408,9 @@ class WalletState:
         self.holds.update(draft.holds)
         self.reservations.update(draft.reservations)
         self.expired = draft.expired
+        for transaction in draft.transactions:
+            if transaction.kind is TransactionKind.TOP_UP:
+                self.topped_up |= {part.lot_id for part in transaction.allocations if part.lot_id}
         for lot in draft.lots.values():
             # A lot's place in the drawing order never changes, so it is found without a walk.
             place = bisect_left(self.lots, drawing_order(lot), key=drawing_order)
@@ -551,6 +561,16 @@ class Draft(Desk):
         return self._state.earning
 
     @property
+    def topped_up(self) -> Collection[UUID]:
+        """Which lots were topped up, for a command that withdraws."""
+        return self._state.topped_up
+
+    @property
+    def signalled_at(self) -> datetime | None:
+        """When something odd was last noticed of the wallet, for a command that withdraws."""
+        return self._state.signalled_at
+
+    @property
     def currency(self) -> Currency:
         """The wallet's currency."""
         return currency_of(self.wallet.currency)
@@ -691,14 +711,15 @@ class Draft(Desk):
         *,
         buckets: Collection[Bucket] = frozenset(Bucket),
         expires_at: datetime | None = None,
+        lots: Collection[UUID] | None = None,
     ) -> Hold:
         """Hold an amount lot by lot, in drawing order; it counts against available at once.
 
-        A hold never draws on the credit limit: a customer spends only what is there.
+        With `lots`, only these are drawn on. A hold never draws on the credit limit: a customer spends only what is there.
         """
-        drawn, left = self._draw(amount_minor, buckets)
+        drawn, left = self._draw(amount_minor, buckets, only=lots)
         if left or amount_minor > self.wallet.available_minor():
-            available = self.spendable_minor(buckets)
+            available = self.spendable_minor(buckets) if lots is None else self.unspent_minor(lots)
             raise InsufficientFunds(
                 available_minor=available,
                 available=self.currency.display(available),

@@ -1,7 +1,7 @@
 """What the store itself decides, as opposed to what the machine is told by its environment."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.order import OrderStatus
 from app.domain.refund import RefundDestination
+from app.domain.withdrawal_terms import WithdrawalTerms
 
 HOLD_LIFETIME_MAX_MINUTES = 43_200
 """The longest time that a payment may be held: 30 days."""
@@ -55,6 +56,10 @@ class RenewalPolicy(StrEnum):
     """Nothing ever: renewals are not paid from wallets."""
 
 
+WAITING_MAX_HOURS = 720
+"""The longest that a new payout method may have to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """The store's settings of one version; amounts in minor units of the store's currency."""
@@ -91,6 +96,10 @@ class StoreSettings:
     """How long customers may return what they bought: cashback that waits for it vests after that."""
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.LEAVE
     """What becomes of cashback that is to be taken back after it was spent."""
+    payout_method_waiting_hours: int = 24
+    """How long a new payout method waits until money can be sent there."""
+    withdrawals: WithdrawalTerms = field(default_factory=WithdrawalTerms)
+    """Whether and how customers are paid out."""
 
     gift_cards_redeemable: bool = False
     """Whether gift cards are redeemed into wallets."""
@@ -161,6 +170,13 @@ class StoreSettings:
                 "A status stands here twice. Give each one meaning.", field=("orderStatuses", "storeStatus")
             )
         self._check_cashback()
+        self._check_payouts()
+
+    def _check_payouts(self) -> None:
+        if not 0 <= self.payout_method_waiting_hours <= WAITING_MAX_HOURS:
+            raise FieldInvalid(
+                f"Choose from 0 to {WAITING_MAX_HOURS} hours (30 days).", field=("payoutMethodWaitingHours",)
+            )
 
     def _check_cashback(self) -> None:
         zone_of(self.time_zone)
@@ -238,7 +254,7 @@ class StoreSettings:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "StoreSettings":
         """Read stored settings; fields that a newer program added get their defaults."""
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         kept = {name: _READ.get(name, _as_it_is)(value) for name, value in data.items() if name in known}
         return cls(**kept)
 
@@ -275,6 +291,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
     "shortfall_policy": ShortfallPolicy,
     "email_kinds": read_kinds,
+    "withdrawals": WithdrawalTerms.from_data,
 }
 """How the fields are read whose values JSON does not hold as they are."""
 

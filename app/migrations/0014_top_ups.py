@@ -155,7 +155,7 @@ IDENTITY = [
 class Migration(migrations.Migration):
     """Everything above."""
 
-    dependencies = [("coffer", "0011_outbox")]
+    dependencies = [("coffer", "0013_payouts")]
 
     operations = [
         *TABLES,

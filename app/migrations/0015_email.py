@@ -8,7 +8,7 @@ from app.migrations._operations import AddColumn
 class Migration(migrations.Migration):
     """Two columns more."""
 
-    dependencies = [("coffer", "0011_outbox")]
+    dependencies = [("coffer", "0014_top_ups")]
 
     operations = [
         AddColumn(

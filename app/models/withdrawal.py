@@ -11,7 +11,7 @@ from app.models.wallet import Wallet
 
 
 class Withdrawal(Model):
-    """A request holds its amount at once; it ends paid, rejected or cancelled."""
+    """A request holds its amount at once; what becomes of it, step by step, stands in `withdrawal_steps`."""
 
     id = fields.UUIDField(primary_key=True)
     wallet_id: UUID
@@ -39,6 +39,15 @@ class Withdrawal(Model):
     decision_note = fields.CharField(max_length=1000, null=True)
     created_at = fields.DatetimeField()
     decided_at = fields.DatetimeField(null=True)
+    method = fields.CharField(max_length=32, default="MANUAL")
+    fee_minor = fields.BigIntField(default=0)
+    fee_payer = fields.CharField(max_length=16, default="STORE")
+    payout_method_id = fields.UUIDField(null=True)
+    provider = fields.CharField(max_length=32, null=True)
+    provider_reference = fields.CharField(max_length=128, null=True)
+    batch_reference = fields.CharField(max_length=32, null=True)
+    problem = fields.CharField(max_length=32, null=True)
+    step_count = fields.IntField(default=1)
 
     class Meta:
         table = "withdrawals"

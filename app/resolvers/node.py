@@ -27,6 +27,7 @@ from app.schema.types.node import Node, decode_any_id
 from app.schema.types.order import Order
 from app.schema.types.ownership import seen_wallet, sees
 from app.schema.types.payment import Payment
+from app.schema.types.payout_method import PayoutMethod
 from app.schema.types.promotion import CouponCode, CouponRedemption, Promotion
 from app.schema.types.refund import Refund
 from app.schema.types.reminder import ExpiryReminder
@@ -206,6 +207,9 @@ _LOADERS: dict[str, Callable[[AppInfo, UUID], Awaitable[Node | None]]] = {
         lambda loaders: loaders.payments, Capability.ORDERS_READ, lambda row: Payment(model=row)
     ),
     "Promotion": _promotion,
+    "PayoutMethod": _of_wallet(
+        lambda loaders: loaders.payout_methods, Capability.WALLETS_READ, lambda row: PayoutMethod(model=row)
+    ),
     "Refund": _of_wallet(
         lambda loaders: loaders.refunds, Capability.ORDERS_READ, lambda row: Refund(model=row)
     ),

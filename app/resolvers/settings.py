@@ -1,5 +1,6 @@
 """The store's own settings."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -15,15 +16,18 @@ from app.domain.settings import (
     TOP_UP_PRODUCTS_MAX,
     TOP_UP_SUGGESTED_MAX,
 )
+from app.domain.withdrawal_terms import METHODS_MAX
 from app.resolvers.answering import answering, optional_key
 from app.schema.types.inputs import INPUT, OrderStatusMeaningInput, UpdateSettingsInput
 from app.schema.types.money import MoneyInput
 from app.schema.types.payloads import UpdateSettingsPayload
 from app.schema.types.settings import Settings, settings_type
+from app.schema.types.withdrawal import WithdrawalTermsInput
 from app.services import settings as store_settings
 from app.services.settings import SettingsInForce
 
 EMAIL_KINDS_MAX = len(EmailKind)
+_PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?")
 
 
 async def settings(info: AppInfo) -> Settings:
@@ -88,8 +92,51 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "top_up_methods": _words(given.top_up_methods, "topUpMethods"),
         "top_up_products": _words(given.top_up_products, "topUpProducts", TOP_UP_PRODUCTS_MAX),
         "top_up_hours": given.top_up_hours,
+        "payout_method_waiting_hours": given.payout_method_waiting_hours,
+        "withdrawals": None if given.withdrawals is None else _terms(given.withdrawals, currency),
     }
     return {name: value for name, value in changes.items() if value is not None}
+
+
+def _terms(given: WithdrawalTermsInput, currency: str) -> dict[str, Any]:
+    amounts = {
+        name: _minor(getattr(given, name), currency, "withdrawals", camel)
+        for name, camel in (
+            ("minimum", "minimum"),
+            ("maximum", "maximum"),
+            ("maximum_per_day", "maximumPerDay"),
+            ("maximum_per_week", "maximumPerWeek"),
+            ("maximum_per_month", "maximumPerMonth"),
+            ("fee_fixed", "feeFixed"),
+            ("auto_approve_below", "autoApproveBelow"),
+        )
+    }
+    changes: dict[str, Any] = {f"{name}_minor": amount for name, amount in amounts.items()}
+    changes |= {
+        "enabled": given.enabled,
+        "fee_percent_bp": None if given.fee_percent is None else _basis_points(given.fee_percent),
+        "fee_payer": given.fee_payer,
+        "waiting_days": given.waiting_days,
+        "payer_name": None if given.payer_name is None else given.payer_name.strip(),
+        "payer_iban": _account(given.payer_iban),
+        "payer_bic": _account(given.payer_bic),
+        "methods": None if given.methods is None else tuple(given.methods[: METHODS_MAX + 1]),
+    }
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def _account(text: str | None) -> str | None:
+    return None if text is None else "".join(text.split()).upper()
+
+
+def _basis_points(text: str) -> int:
+    matched = _PERCENT.fullmatch(text)
+    if matched is None:
+        raise FieldInvalid(
+            'Write a percentage with two decimals at most, such as "1.50".',
+            field=("withdrawals", "feePercent"),
+        )
+    return int(matched[1]) * 100 + int((matched[2] or "").ljust(2, "0"))
 
 
 def _words(
@@ -117,17 +164,17 @@ def _meanings(
     return tuple((check_id(one.store_status, field="orderStatuses.storeStatus"), one.means) for one in read)
 
 
-def _minor(given: MoneyInput | None, currency: str, field: str) -> int | None:
+def _minor(given: MoneyInput | None, currency: str, *path: str) -> int | None:
     if given is None:
         return None
     if given.currency != currency:
-        raise CurrencyMismatch(given=given.currency, wallet=currency, field=(field, "currency"))
+        raise CurrencyMismatch(given=given.currency, wallet=currency, field=(*path, "currency"))
     known = currency_of(currency)
-    amount_minor = parse_signed(given.amount, known, field=(field, "amount"))
+    amount_minor = parse_signed(given.amount, known, field=(*path, "amount"))
     if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:
         raise FieldInvalid(
             f"This amount is negative or too large. Choose from 0 to {known.display(AMOUNT_MAX_MINOR)}.",
-            field=(field, "amount"),
+            field=(*path, "amount"),
         )
     return amount_minor
 

@@ -14,6 +14,7 @@ from app.resolvers import (
     mailing as mailing_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    payout_method as payout_method_resolvers,
     promotion as promotion_resolvers,
     refund as refund_resolvers,
     renewal as renewal_resolvers,
@@ -111,6 +112,73 @@ class Mutation:
         withdrawal_resolvers.mark_withdrawal_paid,
         Needs(Capability.WITHDRAWALS_REVIEW),
         "Write down that a withdrawal was paid out.",
+    )
+    add_payout_method: payloads.AddPayoutMethodPayload = root(
+        payout_method_resolvers.add_payout_method,
+        SignedIn(),
+        "Add a place that a wallet's withdrawals may be sent to, once its waiting time is over. For others than oneself "
+        "it needs PAYOUT_METHODS_WRITE.",
+    )
+    remove_payout_method: payloads.RemovePayoutMethodPayload = root(
+        payout_method_resolvers.remove_payout_method,
+        SignedIn(),
+        "Take a payout method out of use. For others than oneself it needs PAYOUT_METHODS_WRITE.",
+    )
+    reveal_payout_method: payloads.RevealPayoutMethodPayload = root(
+        payout_method_resolvers.reveal_payout_method,
+        Needs(Capability.PAYOUT_DETAILS_READ),
+        "Read the details of a payout method in full, to send a payment there; who read them and why is written down.",
+    )
+    review_withdrawal: payloads.ReviewWithdrawalPayload = root(
+        withdrawal_resolvers.review_withdrawal,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Take a withdrawal into review, so that colleagues and the customer see that somebody looks at it.",
+    )
+    approve_withdrawal: payloads.ApproveWithdrawalPayload = root(
+        withdrawal_resolvers.approve_withdrawal,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Decide that a withdrawal is paid out; nobody decides about their own.",
+    )
+    approve_withdrawals: payloads.ApproveWithdrawalsPayload = root(
+        withdrawal_resolvers.approve_withdrawals,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Approve several withdrawals; one that is refused keeps no other.",
+    )
+    reject_withdrawals: payloads.RejectWithdrawalsPayload = root(
+        withdrawal_resolvers.reject_withdrawals,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Refuse several withdrawals; one that is refused itself keeps no other.",
+    )
+    mark_withdrawal_processing: payloads.MarkWithdrawalProcessingPayload = root(
+        withdrawal_resolvers.mark_withdrawal_processing,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Write down that an approved withdrawal is being sent: from here on nobody cancels it.",
+    )
+    mark_withdrawal_failed: payloads.MarkWithdrawalFailedPayload = root(
+        withdrawal_resolvers.mark_withdrawal_failed,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Write down that the money could not be sent; it is back in the wallet at once.",
+    )
+    mark_withdrawal_returned: payloads.MarkWithdrawalReturnedPayload = root(
+        withdrawal_resolvers.mark_withdrawal_returned,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Write down that the money was sent and came back; it is back in the wallet at once, the fee too.",
+    )
+    resolve_withdrawal_problem: payloads.ResolveWithdrawalProblemPayload = root(
+        withdrawal_resolvers.resolve_withdrawal_problem,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Write down that what ledger and payer did not agree on was looked at, and how it ended.",
+    )
+    export_withdrawals: payloads.ExportWithdrawalsPayload = root(
+        withdrawal_resolvers.export_withdrawals,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Make a batch of approved withdrawals for the bank: they are processing from then on. Repeated with the same key, "
+        "it gives the same batch.",
+    )
+    import_withdrawal_results: payloads.ImportWithdrawalResultsPayload = root(
+        withdrawal_resolvers.import_withdrawal_results,
+        Needs(Capability.WITHDRAWALS_REVIEW),
+        "Tell what the bank says became of payouts, as often as one likes; the ledger follows.",
     )
     authorize_payment: payloads.AuthorizePaymentPayload = root(
         payment_resolvers.authorize_payment,

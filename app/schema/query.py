@@ -16,6 +16,7 @@ from app.resolvers import (
     node as node_resolvers,
     order as order_resolvers,
     payment as payment_resolvers,
+    payout as payout_resolvers,
     promotion as promotion_resolvers,
     renewal as renewal_resolvers,
     role as role_resolvers,
@@ -44,6 +45,7 @@ from app.schema.types.mailing import EmailPreview
 from app.schema.types.node import Node
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
+from app.schema.types.payout import PayoutDiscrepancy
 from app.schema.types.promotion import CouponCheck, Promotion
 from app.schema.types.renewal import Renewal
 from app.schema.types.role import Role
@@ -99,6 +101,12 @@ class Query:
         withdrawal_resolvers.list_withdrawals,
         Needs(Capability.WALLETS_READ),
         "The withdrawals of the whole store, newest first.",
+    )
+    payout_reconciliation: list[PayoutDiscrepancy] = root(
+        payout_resolvers.payout_reconciliation,
+        Needs(Capability.PAYOUTS_RECONCILE),
+        "What the ledger and payout providers don't agree on: payouts without an outcome, outcomes that differ, and payouts "
+        "that only one side knows.",
     )
     order: Order | None = root(order_resolvers.order, SignedIn(), "One order.")
     orders: Connection[Order] = root(

@@ -16,7 +16,18 @@ from app.domain.bucket import Bucket
 from app.domain.errors import DomainError
 from app.domain.gift_card import CardCode, CardOrder, GiftCardAccount
 from app.domain.ledger import Draft, Explanation, Row, TransactionKind
-from app.domain.withdrawal import Withdrawal, WithdrawalStatus, give_back, pay, request
+from app.domain.withdrawal import (
+    Withdrawal,
+    WithdrawalStatus,
+    approve,
+    fail,
+    give_back,
+    pay,
+    request,
+    start_processing,
+    take_back,
+    take_into_review,
+)
 from app.seed.people import Person
 
 Decision = Callable[[Draft, UUID | None], Row | None]
@@ -128,10 +139,10 @@ def request_withdrawal(amount_minor: int, note: str, actor: Actor) -> Decision:
     return _or_nothing(decide)
 
 
-def end_withdrawal(
+def step_withdrawal(
     status: WithdrawalStatus, note: str | None, actor: Actor, *, payout_reference: str | None = None
 ) -> Decision:
-    """An earlier request ends."""
+    """An earlier request takes a step."""
 
     def decide(draft: Draft, earlier: UUID | None) -> Row | None:
         if earlier is None:
@@ -139,9 +150,21 @@ def end_withdrawal(
         withdrawal = draft.row(Withdrawal, earlier)
         if status is WithdrawalStatus.PAID:
             return pay(draft, withdrawal, payout_reference=payout_reference, note=note, actor=actor)
+        rule = _STEPS.get(status)
+        if rule is not None:
+            return rule(draft, withdrawal, note=note, actor=actor)
         return give_back(draft, withdrawal, status, note=note, actor=actor)
 
     return _or_nothing(decide)
+
+
+_STEPS: dict[WithdrawalStatus, Callable[..., Withdrawal]] = {
+    WithdrawalStatus.IN_REVIEW: take_into_review,
+    WithdrawalStatus.APPROVED: approve,
+    WithdrawalStatus.PROCESSING: start_processing,
+    WithdrawalStatus.FAILED: fail,
+    WithdrawalStatus.RETURNED: take_back,
+}
 
 
 def explained(kind: TransactionKind, actor: Actor, note: str) -> Explanation:

@@ -23,12 +23,14 @@ from app.seed.orders import Step, tell_orders
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.promotions import tell_promotions
 from app.seed.story import DAYS, SLOTS, Event, tell
+from app.services import settings as store_settings
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.records import read_uuid
 from app.services.ledger.writer import Writer
 
 _SOWER = Actor(ActorKind.SYSTEM, "seed")
+_OPENING_KEY = "seed:opening"
 _LAST_KEY = "seed:told"
 
 
@@ -117,6 +119,7 @@ class _Sower:
             *tell_promotions(self._currency),
         ]
         told, steps = 0, sorted(steps, key=lambda step: -step.day)
+        await self._open(events[0].day)
         for (day, slot), found in groupby(events, key=lambda event: (event.day, event.slot)):
             together = list(found)
             # Orders are asked for between the days, one step after the other: each looks at what is there.
@@ -131,6 +134,16 @@ class _Sower:
         await self._writer.submit(self._command("seed", _LAST_KEY, DEMO_CUSTOMER, lambda draft: None))
         customers = len({event.person for event in events})
         return Planted(customers, self._done, self._known)
+
+    async def _open(self, day: int) -> None:
+        """Have the store say that it pays out, before anything happens."""
+        self._clock.now = self._time(day, 0) - timedelta(days=1)
+        changes = {"withdrawals": {"enabled": True, "methods": ("BANK_TRANSFER", "MANUAL")}}
+        note = "We pay out to bank accounts from the first day"
+        known = await _is_stored(_OPENING_KEY)
+        await store_settings.update(self._writer, _SOWER, changes, note=note, idempotency_key=_OPENING_KEY)
+        self._known += known
+        self._done += not known
 
     async def _ask(self, step: Step) -> None:
         """Ask for one step of an order, unless that was done before: then it would be asked for at another time."""

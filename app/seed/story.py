@@ -248,20 +248,15 @@ class Plot:
             self.minor(low, high), "To my bank account, please", self._self
         )
         number = self.happens(day, "requestWithdrawal", self._self, decision)
-        ended = day - self.chance.randint(1, 4)
-        staff = self.staff()
-        if status is WithdrawalStatus.PAID:
-            reference = f"SEPA-{self.chance.randint(10**7, 10**8 - 1)}"
-            end = decisions.end_withdrawal(status, None, staff, payout_reference=reference)
-            self.happens(ended, "markWithdrawalPaid", staff, end, after=number)
-        elif status is WithdrawalStatus.REJECTED:
-            why = "Name on the bank account differs from the customer's, asked for another account"
-            self.happens(
-                ended, "rejectWithdrawal", staff, decisions.end_withdrawal(status, why, staff), after=number
+        for step in _WAYS[status]:
+            day -= self.chance.randint(1, 2)
+            actor = self._self if step is WithdrawalStatus.CANCELLED else self.staff()
+            reference = (
+                f"SEPA-{self.chance.randint(10**7, 10**8 - 1)}" if step is WithdrawalStatus.PAID else None
             )
-        elif status is WithdrawalStatus.CANCELLED:
-            end = decisions.end_withdrawal(status, None, self._self)
-            self.happens(ended, "cancelWithdrawal", self._self, end, after=number)
+            name, why = _STEPS[step]
+            end = decisions.step_withdrawal(step, why, actor, payout_reference=reference)
+            self.happens(day, name, actor, end, after=number)
 
     def is_frozen(self, day: int, *, thawed_on: int | None = None) -> None:
         """Staff stop the wallet, and perhaps let it go again."""
@@ -377,6 +372,8 @@ def _demo(plot: Plot) -> None:
     plot.withdraws(310, WithdrawalStatus.PAID)
     plot.withdraws(220, WithdrawalStatus.CANCELLED)
     plot.withdraws(140, WithdrawalStatus.REJECTED)
+    plot.withdraws(100, WithdrawalStatus.FAILED)
+    plot.withdraws(80, WithdrawalStatus.RETURNED)
     plot.tops_up(58, 15_000, 20_000)
     # Nothing is bought while it lasts, so that it expires.
     plot.redeems_coupon(56, "FLASH12", 1_200, 14)
@@ -391,6 +388,39 @@ def _demo(plot: Plot) -> None:
     plot.gets_promotion(4)
     plot.withdraws(2, WithdrawalStatus.REQUESTED, 2_500, 2_500)
 
+
+_S = WithdrawalStatus
+
+_WAYS: dict[WithdrawalStatus, tuple[WithdrawalStatus, ...]] = {
+    _S.REQUESTED: (),
+    _S.IN_REVIEW: (_S.IN_REVIEW,),
+    _S.APPROVED: (_S.APPROVED,),
+    _S.PROCESSING: (_S.APPROVED, _S.PROCESSING),
+    _S.PAID: (_S.APPROVED, _S.PROCESSING, _S.PAID),
+    _S.FAILED: (_S.IN_REVIEW, _S.APPROVED, _S.PROCESSING, _S.FAILED),
+    _S.RETURNED: (_S.APPROVED, _S.PROCESSING, _S.PAID, _S.RETURNED),
+    _S.REJECTED: (_S.IN_REVIEW, _S.REJECTED),
+    _S.CANCELLED: (_S.CANCELLED,),
+}
+"""By which steps a withdrawal comes to a status."""
+
+_STEPS: dict[WithdrawalStatus, tuple[str, str | None]] = {
+    _S.IN_REVIEW: ("reviewWithdrawal", "The name on the account is looked at"),
+    _S.APPROVED: ("approveWithdrawal", None),
+    _S.PROCESSING: ("markWithdrawalProcessing", "Sent with the morning's transfers"),
+    _S.PAID: ("markWithdrawalPaid", None),
+    _S.FAILED: (
+        "markWithdrawalFailed",
+        "The bank does not know this account, asked the customer for another one",
+    ),
+    _S.RETURNED: ("markWithdrawalReturned", "The account was closed, the bank sent the money back"),
+    _S.REJECTED: (
+        "rejectWithdrawal",
+        "Name on the bank account differs from the customer's, asked for another account",
+    ),
+    _S.CANCELLED: ("cancelWithdrawal", None),
+}
+"""What a step is called, and what is said with it."""
 
 _KINDS = (_newcomer, _spender, _sleeper, _regular, _loyal, _collector, _withdrawer, _suspect)
 _WEIGHTS = (8, 11, 13, 36, 14, 5, 8, 5)

@@ -33,7 +33,11 @@ async def update(
     """Write a new version with the changes; fields that aren't named stay. Raises `FieldInvalid`."""
 
     def decide(desk: Desk) -> Row:
-        settings = replace(desk.settings, **changes)
+        whole = dict(changes)
+        if "withdrawals" in whole:
+            # The terms are a part of their own: what isn't named of them stays too.
+            whole["withdrawals"] = replace(desk.settings.withdrawals, **whole["withdrawals"])
+        settings = replace(desk.settings, **whole)
         if settings.refund_destination is not desk.settings.refund_destination:
             settings = replace(settings, refund_destination_since=desk.now)
         change = SettingsChange(desk.mint.id(), settings, actor, note, desk.now)

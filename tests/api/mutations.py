@@ -192,6 +192,46 @@ async def tells_of_oneself(_store: Store, scene: Scene) -> None:
     scene.input["birthday"] = "1990-05-17"
 
 
+async def a_payout_method(store: Store) -> Scene:
+    customer = await store.customer()
+    input_ = {
+        "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+        "kind": "BANK_IBAN",
+        "label": "Giro",
+        "details": {"holder": "Ada King", "iban": "DE89 3704 0044 0532 0130 00"},
+        "idempotencyKey": fresh("key"),
+    }
+    return Scene(input_, customer)
+
+
+async def a_payout_method_to_remove(store: Store) -> Scene:
+    customer = await store.customer()
+    method = await store.payout_method(customer)
+    return Scene({"payoutMethodId": method["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def a_payout_method_to_read(store: Store) -> Scene:
+    scene = await a_payout_method_to_remove(store)
+    scene.input["note"] = "To pay withdrawal WD-1 by hand"
+    return scene
+
+
+async def has_ten_of_them(store: Store, scene: Scene) -> None:
+    """The wallet has as many payout methods as there may be."""
+    for _ in range(10):
+        await store.payout_method(scene.customer)
+
+
+async def to_a_new_method(store: Store, scene: Scene) -> None:
+    """The payout method's waiting time is not over."""
+    scene.input["payoutMethodId"] = (await store.payout_method(scene.customer))["id"]
+
+
+async def to_a_strangers_method(store: Store, scene: Scene) -> None:
+    """The payout method is another customer's."""
+    scene.input["payoutMethodId"] = (await store.payout_method(await store.customer()))["id"]
+
+
 # --- what many of them refuse -------------------------------------------------------------------------------
 
 KEYS = (
@@ -200,6 +240,18 @@ KEYS = (
     refused("long key", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="k" * 256)),
     refused("key of the server's own", "FIELD_INVALID", "idempotencyKey", sends(idempotencyKey="auto:1")),
     refused("key with NUL", "TEXT_NOT_ALLOWED", "idempotencyKey", sends(idempotencyKey="k\u0000")),
+)
+PAYOUT_METHODS = (
+    refused("no id", "FIELD_INVALID", "payoutMethodId", sends(payoutMethodId="garbage")),
+    refused(
+        "another type's id",
+        "FIELD_INVALID",
+        "payoutMethodId",
+        sends(payoutMethodId=encode_id("Wallet", NOBODY)),
+    ),
+    refused(
+        "unknown", "NOT_FOUND", "payoutMethodId", sends(payoutMethodId=encode_id("PayoutMethod", NOBODY))
+    ),
 )
 NOTES = (
     refused("empty note", "NOTE_TOO_SHORT", "note", sends(note="")),
@@ -249,6 +301,8 @@ WALLETS = (
 UNKNOWN_STORE_ID = refused(
     "unknown store id", "NOT_FOUND", "wallet", sends(wallet={"storeCustomerId": "nobody has this"})
 )
+BY_ONESELF = refused("one's own", "OWN_WALLET", "withdrawalId", by_oneself)
+REVIEWERS = frozenset({"finance", "shop_manager", "administrator"})
 OWN_WALLET = refused("own wallet", "OWN_WALLET", "wallet", by_oneself)
 GIFT_CARDS = (
     refused("no id", "FIELD_INVALID", "giftCardId", sends(giftCardId="garbage")),
@@ -267,6 +321,21 @@ WITHDRAWALS = (
     refused("cancelled", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("cancelWithdrawal")),
     refused("rejected", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("rejectWithdrawal", note=NOTE)),
     refused("paid", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("markWithdrawalPaid")),
+)
+NO_WITHDRAWALS = WITHDRAWALS[:3]
+REMARKS = (
+    refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
+    refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+)
+SEVERAL = (
+    refused("none", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=[])),
+    refused("no ids", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=["garbage"])),
+    refused(
+        "too many",
+        "FIELD_INVALID",
+        "withdrawalIds",
+        sends(withdrawalIds=[encode_id("Withdrawal", UUID(int=number)) for number in range(1, 1_002)]),
+    ),
 )
 CUSTOMERS = (
     refused("empty store id", "FIELD_INVALID", "storeCustomerId", sends(storeCustomerId="")),
@@ -471,6 +540,63 @@ async def a_withdrawal(store: Store) -> Scene:
     customer = await store.funded("100.00")
     withdrawal = await store.withdrawal(customer, "30.00")
     return Scene({"withdrawalId": withdrawal["id"], "idempotencyKey": fresh("key")}, customer)
+
+
+async def an_approved_withdrawal(store: Store) -> Scene:
+    scene = await a_withdrawal(store)
+    await store.steps_on(scene.input["withdrawalId"], "approveWithdrawal")
+    return scene
+
+
+async def a_withdrawal_that_is_sent(store: Store) -> Scene:
+    scene = await an_approved_withdrawal(store)
+    await store.steps_on(scene.input["withdrawalId"], "markWithdrawalProcessing")
+    scene.input["note"] = "The bank knows no such account"
+    return scene
+
+
+async def a_paid_withdrawal(store: Store) -> Scene:
+    scene = await a_withdrawal_that_is_sent(store)
+    await store.steps_on(scene.input["withdrawalId"], "markWithdrawalPaid")
+    return scene
+
+
+async def a_withdrawal_with_a_problem(store: Store) -> Scene:
+    """It failed, and then the bank said that it was paid."""
+    scene = await a_withdrawal_that_is_sent(store)
+    payload = await store.steps_on(scene.input["withdrawalId"], "markWithdrawalFailed", note=NOTE)
+    content = f"reference,outcome\n{payload['withdrawal']['reference']},PAID"
+    await store.done("importWithdrawalResults", {"content": content, "idempotencyKey": fresh("key")})
+    scene.input["note"] = "The bank took the second payment back by phone"
+    return scene
+
+
+async def withdrawals_to_decide(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    ids = [(await store.withdrawal(customer))["id"] for _ in range(2)]
+    return Scene({"withdrawalIds": ids, "idempotencyKey": fresh("key")}, customer)
+
+
+async def withdrawals_to_refuse(store: Store) -> Scene:
+    scene = await withdrawals_to_decide(store)
+    scene.input["note"] = "The account at the bank is somebody else's"
+    return scene
+
+
+async def withdrawals_to_export(store: Store) -> Scene:
+    scene = await withdrawals_to_decide(store)
+    for one in scene.input["withdrawalIds"]:
+        await store.steps_on(one, "approveWithdrawal")
+    scene.input["format"] = "CSV"
+    return scene
+
+
+async def results_of_the_bank(store: Store) -> Scene:
+    customer = await store.funded("100.00")
+    withdrawal = await store.withdrawal(customer)
+    await store.steps_on(withdrawal["id"], "approveWithdrawal")
+    content = f"reference,outcome,bank_reference\r\n{withdrawal['reference']},PAID,B-1042\r\n"
+    return Scene({"content": content, "idempotencyKey": fresh("key")}, customer)
 
 
 async def a_withdrawal_to_refuse(store: Store) -> Scene:
@@ -1685,15 +1811,217 @@ MUTATIONS = (
             UNKNOWN_STORE_ID,
             refused("more than there is", "INSUFFICIENT_FUNDS", "amount", sends_amount("100.01")),
             refused("bonus money", "INSUFFICIENT_FUNDS", "amount", wants_promo),
+            *PAYOUT_METHODS,
+            refused("to a new place", "PAYOUT_METHOD_NOT_USABLE", "payoutMethodId", to_a_new_method),
+            refused("to a stranger's place", "NOT_FOUND", "payoutMethodId", to_a_strangers_method),
             refused("asked for already", "INSUFFICIENT_FUNDS", "amount", wants_it_twice),
             refused("frozen", "WALLET_FROZEN", "wallet", frozen),
             refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
             refused("of a newcomer", "NOT_FOUND", "wallet", has_no_wallet),
             refused("long note", "NOTE_TOO_LONG", "note", sends(note=TOO_LONG)),
             refused("note with a bell", "TEXT_NOT_ALLOWED", "note", sends(note="Now\u0007")),
+            refused("no such method", "FIELD_INVALID", "method", sends(method="CARRIER_PIGEON")),
         ),
         owner="",
         others="NOT_FOUND",
+    ),
+    Mutation(
+        "reviewWithdrawal",
+        a_withdrawal,
+        REVIEWERS,
+        {"note": "Asked the bank about the name"},
+        (*KEYS, *WITHDRAWALS, *REMARKS, BY_ONESELF),
+    ),
+    Mutation(
+        "approveWithdrawal",
+        a_withdrawal,
+        REVIEWERS,
+        {"note": "Asked the bank about the name"},
+        (
+            *KEYS,
+            *WITHDRAWALS,
+            *REMARKS,
+            BY_ONESELF,
+            refused("frozen", "WALLET_FROZEN", "withdrawalId", frozen),
+        ),
+    ),
+    Mutation(
+        "approveWithdrawals",
+        withdrawals_to_decide,
+        REVIEWERS,
+        {"note": "Asked the bank about the names"},
+        (*KEYS, *SEVERAL, *REMARKS),
+    ),
+    Mutation(
+        "rejectWithdrawals",
+        withdrawals_to_refuse,
+        REVIEWERS,
+        {"note": "The bank sent the money back twice"},
+        (*NOTES, *KEYS, *SEVERAL),
+    ),
+    Mutation(
+        "markWithdrawalProcessing",
+        an_approved_withdrawal,
+        REVIEWERS,
+        {"note": "Sent with the morning's transfers"},
+        (
+            *KEYS,
+            *WITHDRAWALS,
+            *REMARKS,
+            BY_ONESELF,
+            refused("frozen", "WALLET_FROZEN", "withdrawalId", frozen),
+        ),
+    ),
+    Mutation(
+        "markWithdrawalFailed",
+        a_withdrawal_that_is_sent,
+        REVIEWERS,
+        {"note": "The bank closed the account last week"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused("paid", "WITHDRAWAL_NOT_OPEN", "withdrawalId", ended_by("markWithdrawalPaid")),
+            refused(
+                "returned",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("markWithdrawalReturned", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "markWithdrawalReturned",
+        a_paid_withdrawal,
+        REVIEWERS,
+        {"note": "The bank closed the account last week"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused(
+                "returned",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("markWithdrawalReturned", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "resolveWithdrawalProblem",
+        a_withdrawal_with_a_problem,
+        REVIEWERS,
+        {"note": "The customer sent the money back by hand"},
+        (
+            *NOTES,
+            *KEYS,
+            *NO_WITHDRAWALS,
+            refused(
+                "resolved",
+                "WITHDRAWAL_NOT_OPEN",
+                "withdrawalId",
+                ended_by("resolveWithdrawalProblem", note=NOTE),
+            ),
+            BY_ONESELF,
+        ),
+    ),
+    Mutation(
+        "exportWithdrawals",
+        withdrawals_to_export,
+        REVIEWERS,
+        {"withdrawalIds": None, "filter": {"methods": ["MANUAL"]}},
+        (
+            *KEYS,
+            *SEVERAL,
+            refused("neither ids nor filter", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=None)),
+            refused("both", "FIELD_INVALID", "withdrawalIds", sends(filter={"methods": ["MANUAL"]})),
+            refused("no account of the store's", "FIELD_INVALID", "format", sends(format="PAIN_001")),
+        ),
+    ),
+    Mutation(
+        "importWithdrawalResults",
+        results_of_the_bank,
+        REVIEWERS,
+        {"content": "reference,outcome\nWD-0000-0000-0000,PAID"},
+        (
+            *KEYS,
+            refused("nothing", "FIELD_INVALID", "content", sends(content="")),
+            refused("other columns", "FIELD_INVALID", "content", sends(content="id,status\n1,PAID")),
+            refused("no results", "FIELD_INVALID", "content", sends(content="reference,outcome\n")),
+            refused(
+                "too many",
+                "FIELD_INVALID",
+                "content",
+                sends(content="reference,outcome\n" + "a,PAID\n" * 1_001),
+            ),
+        ),
+    ),
+    Mutation(
+        "addPayoutMethod",
+        a_payout_method,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {"label": "Another"},
+        (
+            *KEYS,
+            *WALLETS,
+            UNKNOWN_STORE_ID,
+            refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
+            refused("of a newcomer", "NOT_FOUND", "wallet", has_no_wallet),
+            refused("one too many", "LIMIT_REACHED", "wallet", has_ten_of_them),
+            refused("long label", "FIELD_INVALID", "label", sends(label="l" * 101)),
+            refused("no details", "FIELD_INVALID", "details.holder", sends(details={})),
+            refused(
+                "detail of another kind",
+                "FIELD_INVALID",
+                "details.email",
+                sends(details={"email": "a@b.example"}),
+            ),
+            refused(
+                "wrong iban",
+                "FIELD_INVALID",
+                "details.iban",
+                sends(details={"holder": "Ada", "iban": "DE88370400440532013000"}),
+            ),
+            refused(
+                "wrong routing number",
+                "FIELD_INVALID",
+                "details.routingNumber",
+                sends(
+                    kind="BANK_ACCOUNT",
+                    details={"holder": "Ada", "routingNumber": "021000022", "accountNumber": "12345678"},
+                ),
+            ),
+            refused(
+                "wrong e-mail",
+                "FIELD_INVALID",
+                "details.email",
+                sends(kind="PAYPAL", details={"email": "a"}),
+            ),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "removePayoutMethod",
+        a_payout_method_to_remove,
+        frozenset({"shop_manager", "administrator", "service"}),
+        {},
+        (
+            *KEYS,
+            *PAYOUT_METHODS,
+            refused("a stranger's", "NOT_FOUND", "payoutMethodId", of_a_stranger),
+        ),
+        owner="",
+        others="NOT_FOUND",
+    ),
+    Mutation(
+        "revealPayoutMethod",
+        a_payout_method_to_read,
+        frozenset({"finance", "shop_manager", "administrator"}),
+        {"note": "To pay withdrawal WD-2 by hand"},
+        (*KEYS, *NOTES, *PAYOUT_METHODS),
     ),
     Mutation(
         "cancelWithdrawal",

@@ -202,7 +202,10 @@ TRANSACTION = (
 )
 WITHDRAWAL = (
     f"{{ id reference status amount {MONEY} note requestedBy {{ kind id }} requestedAt decidedBy {{ kind id }} "
-    f"decidedAt decisionNote payoutReference transaction {{ id kind }} wallet {{ id }} }}"
+    f"decidedAt decisionNote payoutReference transaction {{ id kind }} wallet {{ id }} fee {MONEY} feePayer sent {MONEY} "
+    "method provider providerReference batchReference problem "
+    "steps { number fromStatus toStatus actor { kind id } note providerReference at } "
+    f"transactions {{ id kind direction amount {MONEY} }} }}"
 )
 SETTINGS = (
     f"{{ currency storeName negativeBalanceEnabled negativeBalanceLimit {MONEY} inactiveAfterMonths "
@@ -210,8 +213,12 @@ SETTINGS = (
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy giftCardsRedeemable "
     "giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays topUpsEnabled "
     f"topUpMinimum {MONEY} topUpMaximum {MONEY} topUpDayMaximum {MONEY} walletBalanceMaximum {MONEY} "
-    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours emailKinds emailLanguage version updatedAt updatedBy note }}"
+    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours emailKinds emailLanguage payoutMethodWaitingHours "
+    f"withdrawals {{ enabled minimum {MONEY} maximum {MONEY} maximumPerDay {MONEY} maximumPerWeek {MONEY} "
+    f"maximumPerMonth {MONEY} feeFixed {MONEY} feePercent feePayer waitingDays methods autoApproveBelow {MONEY} "
+    "payerName payerIban payerBic } version updatedAt updatedBy note }"
 )
+PAYOUT_METHOD = "{ id kind label masked status usableFrom addedBy { kind id } createdAt }"
 ROLE = "{ id name description capabilities mapsFrom protected archivedAt createdAt updatedAt }"
 API_KEY = (
     "{ id name prefix status role { id name } capabilities expiresAt revokedAt lastUsedAt createdBy { kind id } "
@@ -307,6 +314,9 @@ ERRORS = "userErrors { code message field }"
 
 PAYLOADS = {
     "adjustBalance": f"wallet {WALLET} transaction {TRANSACTION} customerNotified replayed {ERRORS}",
+    "addPayoutMethod": f"wallet {WALLET} payoutMethod {PAYOUT_METHOD} replayed {ERRORS}",
+    "removePayoutMethod": f"payoutMethod {PAYOUT_METHOD} replayed {ERRORS}",
+    "revealPayoutMethod": f"payoutMethod {PAYOUT_METHOD} details {{ name value }} replayed {ERRORS}",
     "freezeWallet": f"wallet {WALLET} {ERRORS}",
     "unfreezeWallet": f"wallet {WALLET} {ERRORS}",
     "registerCustomer": f"customer {CUSTOMER} wallet {WALLET} {ERRORS}",
@@ -324,6 +334,22 @@ PAYLOADS = {
     "cancelWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "rejectWithdrawal": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
     "markWithdrawalPaid": f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    **dict.fromkeys(
+        (
+            "reviewWithdrawal",
+            "approveWithdrawal",
+            "markWithdrawalProcessing",
+            "markWithdrawalFailed",
+            "markWithdrawalReturned",
+            "resolveWithdrawalProblem",
+        ),
+        f"wallet {WALLET} withdrawal {WITHDRAWAL} replayed {ERRORS}",
+    ),
+    "approveWithdrawals": f"results {{ withdrawalId withdrawal {WITHDRAWAL} {ERRORS} }} replayed {ERRORS}",
+    "rejectWithdrawals": f"results {{ withdrawalId withdrawal {WITHDRAWAL} {ERRORS} }} replayed {ERRORS}",
+    "exportWithdrawals": f"file {{ batchReference name mediaType content count total {MONEY} }} "
+    f"results {{ withdrawalId withdrawal {WITHDRAWAL} {ERRORS} }} replayed {ERRORS}",
+    "importWithdrawalResults": f"results {{ line reference withdrawal {WITHDRAWAL} {ERRORS} }} replayed {ERRORS}",
     "authorizePayment": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
     "payOrder": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
     "capturePayment": f"wallet {WALLET} payment {PAYMENT} replayed {ERRORS}",
@@ -479,12 +505,35 @@ class Store:
         payload = await self.adjust(customer, amount)
         return {**customer, "wallet": payload["wallet"], "transaction": payload["transaction"]}
 
+    async def payout_method(self, customer: JsonObject, **more: Any) -> JsonObject:
+        """A payout method of the customer's, added by staff."""
+        details = {"holder": "Ada King", "iban": "DE89370400440532013000"}
+        input_ = {
+            "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+            "kind": "BANK_IBAN",
+            "details": details,
+            "idempotencyKey": fresh("key"),
+        }
+        payload = await self.done("addPayoutMethod", {**input_, **more})
+        method: JsonObject = payload["payoutMethod"]
+        return method
+
+    async def pay_out(self) -> None:
+        """Have the store switch withdrawals on, as far as it has not yet."""
+        input_ = {"withdrawals": {"enabled": True}, "note": WHY, "idempotencyKey": "switched-on-by-the-tests"}
+        await self.done("updateSettings", input_)
+
     async def withdrawal(self, customer: JsonObject, amount: str = "10.00") -> JsonObject:
         """A request of the customer's to be paid out."""
         input_ = {"amount": self.money(amount), "idempotencyKey": fresh("key")}
         payload = await self.done("requestWithdrawal", input_, Caller(customer["storeCustomerId"]))
         withdrawal: JsonObject = payload["withdrawal"]
         return withdrawal
+
+    async def steps_on(self, withdrawal_id: str, mutation: str, **more: Any) -> JsonObject:
+        """Have staff take a step of a withdrawal; its payload."""
+        input_ = {"withdrawalId": withdrawal_id, "idempotencyKey": fresh("key"), **more}
+        return await self.done(mutation, input_)
 
     async def freeze(self, customer: JsonObject) -> None:
         """Have staff stop the customer's wallet."""
@@ -728,6 +777,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
     unlimited = {
         "database_acquire_timeout_s": 30,
         "query_cost_max": 1_000_000,
+        "query_tokens_max": 20_000,
         "cost_restored_per_s": 0,
         "balance_reads_per_minute_max": 1_000_000,
         "gift_card_guesses_per_hour_max": 1_000_000,
@@ -760,6 +810,8 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
             if dialect == "sqlite":
                 path = database_url.removeprefix("sqlite:///")
                 file = files.enter_context(closing(sqlite3.connect(path)))
-            yield Store(client, app, dialect, file, currency=settings.currency)
+            store = Store(client, app, dialect, file, currency=settings.currency)
+            await store.pay_out()
+            yield store
     over.set()
     await life

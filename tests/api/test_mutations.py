@@ -29,7 +29,10 @@ NOT_YET = {
     "HOLD_NOT_OPEN": "holds get mutations of their own with the checkout",
     "LIMIT_REACHED": "has tests in tests/domain",
     "NOT_CONFIGURED": "needs a server without a key: has a test of its own in test_webhook_endpoints.py",
+    "PAYOUT_METHODS_CLOSED": "follows from the server's settings: has tests in tests/payouts",
     "RENEWAL_NOT_CHARGED": "follows from the settings: has a test of its own in test_renewals.py",
+    "WITHDRAWALS_DISABLED": "follows from the settings: has a test of its own in test_withdrawals.py",
+    "WITHDRAWAL_OUT_OF_LIMITS": "follows from the settings: has a test of its own in test_withdrawals.py",
     "IDEMPOTENCY_KEY_REUSED": "has a test of its own, for every mutation",
 }
 EVERY = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

@@ -20,6 +20,7 @@ from app.domain.ledger import (
     transaction_hash,
 )
 from app.domain.settings import StoreSettings
+from app.domain.withdrawal_terms import WithdrawalTerms
 
 T = TypeVar("T")
 
@@ -124,8 +125,12 @@ class Book:
 
 
 def with_limit(limit: int) -> StoreSettings:
-    """Settings that allow overdrafts up to a limit; 0 allows none."""
-    return StoreSettings(negative_balance_enabled=limit > 0, negative_balance_limit_minor=limit)
+    """Settings that allow withdrawals, and overdrafts up to a limit; 0 allows none."""
+    return StoreSettings(
+        negative_balance_enabled=limit > 0,
+        negative_balance_limit_minor=limit,
+        withdrawals=WithdrawalTerms(enabled=True),
+    )
 
 
 def taken(transaction: Transaction) -> list[tuple[str, int]]:

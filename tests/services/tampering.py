@@ -22,6 +22,7 @@ from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from tests import orders
 from tests.cashback import rule
+from tests.ledger import paying_out
 
 STAFF = Actor(ActorKind.STAFF, "mira")
 EXPLANATION = Explanation(TransactionKind.ADJUSTMENT, STAFF, "Order 17 came late, goodwill")
@@ -120,7 +121,9 @@ def _nothing(draft: Draft) -> Row | None:
 
 async def _allow_overdraft(to: Writer) -> None:
     def decide(desk: Desk) -> Row:
-        settings = StoreSettings(negative_balance_enabled=True, negative_balance_limit_minor=5_000)
+        settings = paying_out(
+            StoreSettings(negative_balance_enabled=True, negative_balance_limit_minor=5_000)
+        )
         change = SettingsChange(desk.mint.id(), settings, STAFF, "Tests overdraw", desk.now)
         desk.add(change)
         return change

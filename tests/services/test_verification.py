@@ -91,6 +91,12 @@ def award_says(name: str, change: str) -> Tampering:
     return replace(order_says(name, "cashback_awards", change, "TRUE", Invariant.AWARD), harms_another=True)
 
 
+def withdrawal_says(name: str, table: str, change: str, which: str) -> Tampering:
+    """A withdrawal of `rich`, or a step of one, that was changed."""
+    statement = f"UPDATE {table} SET {change} WHERE wallet_id = '{{rich}}' AND {which}"
+    return Tampering(name, (statement,), Invariant.WITHDRAWAL)
+
+
 PAYMENT, ORDER, ALL = Invariant.PAYMENT, Invariant.ORDER, "TRUE"
 CAPTURED, HELD = "status = 'CAPTURED'", "status = 'AUTHORIZED'"
 OTHER_ORDER = "(SELECT id FROM orders WHERE external_id = '1043')"
@@ -145,6 +151,15 @@ OF_ORDERS = [
         None,
         None,
     ),
+    withdrawal_says("withdrawal's status", "withdrawals", "status = 'CANCELLED'", "status = 'REQUESTED'"),
+    withdrawal_says("withdrawal paid less", "withdrawals", "fee_minor = 10, fee_payer = 'CUSTOMER'", "status = 'PAID'"),
+    withdrawal_says("withdrawal's amount", "withdrawals", "amount_minor = 1", "status = 'REQUESTED'"),
+    withdrawal_says("withdrawal that can't be read", "withdrawals", "status = 'DREAMT'", "status = 'PAID'"),
+    withdrawal_says("withdrawal has a problem", "withdrawals", "problem = 'PAID_AFTER_END'", "status = 'PAID'"),
+    withdrawal_says("step from elsewhere", "withdrawal_steps", "from_status = 'PROCESSING'", "number = 2"),
+    withdrawal_says("step that leads elsewhere", "withdrawal_steps", "to_status = 'FAILED'", "number = 2"),
+    withdrawal_says("step of another wallet", "withdrawal_steps", "wallet_id = '{empty}'", "number = 2"),
+    Tampering("step gone", ("DELETE FROM withdrawal_steps WHERE number = 2",), Invariant.WITHDRAWAL),
     award_says("award says more was taken", "clawed_minor = clawed_minor + 1"),
     order_says("award's status", "cashback_awards", "status = 'PENDING'", ALL, Invariant.AWARD),
     order_says("award was never posted", "cashback_awards", "vested_at = NULL, status = 'PENDING'", ALL, Invariant.AWARD),

@@ -24,6 +24,9 @@ from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.outbox import MessageStatus as OutgoingWebhookStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.payout import DiscrepancyKind
+from app.domain.payout_file import PayoutFileFormat
+from app.domain.payout_method import PayoutMethodKind, PayoutMethodStatus
 from app.domain.promotion import CouponProblem, PromotionStatus, RedemptionStatus
 from app.domain.refund import RefundDestination
 from app.domain.renewal import RenewalStatus
@@ -34,7 +37,9 @@ from app.domain.webhook_endpoint import (
     DisabledBy as WebhookEndpointDisabledBy,
     EndpointStatus as WebhookEndpointStatus,
 )
-from app.domain.withdrawal import WithdrawalStatus
+from app.domain.withdrawal import WithdrawalProblem, WithdrawalStatus
+from app.domain.withdrawal_allowance import LeftOutReason
+from app.domain.withdrawal_terms import FeePayer, WithdrawalPeriod
 from app.live import UpdateKind
 
 # Types take the domain's enumerations from here, so that none enters the schema without its descriptions.
@@ -54,12 +59,15 @@ __all__ = [
     "CouponProblem",
     "DeliveryStatus",
     "Direction",
+    "DiscrepancyKind",
     "Door",
     "EmailKind",
     "ErrorCode",
+    "FeePayer",
     "GiftCardAccount",
     "GiftCardEvent",
     "GiftCardStatus",
+    "LeftOutReason",
     "OrderPaymentState",
     "OrderProblem",
     "OrderRefundState",
@@ -68,6 +76,9 @@ __all__ = [
     "PaymentEnd",
     "PaymentOrigin",
     "PaymentStatus",
+    "PayoutFileFormat",
+    "PayoutMethodKind",
+    "PayoutMethodStatus",
     "PrincipalKind",
     "PromotionStatus",
     "RedemptionStatus",
@@ -83,6 +94,8 @@ __all__ = [
     "WalletStatus",
     "WebhookEndpointDisabledBy",
     "WebhookEndpointStatus",
+    "WithdrawalPeriod",
+    "WithdrawalProblem",
     "WithdrawalStatus",
     "publish",
 ]
@@ -129,6 +142,13 @@ publish(AutoTopUpStatus, "How a rule of automatic top-ups stands.")
 publish(ChargeStatus, "How a request to the store to charge stands.", name="AutoTopUpChargeStatus")
 publish(ChargeOutcome, "What came of a charge, as the store says.", name="AutoTopUpChargeOutcome")
 publish(WithdrawalStatus, "How a withdrawal stands.")
+publish(WithdrawalProblem, "What ledger and payer don't agree on; staff look into it.")
+publish(WithdrawalPeriod, "What an amount of withdrawals is limited for.")
+publish(PayoutFileFormat, "In which form a batch of payouts is written for the bank.")
+publish(FeePayer, "Who bears the fee of a withdrawal.")
+publish(
+    LeftOutReason, "Why a part of what a wallet holds can't be withdrawn now.", name="WithdrawalLeftOutReason"
+)
 publish(OrderStatus, "How an order stands, in words that every store's own statuses are translated to.")
 publish(OrderProblem, "What keeps the ledger from following an order; staff look into it.")
 publish(OrderPaymentState, "What the wallet did for an order, and whether anything is left to pay.")
@@ -153,6 +173,9 @@ publish(
 publish(GiftCardStatus, "How a gift card stands.")
 publish(GiftCardEvent, "What happened to a gift card.")
 publish(GiftCardAccount, "The account on the other side of what happened to a gift card.")
+publish(PayoutMethodKind, "What sort of place money is sent to.")
+publish(PayoutMethodStatus, "Whether a payout method can be used.")
+publish(DiscrepancyKind, "What ledger and provider don't agree on.", name="PayoutDiscrepancyKind")
 publish(AuditAction, "What was done beside moving money.")
 publish(ActorKind, "What sort of actor did something.")
 publish(PrincipalKind, "What sort of caller a credential proved.")

@@ -20,11 +20,13 @@ from app.services.ledger.command import WalletRef
 from app.services.order import OrderFilter as Orders
 from app.services.transaction import TransactionFilter as Transactions
 from app.services.wallet import WalletFilter as Wallets
+from app.services.withdrawal import WithdrawalFilter as Withdrawals
 
 if TYPE_CHECKING:
     from app.schema.types.cashback_award import CashbackAwardFilter
     from app.schema.types.order import OrderFilter, OrderSelector
     from app.schema.types.wallet import WalletFilter, WalletSelector
+    from app.schema.types.withdrawal import WithdrawalFilter
 
 LIST_MAX = 50
 """Values in one list of a filter at most."""
@@ -106,6 +108,36 @@ def wallet_filter(given: "WalletFilter | None", search: str | None, currency: st
         last_activity_before=before,
         statuses=texts(given.statuses, "filter.statuses"),
     )
+
+
+def withdrawal_filter(
+    given: "WithdrawalFilter | None", search: str | None, statuses: Sequence[str] | None, currency: str
+) -> Withdrawals:
+    """Return the filter of withdrawals; `statuses` are those of the list's own argument, of earlier versions."""
+    if given is None:
+        return Withdrawals(search=search, statuses=texts(statuses, "statuses"))
+    if statuses is not None and given.statuses is not None:
+        raise FieldInvalid("Give the statuses once, in the filter.", field=("statuses",))
+    low, high = bounds_minor(given.amount, currency, "amount")
+    requested, wanted = given.requested, given.statuses if statuses is None else statuses
+    reference = given.batch_reference
+    return Withdrawals(
+        statuses=texts(wanted, "statuses" if given.statuses is None else "filter.statuses"),
+        methods=_checked(texts(given.methods, "filter.methods"), "filter.methods"),
+        amount_min_minor=low,
+        amount_max_minor=high,
+        requested_from=requested.from_ if requested else None,
+        requested_to=requested.to if requested else None,
+        batch_reference=None
+        if reference is None
+        else check_id(reference, field="filter.batchReference").upper(),
+        has_problem=given.has_problem,
+        search=search,
+    )
+
+
+def _checked(words: tuple[str, ...] | None, field: str) -> tuple[str, ...] | None:
+    return None if words is None else tuple(check_id(word, field=field) for word in words)
 
 
 def wallet_ref(selector: "WalletSelector", *, field: str = "wallet") -> WalletRef:

@@ -17,6 +17,8 @@ from app.schema.types.enums import (
     Door,
     EmailKind,
     OrderStatus,
+    PayoutFileFormat,
+    PayoutMethodKind,
     PromotionStatus,
     RefundDestination,
     RenewalPolicy,
@@ -27,6 +29,7 @@ from app.schema.types.order import OrderSelector, StoreOrderInput
 from app.schema.types.scalars import CurrencyCode, Date, DateTime, Decimal
 from app.schema.types.wallet import WalletSelector
 from app.schema.types.webhook_endpoint import OutgoingWebhookFilter
+from app.schema.types.withdrawal import WithdrawalFilter, WithdrawalTermsInput
 
 KEY = (
     "Chosen by the caller, once for each intention: repeating the request with the same key gives the first answer "
@@ -38,6 +41,7 @@ NOTE = (
     '"refund".'
 )
 SEEN_NOTE = f"{NOTE} The customer can see it."
+STEP_NOTE = "Anything worth keeping about this step. The customer can see it."
 
 LANGUAGE = (
     "The language that the customer reads e-mails in, such as de or pt-BR; left out, it stays, and an empty text makes it the "
@@ -84,7 +88,18 @@ class RequestWithdrawalInput:
     wallet: WalletSelector | None = strawberry.field(
         default=None, description="Whose wallet; left out, the caller's own."
     )
-    amount: MoneyInput = strawberry.field(description="How much; at most what is withdrawable.")
+    amount: MoneyInput = strawberry.field(
+        description="How much leaves the wallet, a fee that the customer bears included; at most what is withdrawable."
+    )
+    method: str | None = strawberry.field(
+        default=None,
+        description="How it is paid out; left out, the first of the methods that the store allows.",
+    )
+    payout_method_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Where the money is sent: the id of one of the wallet's payout methods, of a kind that the store "
+        "pays out by. Left out, staff pay as they agreed with the customer.",
+    )
     note: str | None = strawberry.field(default=None, description="Anything that the store should know.")
     idempotency_key: str = strawberry.field(description=KEY)
 
@@ -115,6 +130,109 @@ class MarkWithdrawalPaidInput:
         default=None, description="The bank's or provider's reference of the payout."
     )
     note: str | None = strawberry.field(default=None, description="Anything worth keeping about the payout.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that somebody of the staff looks at.")
+class ReviewWithdrawalInput:
+    """Input of reviewWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal that is to be paid out.")
+class ApproveWithdrawalInput:
+    """Input of approveWithdrawal."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="Several withdrawals that are to be paid out, each decided by itself.")
+class ApproveWithdrawalsInput:
+    """Input of approveWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of the withdrawals, at most 100."
+    )
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="Several withdrawals that staff refuse, each decided by itself.")
+class RejectWithdrawalsInput:
+    """Input of rejectWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of the withdrawals, at most 100."
+    )
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money is being sent.")
+class MarkWithdrawalProcessingInput:
+    """Input of markWithdrawalProcessing."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str | None = strawberry.field(default=None, description=STEP_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money could not be sent.")
+class MarkWithdrawalFailedInput:
+    """Input of markWithdrawalFailed."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose money was sent and came back.")
+class MarkWithdrawalReturnedInput:
+    """Input of markWithdrawalReturned."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A withdrawal whose problem was looked at.")
+class ResolveWithdrawalProblemInput:
+    """Input of resolveWithdrawalProblem."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="The id of the withdrawal.")
+    note: str = strawberry.field(description=SEEN_NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(
+    description="Approved withdrawals that are sent to the bank as one batch: named, or found by a filter."
+)
+class ExportWithdrawalsInput:
+    """Input of exportWithdrawals."""
+
+    withdrawal_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="The ids of the withdrawals, at most 1000."
+    )
+    filter: WithdrawalFilter | None = strawberry.field(
+        default=None, description="Which of the approved withdrawals; the oldest 1000 of them at most."
+    )
+    format: PayoutFileFormat = strawberry.field(description="In which form the file is written.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="What the bank says of payouts.")
+class ImportWithdrawalResultsInput:
+    """Input of importWithdrawalResults."""
+
+    content: str = strawberry.field(
+        description="A CSV file whose first line names the columns reference, outcome (PAID, FAILED or RETURNED), and, if "
+        "they are known, bank_reference and note; at most 1000 results."
+    )
     idempotency_key: str = strawberry.field(description=KEY)
 
 
@@ -790,8 +908,82 @@ class UpdateSettingsInput:
         default=None,
         description="How long a top-up that was started waits for its money, from 1 to 720 hours.",
     )
+    payout_method_waiting_hours: int | None = strawberry.field(
+        default=None,
+        description="How long a new payout method waits until money can be sent there, from 0 to 720 hours.",
+    )
+    withdrawals: WithdrawalTermsInput | None = strawberry.field(
+        default=None, description="Whether and how customers are paid out; what is left out stays."
+    )
     note: str = strawberry.field(description="Why the settings change, for those who ask later.")
     idempotency_key: str | None = strawberry.field(default=None, description=OPTIONAL_KEY)
+
+
+@strawberry.input(
+    description="What says where money is sent; which of it is needed depends on the kind. It is kept encrypted; at most 500 "
+    "characters each."
+)
+class PayoutDetailsInput:
+    """The details of a payout method."""
+
+    holder: str | None = strawberry.field(
+        default=None, description="BANK_IBAN, BANK_ACCOUNT: whose account it is."
+    )
+    iban: str | None = strawberry.field(default=None, description="BANK_IBAN: the account's IBAN.")
+    bic: str | None = strawberry.field(
+        default=None, description="BANK_IBAN: the bank's BIC, where the bank wants it."
+    )
+    routing_number: str | None = strawberry.field(
+        default=None, description="BANK_ACCOUNT: the bank's routing number, nine digits."
+    )
+    account_number: str | None = strawberry.field(
+        default=None, description="BANK_ACCOUNT: the number of the account."
+    )
+    email: str | None = strawberry.field(
+        default=None, description="PAYPAL: the e-mail address of the PayPal account."
+    )
+    token: str | None = strawberry.field(
+        default=None,
+        description="PROVIDER: the provider's own id of the card, bank account or wallet, such as ba_1KJ9x2.",
+    )
+    account: str | None = strawberry.field(
+        default=None, description="PROVIDER: the provider's id of the customer's account, where it has one."
+    )
+    instructions: str | None = strawberry.field(
+        default=None, description="OTHER: how the customer is paid out, as agreed with the store."
+    )
+
+
+@strawberry.input(description="Another place to be paid out to.")
+class AddPayoutMethodInput:
+    """Input of addPayoutMethod."""
+
+    wallet: WalletSelector | None = strawberry.field(
+        default=None, description="Whose wallet; left out, the caller's own."
+    )
+    kind: PayoutMethodKind = strawberry.field(description="What sort of place it is.")
+    label: str | None = strawberry.field(
+        default=None, description="What the customer calls it; at most 100 characters."
+    )
+    details: PayoutDetailsInput = strawberry.field(description="What its kind requires.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payout method that is not used any more.")
+class RemovePayoutMethodInput:
+    """Input of removePayoutMethod."""
+
+    payout_method_id: strawberry.ID = strawberry.field(description="The id of the payout method.")
+    idempotency_key: str = strawberry.field(description=KEY)
+
+
+@strawberry.input(description="A payout method whose details staff read in full.")
+class RevealPayoutMethodInput:
+    """Input of revealPayoutMethod."""
+
+    payout_method_id: strawberry.ID = strawberry.field(description="The id of the payout method.")
+    note: str = strawberry.field(description=NOTE)
+    idempotency_key: str = strawberry.field(description=KEY)
 
 
 @strawberry.input(description="Which deliveries are replayed; all that is given must hold.")

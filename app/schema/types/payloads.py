@@ -12,6 +12,7 @@ from app.schema.types.gift_card import GiftCard, GiftCardBalance
 from app.schema.types.money import Money
 from app.schema.types.order import Order
 from app.schema.types.payment import Payment
+from app.schema.types.payout_method import PayoutDetail, PayoutMethod
 from app.schema.types.promotion import CouponRedemption, Promotion
 from app.schema.types.refund import Refund
 from app.schema.types.renewal import Renewal
@@ -72,6 +73,39 @@ class CancelWithdrawalPayload(WithdrawalPayload):
     """Answer of cancelWithdrawal."""
 
 
+@strawberry.type(description="The answer of addPayoutMethod.")
+class AddPayoutMethodPayload:
+    """Wallet and payout method, or the refusals."""
+
+    wallet: Wallet | None = strawberry.field(default=None, description="The wallet that is paid out there.")
+    payout_method: PayoutMethod | None = strawberry.field(default=None, description="The payout method.")
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of removePayoutMethod.")
+class RemovePayoutMethodPayload:
+    """The payout method, or the refusals."""
+
+    payout_method: PayoutMethod | None = strawberry.field(
+        default=None, description="The payout method that is out of use now."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of revealPayoutMethod.")
+class RevealPayoutMethodPayload:
+    """The payout method with its details, or the refusals."""
+
+    payout_method: PayoutMethod | None = strawberry.field(default=None, description="The payout method.")
+    details: list[PayoutDetail] | None = strawberry.field(
+        default=None, description="Its details in full: pay, and don't keep them."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
 @strawberry.type(description="The answer of rejectWithdrawal.")
 class RejectWithdrawalPayload(WithdrawalPayload):
     """Answer of rejectWithdrawal."""
@@ -80,6 +114,121 @@ class RejectWithdrawalPayload(WithdrawalPayload):
 @strawberry.type(description="The answer of markWithdrawalPaid.")
 class MarkWithdrawalPaidPayload(WithdrawalPayload):
     """Answer of markWithdrawalPaid."""
+
+
+@strawberry.type(description="The answer of reviewWithdrawal.")
+class ReviewWithdrawalPayload(WithdrawalPayload):
+    """Answer of reviewWithdrawal."""
+
+
+@strawberry.type(description="The answer of approveWithdrawal.")
+class ApproveWithdrawalPayload(WithdrawalPayload):
+    """Answer of approveWithdrawal."""
+
+
+@strawberry.type(description="The answer of markWithdrawalProcessing.")
+class MarkWithdrawalProcessingPayload(WithdrawalPayload):
+    """Answer of markWithdrawalProcessing."""
+
+
+@strawberry.type(description="The answer of markWithdrawalFailed.")
+class MarkWithdrawalFailedPayload(WithdrawalPayload):
+    """Answer of markWithdrawalFailed."""
+
+
+@strawberry.type(description="The answer of markWithdrawalReturned.")
+class MarkWithdrawalReturnedPayload(WithdrawalPayload):
+    """Answer of markWithdrawalReturned."""
+
+
+@strawberry.type(description="The answer of resolveWithdrawalProblem.")
+class ResolveWithdrawalProblemPayload(WithdrawalPayload):
+    """Answer of resolveWithdrawalProblem."""
+
+
+@strawberry.type(description="What became of one withdrawal of several.")
+class WithdrawalResult:
+    """The withdrawal, or its refusals."""
+
+    withdrawal_id: strawberry.ID = strawberry.field(description="Which one was named.")
+    withdrawal: Withdrawal | None = strawberry.field(
+        default=None, description="The withdrawal after this step; null when it was refused."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of the mutations that decide several withdrawals.")
+class WithdrawalResultsPayload:
+    """A result for each, or the refusals of the request."""
+
+    results: list[WithdrawalResult] | None = strawberry.field(
+        default=None, description="What became of each, in the order in which they were named."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of approveWithdrawals.")
+class ApproveWithdrawalsPayload(WithdrawalResultsPayload):
+    """Answer of approveWithdrawals."""
+
+
+@strawberry.type(description="The answer of rejectWithdrawals.")
+class RejectWithdrawalsPayload(WithdrawalResultsPayload):
+    """Answer of rejectWithdrawals."""
+
+
+@strawberry.type(description="A batch of payouts as a file for the bank.")
+class PayoutFile:
+    """Name, type and content."""
+
+    batch_reference: str = strawberry.field(
+        description="The reference of the batch, which its withdrawals carry; in pain.001 the id of the message."
+    )
+    name: str = strawberry.field(description="A name for the file.")
+    media_type: str = strawberry.field(description="Its media type.")
+    content: str = strawberry.field(description="The whole file.")
+    count: int = strawberry.field(description="How many payouts are in it.")
+    total: Money = strawberry.field(description="What they come to.")
+
+
+@strawberry.type(description="The answer of exportWithdrawals.")
+class ExportWithdrawalsPayload:
+    """The file and a result for each, or the refusals of the request."""
+
+    file: PayoutFile | None = strawberry.field(
+        default=None, description="The file; null when nothing could be exported."
+    )
+    results: list[WithdrawalResult] | None = strawberry.field(
+        default=None, description="What became of each withdrawal that was named or found."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="What became of one line of the bank's results.")
+class PayoutResult:
+    """The withdrawal, or the refusals of its line."""
+
+    line: int = strawberry.field(
+        description="The number of the line in the file; the first one names the columns."
+    )
+    reference: str = strawberry.field(description="The withdrawal's reference as the line says it.")
+    withdrawal: Withdrawal | None = strawberry.field(
+        default=None, description="The withdrawal after it; null when the line was refused."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
+
+
+@strawberry.type(description="The answer of importWithdrawalResults.")
+class ImportWithdrawalResultsPayload:
+    """A result for each line, or the refusals of the request."""
+
+    results: list[PayoutResult] | None = strawberry.field(
+        default=None, description="What became of each line."
+    )
+    replayed: bool = strawberry.field(default=False, description=REPLAYED)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type(description="The answer of the mutations of payments.")

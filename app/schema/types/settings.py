@@ -13,6 +13,7 @@ from app.schema.types.enums import (
 )
 from app.schema.types.money import Money, money
 from app.schema.types.scalars import BigInt, CurrencyCode, DateTime
+from app.schema.types.withdrawal import WithdrawalTerms, terms_type
 from app.services.settings import SettingsInForce
 
 
@@ -109,6 +110,10 @@ class Settings:
     top_up_hours: int = strawberry.field(
         description="How many hours a top-up that was started waits for its money."
     )
+    payout_method_waiting_hours: int = strawberry.field(
+        description="How long a new payout method waits until money can be sent there."
+    )
+    withdrawals: WithdrawalTerms = strawberry.field(description="Whether and how customers are paid out.")
     version: BigInt = strawberry.field(description="The version in force; 0 until somebody changes them.")
     updated_at: DateTime | None = strawberry.field(description="When this version was made.")
     updated_by: str | None = strawberry.field(description="Who made this version.")
@@ -154,6 +159,8 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         top_up_methods=list(settings.top_up_methods),
         top_up_products=list(settings.top_up_products),
         top_up_hours=settings.top_up_hours,
+        payout_method_waiting_hours=settings.payout_method_waiting_hours,
+        withdrawals=terms_type(settings.withdrawals, currency),
         version=BigInt(version.version if version else 0),
         updated_at=DateTime(version.created_at) if version else None,
         updated_by=version.actor_id if version else None,

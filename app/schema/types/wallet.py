@@ -1,5 +1,6 @@
 """Wallets."""
 
+import asyncio
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +11,6 @@ from graphql import OperationType
 from app.context import AppInfo
 from app.domain.access import Capability
 from app.domain.errors import FieldInvalid
-from app.domain.ledger import WITHDRAWABLE
 from app.domain.page import PageRequest
 from app.domain.top_up_intent import RECENT
 from app.models.lot import Lot
@@ -38,6 +38,7 @@ from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
 from app.schema.types.order import Order, OrderFilter
 from app.schema.types.ownership import sees
 from app.schema.types.payment import Payment
+from app.schema.types.payout_method import PayoutMethod
 from app.schema.types.promotion import CouponRedemption
 from app.schema.types.refusal import telling
 from app.schema.types.reminder import ExpiringSoon, ExpiryReminder, expiring_soon
@@ -48,9 +49,11 @@ from app.schema.types.time import TimeRange
 from app.schema.types.top_up import TopUp
 from app.schema.types.top_up_intent import AutoTopUp, TopUpOptions, options_type
 from app.schema.types.transaction import Transaction, TransactionFilter
-from app.schema.types.withdrawal import Withdrawal
+from app.schema.types.withdrawal import Withdrawal, WithdrawalAllowance, allowance_type
 from app.services import top_up_intent as top_up_intents
 from app.services.audit import AuditFilter
+from app.services.withdrawal import WithdrawalFilter
+from app.services.withdrawal_allowance import allowance_of, key_of
 
 
 @strawberry.type(description="What a wallet holds of one kind of value.")
@@ -112,22 +115,30 @@ class Wallet(Node):
         return money(self.model.posted_minor - self.model.held_minor, self.model.currency)
 
     @strawberry.field(
-        description="What can be paid out now: the available part of cash. Zero while the wallet is frozen."
+        description="What can be paid out now: the available part of cash that does not wait any more. Zero while the "
+        "wallet is frozen, and while the store pays nothing out. `withdrawal` says what is left out, and why."
     )
     async def withdrawable(self, info: AppInfo) -> Money:
         """Return what can be withdrawn."""
+        return (await self._allowance(info)).amount
+
+    @strawberry.field(
+        description="What can be withdrawn now, what can't and why, and the limits that apply now."
+    )
+    async def withdrawal(self, info: AppInfo) -> WithdrawalAllowance:
+        """Return the allowance."""
+        return await self._allowance(info)
+
+    async def _allowance(self, info: AppInfo) -> WithdrawalAllowance:
         note_balance_read(info, self.model)
-        if self.model.status == WalletStatus.FROZEN:
-            return money(0, self.model.currency)
-        now = info.context.runtime.clock()
-        lots = await info.context.loaders.open_lots.load(self.model.id)
-        free = sum(
-            lot.remaining_minor
-            for lot in lots
-            if lot.bucket in WITHDRAWABLE and (lot.ends_at is None or lot.ends_at > now)
+        context, now = info.context, info.context.runtime.clock()
+        known, lots, awards = await asyncio.gather(
+            context.withdrawal_backgrounds.load(key_of(self.model.id, now)),
+            context.loaders.open_lots.load(self.model.id),
+            context.award_sums.load(self.model.id),
         )
-        available = self.model.posted_minor - self.model.held_minor
-        return money(max(0, min(free, available)), self.model.currency)
+        found = allowance_of(self.model, lots, known, awards.pending_minor, now)
+        return allowance_type(found, known.settings.withdrawals, self.model.currency)
 
     @strawberry.field(
         description="What it holds of each kind of value; kinds of which there is nothing are left out."
@@ -237,7 +248,7 @@ class Wallet(Node):
     ) -> Connection[Withdrawal]:
         """Load a page of the withdrawals."""
         context = info.context
-        wanted = texts(statuses, "statuses")
+        wanted = WithdrawalFilter(statuses=texts(statuses, "statuses"))
         page = await context.withdrawal_pages.load(
             (self.model.id, wanted, PageRequest(first, after, last, before))
         )
@@ -246,6 +257,12 @@ class Wallet(Node):
             lambda row: Withdrawal(model=row),
             lambda: context.withdrawal_counts.load((self.model.id, wanted)),
         )
+
+    @strawberry.field(description="Where its withdrawals may be sent, the oldest first; at most 10.")
+    async def payout_methods(self, info: AppInfo) -> list[PayoutMethod]:
+        """Load the payout methods that are in use."""
+        rows = await info.context.loaders.payout_methods_of_wallet.load(self.model.id)
+        return [PayoutMethod(model=row) for row in rows]
 
     @strawberry.field(description="Its cashback in all: earned, pending, expired, taken back.")
     async def cashback(self, info: AppInfo) -> CashbackSummary:

@@ -24,7 +24,8 @@ from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.top_up import TopUp
 from app.domain.top_up_intent import RECENT
-from app.services.ledger import cashback, records, tables
+from app.domain.withdrawal import Withdrawal
+from app.services.ledger import cashback, records, tables, withdrawals
 from app.services.ledger.cashback import KnownRules
 from app.services.ledger.command import (
     Command,
@@ -166,6 +167,7 @@ class Batch:
         version, revision = await self._load_claims()
         await self._load_settings(version)
         await self._load_cashback(commands, revision)
+        await self._load_withdrawals(commands)
         self._now = self._clock()
 
     async def _find_wallets(self, refs: set[WalletRef]) -> set[UUID]:
@@ -343,6 +345,23 @@ class Batch:
                 await cashback.earnings(session, self._book, ids, self._loaded)
             ).items():
                 self._states[wallet_id].earning = found_earning
+
+    async def _load_withdrawals(self, commands: Sequence[Command]) -> None:
+        """Read what limits a new withdrawal, under the lock of its wallet: no other request can come between."""
+        asking = [
+            state for command in commands if command.withdraws and (state := self._known_state(command))
+        ]
+        if not asking:
+            return
+        past = await withdrawals.asked(self._session, {state.wallet.id for state in asking}, self._now)
+        self._keep_loaded(
+            Withdrawal, [row for row in past if records.read_uuid(row["id"]) not in self._loaded]
+        )
+        terms = self._settings.withdrawals
+        if terms.waiting_days:
+            await withdrawals.mark_topped_up(self._session, asking)
+        if terms.auto_approve_below_minor:
+            await withdrawals.mark_signalled(self._session, asking)
 
     # --- decide ---------------------------------------------------------------------------------------------
 

@@ -62,7 +62,8 @@ class Command:
     raises a `DomainError`. With `opens`, a customer and a wallet that are missing are created. `holds` and
     `rows` name what must be loaded beside the wallet, by id and (for rows) type; with an order come its payments,
     their holds, its refunds and its awards. `earns` are the occasions that it may bring about: the rules that wait for
-    them come along. With `tops_up` comes what the limits of top-ups are worked out from, and the wallet's rules.
+    them come along. With `tops_up` comes what the limits of top-ups are worked out from, and the wallet's rules. One that
+    `withdraws` gets the wallet's past requests, which of its lots were topped up, and when something odd was last noticed.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Command:
     rows: tuple[tuple[type[Row], UUID], ...] = ()
     earns: tuple[TriggerKind, ...] = ()
     tops_up: bool = False
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ from app.domain.order import Order, OrderProblem, OrderSnapshot, OrderStatus
 from app.domain.outbox import Channel, MessageStatus, OutboxMessage
 from app.domain.outgoing import OutboxEvent
 from app.domain.payment import CaptureMethod, Payment, PaymentEnd, PaymentOrigin, PaymentStatus
+from app.domain.payout import PayoutMessage
+from app.domain.payout_method import PayoutMethod, PayoutMethodKind, PayoutMethodStatus
 from app.domain.promotion import (
     CouponCode,
     CouponProblem,
@@ -67,7 +69,14 @@ from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
 from app.domain.top_up_intent import TopUpIntent, TopUpIntentStatus
 from app.domain.webhook_endpoint import DisabledBy, EndpointSecret, EndpointStatus, WebhookEndpoint
-from app.domain.withdrawal import Withdrawal, WithdrawalStatus
+from app.domain.withdrawal import (
+    PayoutOutcomeKind,
+    Withdrawal,
+    WithdrawalProblem,
+    WithdrawalStatus,
+    WithdrawalStep,
+)
+from app.domain.withdrawal_terms import FeePayer
 
 T = TypeVar("T")
 
@@ -324,6 +333,63 @@ def read_withdrawal(row: DatabaseRow) -> Withdrawal:
         decision_note=row["decision_note"],
         created_at=read_time(row["created_at"]),
         decided_at=None if decided_at is None else read_time(decided_at),
+        method=row["method"],
+        fee_minor=row["fee_minor"],
+        fee_payer=FeePayer(row["fee_payer"]),
+        payout_method_id=_maybe(read_uuid, row["payout_method_id"]),
+        provider=row["provider"],
+        provider_reference=row["provider_reference"],
+        batch_reference=row["batch_reference"],
+        problem=_maybe(WithdrawalProblem, row["problem"]),
+        step_count=row["step_count"],
+    )
+
+
+def read_withdrawal_step(row: DatabaseRow) -> WithdrawalStep:
+    """Read a step of a withdrawal."""
+    return WithdrawalStep(
+        id=read_uuid(row["id"]),
+        withdrawal_id=read_uuid(row["withdrawal_id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        number=row["number"],
+        from_status=_maybe(WithdrawalStatus, row["from_status"]),
+        to_status=WithdrawalStatus(row["to_status"]),
+        actor=Actor(ActorKind(row["actor_kind"]), row["actor_id"]),
+        note=row["note"],
+        provider_reference=row["provider_reference"],
+        problem=_maybe(WithdrawalProblem, row["problem"]),
+        created_at=read_time(row["created_at"]),
+    )
+
+
+def read_payout_method(row: DatabaseRow) -> PayoutMethod:
+    """Read a payout method."""
+    return PayoutMethod(
+        id=read_uuid(row["id"]),
+        wallet_id=read_uuid(row["wallet_id"]),
+        kind=PayoutMethodKind(row["kind"]),
+        label=row["label"],
+        masked=row["masked"],
+        sealed=bytes(row["sealed"]),
+        fingerprint=bytes(row["fingerprint"]),
+        status=PayoutMethodStatus(row["status"]),
+        usable_from=read_time(row["usable_from"]),
+        created_by=Actor(ActorKind(row["created_by_kind"]), row["created_by_id"]),
+        created_at=read_time(row["created_at"]),
+        removed_at=_maybe(read_time, row["removed_at"]),
+    )
+
+
+def read_payout_message(row: DatabaseRow) -> PayoutMessage:
+    """Read a message of a payout provider."""
+    return PayoutMessage(
+        id=read_uuid(row["id"]),
+        provider=row["provider"],
+        external_id=row["external_id"],
+        withdrawal_id=_maybe(read_uuid, row["withdrawal_id"]),
+        provider_reference=row["provider_reference"],
+        kind=PayoutOutcomeKind(row["kind"]),
+        received_at=read_time(row["received_at"]),
     )
 
 
@@ -808,6 +874,9 @@ READERS: dict[type[Any], Callable[[DatabaseRow], Row]] = {
     CouponRedemption: read_coupon_redemption,
     Withdrawal: read_withdrawal,
     GiftCard: read_gift_card,
+    WithdrawalStep: read_withdrawal_step,
+    PayoutMethod: read_payout_method,
+    PayoutMessage: read_payout_message,
     Role: read_role,
     ApiKey: read_api_key,
     StoredRule: read_stored_rule,

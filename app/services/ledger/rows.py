@@ -16,6 +16,7 @@ from app.domain.ledger import Transaction as TransactionRecord, Wallet as Wallet
 from app.domain.order import Order as OrderRecord
 from app.domain.outbox import OutboxMessage as OutboxMessageRecord
 from app.domain.payment import Payment as PaymentRecord
+from app.domain.payout_method import PayoutMethod as PayoutMethodRecord
 from app.domain.promotion import CouponRedemption as CouponRedemptionRecord, Promotion as PromotionRecord
 from app.domain.refund import Refund as RefundRecord
 from app.domain.renewal import Renewal as RenewalRecord
@@ -34,6 +35,7 @@ from app.models.gift_card import GiftCard
 from app.models.order import Order
 from app.models.outbox import OutboxMessage
 from app.models.payment import Payment
+from app.models.payout_method import PayoutMethod
 from app.models.promotion import CouponRedemption, Promotion
 from app.models.refund import Refund
 from app.models.renewal import Renewal
@@ -72,6 +74,11 @@ def transaction_of(record: TransactionRecord) -> Transaction:
 def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
     """Return the model of a withdrawal."""
     return _model(Withdrawal, tables.BESIDE[WithdrawalRecord], record)
+
+
+def payout_method_of(record: PayoutMethodRecord) -> PayoutMethod:
+    """Return the model of a payout method."""
+    return _model(PayoutMethod, tables.BESIDE[PayoutMethodRecord], record)
 
 
 def order_of(record: OrderRecord) -> Order:

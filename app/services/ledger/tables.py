@@ -32,6 +32,8 @@ from app.domain.order import Order
 from app.domain.outbox import OutboxAttempt, OutboxMessage
 from app.domain.outgoing import OutboxEvent
 from app.domain.payment import Payment
+from app.domain.payout import PayoutMessage
+from app.domain.payout_method import PayoutMethod
 from app.domain.promotion import CouponCode, CouponRedemption, Promotion, PromotionUse
 from app.domain.refund import Refund
 from app.domain.reminder import ExpiryReminder
@@ -41,7 +43,7 @@ from app.domain.sync import SyncCursor
 from app.domain.top_up import TopUp
 from app.domain.top_up_intent import TopUpIntent
 from app.domain.webhook_endpoint import EndpointSecret, WebhookEndpoint
-from app.domain.withdrawal import Withdrawal
+from app.domain.withdrawal import Withdrawal, WithdrawalStep
 from app.models import (
     api_key,
     audit,
@@ -60,6 +62,8 @@ from app.models import (
     order,
     outbox,
     payment,
+    payout_message,
+    payout_method,
     promotion,
     refund,
     reminder,
@@ -74,6 +78,7 @@ from app.models import (
     wallet,
     webhook_endpoint,
     withdrawal,
+    withdrawal_step,
 )
 
 POSTGRES_TYPES: dict[type[fields.Field[Any]], str] = {
@@ -246,6 +251,62 @@ def _withdrawal(w: Withdrawal) -> tuple[Any, ...]:
         w.decision_note,
         w.created_at,
         w.decided_at,
+        w.method,
+        w.fee_minor,
+        str(w.fee_payer),
+        w.payout_method_id,
+        w.provider,
+        w.provider_reference,
+        w.batch_reference,
+        None if w.problem is None else str(w.problem),
+        w.step_count,
+    )
+
+
+def _withdrawal_step(s: WithdrawalStep) -> tuple[Any, ...]:
+    return (
+        s.id,
+        s.withdrawal_id,
+        s.wallet_id,
+        s.number,
+        None if s.from_status is None else str(s.from_status),
+        str(s.to_status),
+        str(s.actor.kind),
+        s.actor.id,
+        s.note,
+        s.provider_reference,
+        None if s.problem is None else str(s.problem),
+        s.created_at,
+    )
+
+
+def _payout_method(m: PayoutMethod) -> tuple[Any, ...]:
+    return (
+        m.id,
+        m.wallet_id,
+        str(m.kind),
+        m.label,
+        m.masked,
+        m.sealed,
+        m.fingerprint,
+        str(m.status),
+        m.usable_from,
+        str(m.created_by.kind),
+        m.created_by.id,
+        m.created_at,
+        m.removed_at,
+    )
+
+
+def _payout_message(m: PayoutMessage) -> tuple[Any, ...]:
+    return (
+        m.id,
+        m.provider,
+        m.external_id,
+        m.withdrawal_id,
+        m.provider_reference,
+        str(m.kind),
+        m.received_at,
     )
 
 
@@ -920,9 +981,29 @@ BESIDE: dict[type[Any], Table] = {
     Withdrawal: Table.of(
         withdrawal.Withdrawal,
         "id wallet_id hold_id transaction_id reference status amount_minor currency note payout_reference "
-        "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at",
+        "requested_by_kind requested_by_id decided_by_kind decided_by_id decision_note created_at decided_at method "
+        "fee_minor fee_payer payout_method_id provider provider_reference batch_reference problem step_count",
         _withdrawal,
-        changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at",
+        changing="transaction_id status payout_reference decided_by_kind decided_by_id decision_note decided_at "
+        "provider provider_reference batch_reference problem step_count",
+    ),
+    WithdrawalStep: Table.of(
+        withdrawal_step.WithdrawalStep,
+        "id withdrawal_id wallet_id number from_status to_status actor_kind actor_id note provider_reference problem "
+        "created_at",
+        _withdrawal_step,
+    ),
+    PayoutMethod: Table.of(
+        payout_method.PayoutMethod,
+        "id wallet_id kind label masked sealed fingerprint status usable_from created_by_kind created_by_id created_at "
+        "removed_at",
+        _payout_method,
+        changing="status removed_at",
+    ),
+    PayoutMessage: Table.of(
+        payout_message.PayoutMessage,
+        "id provider external_id withdrawal_id provider_reference kind received_at",
+        _payout_message,
     ),
     GiftCard: Table.of(
         gift_card.GiftCard,

@@ -7,6 +7,7 @@ holds     holds against their reservations and captures
 awards    cashback against what was posted, what is owed and what its rules gave
 orders    payments against their holds, orders against what they moved
 gift_cards  gift cards against their histories and the wallets they were redeemed into
+withdrawals  withdrawals against their holds, what they moved, and their steps
 sweep     what belongs to no single wallet: references, idempotency keys
 ledger    puts them together, page by page
 """

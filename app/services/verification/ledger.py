@@ -17,6 +17,7 @@ from app.services.verification.orders import check_orders, check_payments
 from app.services.verification.report import Findings, Phase, Progress, Report
 from app.services.verification.snapshot import Rows, Snapshot, Snapshots, open_snapshots
 from app.services.verification.sweep import REFERENCES, check_keys, check_references
+from app.services.verification.withdrawals import check_withdrawals
 
 WALLETS_PAGE = 200
 """Wallets that share one snapshot."""
@@ -76,6 +77,7 @@ async def verify(
         await run.holds()
         await run.payments()
         await run.orders()
+        await run.withdrawals()
         await run.awards()
         await run.gift_cards()
         if wallet_id is None:
@@ -151,6 +153,13 @@ class _Run:
         total = await self._count("SELECT COUNT(*) AS n FROM orders", self.wallet_id, column="wallet_id")
         counting = self._counting(Phase.ORDERS, total)
         await check_orders(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def withdrawals(self) -> None:
+        """Check the withdrawals."""
+        count = "SELECT COUNT(*) AS n FROM withdrawals"
+        total = await self._count(count, self.wallet_id, column="wallet_id")
+        counting = self._counting(Phase.WITHDRAWALS, total)
+        await check_withdrawals(self.snapshots, self.findings, self.wallet_id, counting)
 
     async def awards(self) -> None:
         """Check the awards."""

@@ -56,6 +56,8 @@ REFERENCES = (
     Reference("withdrawals", "wallet_id", "wallets"),
     Reference("withdrawals", "hold_id", "holds"),
     Reference("withdrawals", "transaction_id", "transactions"),
+    Reference("withdrawal_steps", "withdrawal_id", "withdrawals"),
+    Reference("withdrawal_steps", "wallet_id", "wallets"),
     Reference("orders", "wallet_id", "wallets"),
     Reference("payments", "order_id", "orders"),
     Reference("payments", "wallet_id", "wallets"),

@@ -1,0 +1,50 @@
+"""What a new withdrawal depends on beside its wallet: past requests, where its lots came from, and odd signs."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.domain.ledger import WITHDRAWABLE, WalletState
+from app.domain.withdrawal_allowance import LOOK_BACK
+from app.services.ledger import records
+from app.services.ledger.store import Found, Session
+
+_ASKED = """
+SELECT * FROM withdrawals WHERE wallet_id IN {{ids}} AND created_at > '{since}'
+"""
+
+_TOPPED_UP = """
+SELECT a.lot_id AS lot_id, t.wallet_id AS wallet_id FROM allocations a
+JOIN transactions t ON t.id = a.transaction_id AND t.kind = 'TOP_UP'
+WHERE a.lot_id IN {ids} AND a.amount_minor > 0
+"""
+
+_SIGNALLED = """
+SELECT wallet_id, MAX(created_at) AS signalled_at FROM signals WHERE wallet_id IN {ids} GROUP BY wallet_id
+"""
+
+
+async def asked(session: Session, wallet_ids: Collection[UUID], now: datetime) -> Found:
+    """Return the withdrawals of wallets that may count for a limit."""
+    # SQLite compares times as the texts that the writer wrote, in UTC.
+    since = (now - LOOK_BACK).astimezone(UTC).isoformat(" ")
+    return await session.select(_ASKED.format(since=since), wallet_ids)
+
+
+async def mark_topped_up(session: Session, states: Sequence[WalletState]) -> None:
+    """Tell wallets which of their open lots were topped up."""
+    known = {state.wallet.id: state for state in states}
+    lots = [lot.id for state in known.values() for lot in state.lots if lot.bucket in WITHDRAWABLE]
+    if lots:
+        for row in await session.select(_TOPPED_UP, lots):
+            known[records.read_uuid(row["wallet_id"])].topped_up.add(records.read_uuid(row["lot_id"]))
+
+
+async def mark_signalled(session: Session, states: Sequence[WalletState]) -> None:
+    """Tell wallets when something odd was last noticed of them."""
+    known = {state.wallet.id: state for state in states}
+    for row in await session.select(_SIGNALLED, known):
+        at = row["signalled_at"]
+        known[records.read_uuid(row["wallet_id"])].signalled_at = (
+            None if at is None else records.read_time(at)
+        )
