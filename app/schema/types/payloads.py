@@ -450,6 +450,7 @@ class UpdateNotificationPreferencesPayload:
     customer: Customer | None = strawberry.field(
         default=None, description="The customer, with what they want now."
     )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type(description="The answer of startTopUp.")
