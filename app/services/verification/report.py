@@ -32,7 +32,8 @@ class Invariant(StrEnum):
     ORDER = "ORDER"
     """What an order moved is what its payments gave and its refunds credited, in its own wallet."""
     AWARD = "AWARD"
-    """What awards of cashback say agrees with what was posted of them, with what is owed, and with their rules' totals."""
+    """What awards and coupons say agrees with what was posted of them, with what is owed, and with their rules' and
+    promotions' totals."""
     GIFT_CARD = "GIFT_CARD"
     """A gift card's history adds up to its balance, unbroken; what left it for wallets arrived there, once."""
     OVERDRAFT = "OVERDRAFT"
