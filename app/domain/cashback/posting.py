@@ -151,7 +151,8 @@ def _credited(draft: Draft, award: Award, amount_minor: int, actor: Actor, note:
 def _facts(draft: Draft, earning: Earning, occasion: Occasion) -> CustomerFacts:
     customer, history = draft.customer, earning.history
     this = occasion.order.id if occasion.order else None
-    for order in draft.known(Order):
+    # A walk over all orders of the batch, for rules that look at earlier ones.
+    for order in draft.known(Order) if earning.book.asks_history else ():
         if order.wallet_id == draft.wallet.id and order.id != this:
             history = history.plus(*counted(order, draft.of_order(Refund, order.id)))
     return CustomerFacts(
