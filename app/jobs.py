@@ -39,7 +39,7 @@ from app.services import (
     top_up_intent as top_up_intents,
 )
 from app.services.cashback import award as awards
-from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
+from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
 
 log = structlog.get_logger("coffer.jobs")
 
@@ -80,6 +80,10 @@ _PASSING = (Overloaded, NotAccepting, LedgerUnavailable, DatabaseBusy)
 """Nobody's fault, and over in a while."""
 
 
+FindDue = Callable[[Runtime, datetime, int, Collection[UUID]], Awaitable[Sequence[Due[Any]]]]
+DoOne = Callable[[Runtime, Any], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Something that time brings about, again and again.
@@ -90,8 +94,8 @@ class Job:
     """
 
     name: str
-    due: Callable[[Runtime, datetime, int, Collection[UUID]], Awaitable[Sequence[Due[Any]]]]
-    do: Callable[[Runtime, Any], Awaitable[None]]
+    due: FindDue
+    do: DoOne
     interval_s: float | None = None
     settle: Callable[[Runtime, datetime], Awaitable[None]] | None = None
 
@@ -103,14 +107,24 @@ class Job:
 # --- what there is to do ------------------------------------------------------------------------------------
 
 
-async def _lots_due(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[UUID]]:
-    return await expiry.due(now, limit, without)
+def _due(find: Callable[[datetime, int, Collection[UUID]], Awaitable[Sequence[Due[Any]]]]) -> FindDue:
+    """Return what is due where a service finds it by the time alone."""
+
+    async def found(
+        _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
+    ) -> Sequence[Due[Any]]:
+        return await find(now, limit, without)
+
+    return found
 
 
-async def _expire_lots(runtime: Runtime, wallet_id: UUID) -> None:
-    await expiry.expire(runtime.writer, wallet_id)
+def _do(work: Callable[[Writer, Any], Awaitable[None]]) -> DoOne:
+    """Return what does one thing where a service needs nothing but the writer."""
+
+    async def done(runtime: Runtime, what: Any) -> None:
+        await work(runtime.writer, what)
+
+    return done
 
 
 async def _payments_due(
@@ -120,49 +134,11 @@ async def _payments_due(
     return [Due(payment.id, payment.expires_at or now, payment) for payment in found]
 
 
-async def _expire_payment(runtime: Runtime, payment: Any) -> None:
-    await payments.expire(runtime.writer, payment)
-
-
-async def _awards_to_vest(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[Any]]:
-    return await awards.due_to_vest(now, limit, without)
-
-
-async def _vest_award(runtime: Runtime, award: Any) -> None:
-    await awards.vest(runtime.writer, award)
-
-
-async def _awards_to_expire(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[Any]]:
-    return await awards.due_to_expire(now, limit, without)
-
-
-async def _expire_award(runtime: Runtime, award: Any) -> None:
-    await awards.expire(runtime.writer, award)
-
-
-async def _gift_cards_due(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[UUID]]:
-    return await gift_cards.due(now, limit, without)
-
-
-async def _expire_gift_card(runtime: Runtime, card_id: UUID) -> None:
-    await gift_cards.expire(runtime.writer, card_id)
-
-
 async def _birthdays_due(
     _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
 ) -> Sequence[Due[birthday.Birthday]]:
     zone, done_until = (await _settings()).zone, await _birthdays_done_until()
     return await birthday.due(now, limit, without, zone=zone, done_until=done_until)
-
-
-async def _celebrate(runtime: Runtime, found: birthday.Birthday) -> None:
-    await birthday.celebrate(runtime.writer, found)
 
 
 BIRTHDAYS = "clock.birthdays"
@@ -190,10 +166,6 @@ async def _reminders_due(
 ) -> Sequence[Due[reminder.Expiry]]:
     settings = await _settings()
     return await reminder.due(now, limit, without, zone=settings.zone, days=settings.expiry_reminder_days)
-
-
-async def _remind(runtime: Runtime, found: reminder.Expiry) -> None:
-    await reminder.write_down(runtime.writer, found)
 
 
 async def _deliveries_due(
@@ -236,36 +208,22 @@ async def _settings() -> StoreSettings:
     return (await store_settings.in_force()).settings
 
 
-async def _top_ups_to_expire(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[Any]]:
-    return await top_up_intents.due(now, limit, without)
-
-
-async def _expire_top_up(runtime: Runtime, intent: Any) -> None:
-    await top_up_intents.expire(runtime.writer, intent)
-
-
-async def _auto_top_ups_due(
-    _runtime: Runtime, now: datetime, limit: int, without: Collection[UUID]
-) -> Sequence[Due[Any]]:
-    return await auto_top_ups.due(now, limit, without)
-
-
-async def _ask_to_charge(runtime: Runtime, rule: Any) -> None:
-    await auto_top_ups.ask(runtime.writer, rule)
-
-
 JOBS: tuple[Job, ...] = (
-    Job("expire-lots", _lots_due, _expire_lots),
-    Job("expire-payments", _payments_due, _expire_payment),
-    Job("vest-awards", _awards_to_vest, _vest_award),
-    Job("expire-awards", _awards_to_expire, _expire_award),
-    Job("expire-gift-cards", _gift_cards_due, _expire_gift_card),
-    Job("celebrate-birthdays", _birthdays_due, _celebrate, BIRTHDAYS_INTERVAL_S, _settle_birthdays),
-    Job("remind-of-expiry", _reminders_due, _remind, REMINDERS_INTERVAL_S),
-    Job("expire-top-ups", _top_ups_to_expire, _expire_top_up),
-    Job("auto-top-ups", _auto_top_ups_due, _ask_to_charge),
+    Job("expire-lots", _due(expiry.due), _do(expiry.expire)),
+    Job("expire-payments", _payments_due, _do(payments.expire)),
+    Job("vest-awards", _due(awards.due_to_vest), _do(awards.vest)),
+    Job("expire-awards", _due(awards.due_to_expire), _do(awards.expire)),
+    Job("expire-gift-cards", _due(gift_cards.due), _do(gift_cards.expire)),
+    Job(
+        "celebrate-birthdays",
+        _birthdays_due,
+        _do(birthday.celebrate),
+        BIRTHDAYS_INTERVAL_S,
+        _settle_birthdays,
+    ),
+    Job("remind-of-expiry", _reminders_due, _do(reminder.write_down), REMINDERS_INTERVAL_S),
+    Job("expire-top-ups", _due(top_up_intents.due), _do(top_up_intents.expire)),
+    Job("auto-top-ups", _due(auto_top_ups.due), _do(auto_top_ups.ask)),
     Job("prune-deliveries", _deliveries_due, _prune_deliveries, PRUNING_INTERVAL_S),
     Job("prune-outbox", _outgoing_due, _prune_outgoing, PRUNING_INTERVAL_S),
 )

@@ -204,7 +204,7 @@ async def test_verify(run: Run, database: object, database_url: str) -> None:
 
     clean = run("verify", database_url=database_url)
     assert (clean.returncode, clean.stderr) == (0, "")
-    assert "The ledger is clean: 4 wallets and 13 transactions" in clean.stdout
+    assert "The ledger is clean: 4 wallets and 16 transactions" in clean.stdout
 
     await tamper(database_url, [f"UPDATE wallets SET posted_minor = 1 WHERE id = '{ledger.rich}'"])
     faulty = run("verify", database_url=database_url)

@@ -36,7 +36,6 @@ from app.domain.cashback.reward import PERCENT_MAX_BP, Expiry
 from app.domain.cashback.share import Rounding, rounded, shares
 from app.domain.errors import BalanceTooLarge, CouponNotUsable, FieldInvalid, NotFound, PromotionArchived
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
-from app.domain.money import AMOUNT_MAX_MINOR
 from app.domain.note import check_text
 from app.domain.order import Order, OrderSnapshot, OrderStatus, StoreRefund
 from app.domain.refund import Refund
@@ -243,13 +242,6 @@ def check_limit(value: int | None, name: str) -> None:
     """Refuse a limit of uses that nothing fits under."""
     if value is not None and not 1 <= value <= USES_MAX:
         raise FieldInvalid(f"Choose from 1 to {USES_MAX}, or leave it out for no limit.", field=(name,))
-
-
-def check_amount(amount_minor: int | None, name: str) -> int | None:
-    """Return an amount of a promotion that is more than zero, or raise `FieldInvalid`."""
-    if amount_minor is not None and not 0 < amount_minor <= AMOUNT_MAX_MINOR:
-        raise FieldInvalid("The amount must be more than zero. Leave it out for none.", field=(name,))
-    return amount_minor
 
 
 def parse_percent(text: str) -> int:

@@ -18,9 +18,14 @@ HERE = Path(__file__).parent
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a fresh folder is made below it
 
 
+BEFORE_THE_DATABASE = {"test_who_may", "test_texts_that_can_t_be_kept"}
+"""What is decided before any database is asked: it is played on one of them, so that the whole keeps its time."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pools belong to the loop that opened them, so a module's tests share one."""
+    items[:] = [item for item in items if not _is_played_already(item)]
     for item in items:
         if (
             isinstance(item, pytest.Function)
@@ -28,6 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and iscoroutinefunction(item.function)
         ):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+def _is_played_already(item: pytest.Item) -> bool:
+    called = getattr(item, "callspec", None)
+    return (
+        isinstance(item, pytest.Function)
+        and item.path.parent == HERE
+        and item.originalname in BEFORE_THE_DATABASE
+        and called is not None
+        and called.params.get("dialect") == "postgres"
+    )
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -20,7 +20,7 @@ async def test_shown(api: Store, block: str) -> None:
 
 
 def test_all_are_found() -> None:
-    assert len(BLOCKS) == DOCUMENT.count("```graphql") == 3
+    assert len(BLOCKS) == DOCUMENT.count("```graphql") == 4
 
 
 def test_every_variable_is_named() -> None:

@@ -23,6 +23,7 @@ from app.services.ledger.writer import Writer
 from tests import orders
 from tests.cashback import rule
 from tests.ledger import paying_out
+from tests.promotions import coupon, promotion, redeem
 
 STAFF = Actor(ActorKind.STAFF, "mira")
 EXPLANATION = Explanation(TransactionKind.ADJUSTMENT, STAFF, "Order 17 came late, goodwill")
@@ -107,6 +108,7 @@ async def _buy(to: Writer) -> UUID:
     await orders.tell(to, paid)
     await orders.refund(to, 800, destination=RefundDestination.WALLET)
     await orders.authorize(to, "buyer", 150, order="1043")
+    await redeem(to, "buyer", await coupon(to, await promotion(to)))
     await rule(to, vesting=Vesting())
     await orders.tell(
         to, orders.snapshot(0, OrderStatus.COMPLETED, 1_000, 400, order="1044", customer="buyer")

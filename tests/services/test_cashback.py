@@ -17,6 +17,7 @@ from app.domain.cashback.reward import Caps, Expiry, PeriodCap, Vesting, Vesting
 from app.domain.cashback.rule import MilestoneKind, Trigger, TriggerKind
 from app.domain.customer import CustomerDetails
 from app.domain.event import EventTold
+from app.domain.money import AMOUNT_MAX_MINOR, BALANCE_MAX_MINOR
 from app.domain.order import (
     Coupon,
     OrderLine,
@@ -368,6 +369,23 @@ async def test_a_coupons_money_earns_nothing(writer: Writer) -> None:
     await coupon(writer, await promotion(writer, amount_minor=1_000), code="SPRING")
     await tell(writer, snapshot(1, PAID, 10_000, coupons=(Coupon("SPRING"),)))
     assert await posted("ada") == [("PROMOTION", 1_000), ("CASHBACK", 450)]
+
+
+async def test_a_wallet_that_is_full_keeps_its_order_and_gets_its_cashback_later(
+    writer: Writer, clock: Clock
+) -> None:
+    await rule(writer, vesting=AT_ONCE)
+    for _ in range(BALANCE_MAX_MINOR // AMOUNT_MAX_MINOR):
+        await writer.submit(credit("ada", AMOUNT_MAX_MINOR))
+    await writer.submit(credit("ada", BALANCE_MAX_MINOR % AMOUNT_MAX_MINOR))
+    recorded = await tell(writer, snapshot(1, COMPLETED, 10_000))
+    assert recorded.order.status == "COMPLETED"
+    (award,) = await awards_of("ada")
+    assert award["status"] == "PENDING"
+    await writer.submit(debit("ada", 10_000))
+    await work_the_clock(writer, clock)
+    (award,) = await awards_of("ada")
+    assert award["status"] == "VESTED"
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))

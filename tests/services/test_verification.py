@@ -167,6 +167,7 @@ OF_ORDERS = [
     order_says("award that can't be read", "cashback_awards", "lines = '[7]'", ALL, Invariant.AWARD),
     order_says("award of no order", "cashback_awards", f"order_id = '{STRANGER}'", ALL, Invariant.REFERENCE),
     Tampering("wallet owes", ("UPDATE wallets SET debt_minor = 5 WHERE id = '{buyer}'",), Invariant.AWARD, None, "buyer"),
+    Tampering("promotion was used more", ("UPDATE promotions SET uses = uses + 1",), Invariant.AWARD, None, None),
     Tampering("rule gave more", ("UPDATE cashback_totals SET given_minor = given_minor + 1",), Invariant.AWARD, None, None),
     order_says("transaction of another order", "transactions", f"order_id = {OTHER_ORDER}", "sequence = 3", Invariant.HASH, 3),
     order_says("transaction of no order", "transactions", "order_id = NULL", "sequence = 4", Invariant.HASH, 4),
@@ -424,15 +425,15 @@ async def test_an_untouched_ledger_is_clean(ledger: Ledger) -> None:
     report = await verify()
 
     assert report.is_clean
-    assert (report.wallets, report.transactions) == (4, 15)
+    assert (report.wallets, report.transactions) == (4, 16)
     (total,) = report.totals
     assert total.currency == "USD"
-    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50 + 1_100 + 30
+    assert total.wallets_minor == 10_000 + 500 - 2_000 + 300 - 700 + 500 - 700 + 50 + 1_100 + 30 + 500
     assert total.counter_accounts_minor == {
         "ADJUSTMENTS": -9_650,
         "PAYOUTS": 700,
         "SALES": -100,
-        "MARKETING": -30,
+        "MARKETING": -530,
     }
     assert total.difference_minor == 0
 
@@ -496,7 +497,7 @@ async def test_pages_may_end_anywhere(
     )
     report = await verify()
     assert [(fault.wallet_id, fault.sequence) for fault in report.faults] == [(ledger.rich, 4)]
-    assert (report.wallets, report.transactions) == (4, 15)
+    assert (report.wallets, report.transactions) == (4, 16)
 
 
 async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
@@ -506,7 +507,7 @@ async def test_progress_reaches_its_totals(ledger: Ledger) -> None:
     last = {progress.phase: progress for progress in heard}
     assert set(last) == set(Phase)
     assert all(progress.done == progress.total for progress in last.values())
-    assert last[Phase.WALLETS].total == 15
+    assert last[Phase.WALLETS].total == 16
 
 
 async def test_a_writer_beside_it_raises_no_false_alarm(ledger: Ledger, running: Writer) -> None:

@@ -32,6 +32,7 @@ from app.domain.cashback.evaluation import evaluate
 from app.domain.cashback.occasion import CustomerFacts, Grant, Occasion
 from app.domain.cashback.rule import TriggerKind
 from app.domain.cashback.share import Rounding, rounded
+from app.domain.errors import BalanceTooLarge
 from app.domain.ledger import SYSTEM, Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.order import Order, OrderStatus
 from app.domain.refund import Refund
@@ -98,9 +99,16 @@ def earn(draft: Draft, occasion: Occasion, *, actor: Actor = SYSTEM) -> list[Awa
 
 
 def give(draft: Draft, award: Award, actor: Actor) -> Award:
-    """Keep a new award and count it; where it vests at once, it is money at once."""
+    """Keep a new award and count it; where it vests at once, it is money at once.
+
+    A wallet that is too full for it leaves it pending: what earned it is recorded all the same, and the clock tries again.
+    """
     _count(draft, None, award)
-    return _vested(draft, award, actor)
+    try:
+        return _vested(draft, award, actor)
+    except BalanceTooLarge:
+        draft.add(award)
+        return award
 
 
 def vest_due(draft: Draft, award: Award) -> Award:
@@ -143,7 +151,8 @@ def _credited(draft: Draft, award: Award, amount_minor: int, actor: Actor, note:
 def _facts(draft: Draft, earning: Earning, occasion: Occasion) -> CustomerFacts:
     customer, history = draft.customer, earning.history
     this = occasion.order.id if occasion.order else None
-    for order in draft.known(Order):
+    # A walk over all orders of the batch, for rules that look at earlier ones.
+    for order in draft.known(Order) if earning.book.asks_history else ():
         if order.wallet_id == draft.wallet.id and order.id != this:
             history = history.plus(*counted(order, draft.of_order(Refund, order.id)))
     return CustomerFacts(
@@ -250,7 +259,11 @@ def settle_award(draft: Draft, award: Award, target_minor: int, actor: Actor) ->
     if posting.from_others_minor:
         draft.debit(posting.from_others_minor, _taken_back(award, actor))
     if posting.credit_minor:
-        after = _credited(draft, after, posting.credit_minor, actor, f"Given again: {award.rule_name}")
+        try:
+            after = _credited(draft, after, posting.credit_minor, actor, f"Given again: {award.rule_name}")
+        except BalanceTooLarge:
+            # It is given again once there is room, when the order is told of again.
+            return award
     _owe(draft, award, after)
     _count(draft, award, after)
     draft.add(after)

@@ -9,7 +9,6 @@ from aiodataloader import DataLoader
 from tortoise.functions import Min, Sum
 from tortoise.queryset import QuerySet
 
-from app.domain.access import Capability, Principal
 from app.domain.cashback.award import Award, AwardSource, AwardStatus
 from app.domain.cashback.posting import expire_due, vest_due
 from app.domain.due import Due
@@ -60,14 +59,6 @@ def awards(narrowed: AwardFilter, wallet_id: UUID | None = None) -> QuerySet[Cas
 def evaluations(_narrowed: None, wallet_id: UUID | None = None) -> QuerySet[CashbackEvaluation]:
     """Return the query of what was looked at, for one wallet or for the whole store."""
     return CashbackEvaluation.all() if wallet_id is None else CashbackEvaluation.filter(wallet_id=wallet_id)
-
-
-async def find(principal: Principal, row_id: UUID) -> CashbackAward | None:
-    """Return an award, or `None` when there is none of that id or its wallet is not the caller's."""
-    award = await CashbackAward.get_or_none(id=row_id, source=str(AwardSource.CASHBACK))
-    if award is None or principal.may(Capability.CASHBACK_READ) or principal.owns(award.store_customer):
-        return award
-    return None
 
 
 async def page_of(query: QuerySet[CashbackAward], page: PageRequest) -> Page[CashbackAward]:

@@ -42,6 +42,16 @@ FROM cashback_totals t
 """
 
 
+# A coupon that was used counts for its promotion until nothing of it is left because its order was called off.
+_PROMOTIONS = """
+SELECT p.id, p.name, p.uses, p.granted_minor,
+  (SELECT COUNT(*) FROM coupon_redemptions r WHERE r.promotion_id = p.id AND r.counts = 1) AS r_uses,
+  (SELECT COALESCE(SUM(r.amount_minor), 0) FROM coupon_redemptions r WHERE r.promotion_id = p.id AND r.counts = 1)
+    AS r_granted_minor
+FROM promotions p
+"""
+
+
 async def check_awards(
     snapshots: Snapshots, findings: Findings, wallet_id: UUID | None, on_page: Callable[[int], None]
 ) -> None:
@@ -57,6 +67,7 @@ async def check_awards(
                 _add(findings, row, problem)
     if wallet_id is None:
         await _check_totals(snapshots, findings)
+        await _check_promotions(snapshots, findings)
 
 
 async def _check_totals(snapshots: Snapshots, findings: Findings) -> None:
@@ -67,6 +78,17 @@ async def _check_totals(snapshots: Snapshots, findings: Findings) -> None:
             if says != come_to:
                 message = "the total of {} says {} in {} awards, they come to {} in {}"
                 told = message.format(row["given_by"], *says, *come_to)
+                findings.add(Fault(None, None, Invariant.AWARD, told))
+
+
+async def _check_promotions(snapshots: Snapshots, findings: Findings) -> None:
+    async for rows in pages_of(snapshots, _PROMOTIONS, "p", None):
+        for row in rows:
+            says = (int(row["uses"]), int(row["granted_minor"]))
+            come_to = (int(row["r_uses"]), int(row["r_granted_minor"]))
+            if says != come_to:
+                message = "promotion {} says {} uses that granted {}, its redemptions come to {} and {}"
+                told = message.format(row["id"], *says, *come_to)
                 findings.add(Fault(None, None, Invariant.AWARD, told))
 
 

@@ -34,7 +34,8 @@ class Invariant(StrEnum):
     WITHDRAWAL = "WITHDRAWAL"
     """What a withdrawal says agrees with its hold, with what it moved, and with the steps that it took."""
     AWARD = "AWARD"
-    """What awards of cashback say agrees with what was posted of them, with what is owed, and with their rules' totals."""
+    """What awards and coupons say agrees with what was posted of them, with what is owed, and with their rules' and
+    promotions' totals."""
     GIFT_CARD = "GIFT_CARD"
     """A gift card's history adds up to its balance, unbroken; what left it for wallets arrived there, once."""
     OVERDRAFT = "OVERDRAFT"
