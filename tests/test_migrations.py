@@ -55,56 +55,17 @@ def of_all(name: str) -> Iterator[Any]:
 
 
 initial = MIGRATIONS[0]
+withdrawals = importlib.import_module(f"{MIGRATIONS_MODULE}.0012_withdrawals")
 
 TABLES = [table for tables in of_all("TABLES") for table in tables]
 APPEND_ONLY = {table: why for tables in of_all("APPEND_ONLY") for table, why in tables.items()}
 KEPT = {table: why for tables in of_all("KEPT") for table, why in tables.items()}
 IDENTITY = [rule for rules in of_all("IDENTITY") for rule in rules]
 PRUNED = {table for tables in of_all("PRUNED") for table in tables}
-ADDED_CHECKS = {"reservations_within_captured", "wallets_debt_not_negative", "customers_birthday_on_a_day"}
-initial = importlib.import_module(f"{MIGRATIONS_MODULE}.0001_initial")
-signals = importlib.import_module(f"{MIGRATIONS_MODULE}.0003_signals")
-orders = importlib.import_module(f"{MIGRATIONS_MODULE}.0004_orders")
-doors = importlib.import_module(f"{MIGRATIONS_MODULE}.0005_doors")
-rules = importlib.import_module(f"{MIGRATIONS_MODULE}.0006_cashback_rules")
-awards = importlib.import_module(f"{MIGRATIONS_MODULE}.0007_awards")
-withdrawals = importlib.import_module(f"{MIGRATIONS_MODULE}.0012_withdrawals")
-payouts = importlib.import_module(f"{MIGRATIONS_MODULE}.0013_payouts")
-rights = importlib.import_module(f"{MIGRATIONS_MODULE}.0002_rights")
-
-TABLES = [
-    *initial.TABLES,
-    *rights.TABLES,
-    *signals.TABLES,
-    *orders.TABLES,
-    *doors.TABLES,
-    *rules.TABLES,
-    *awards.TABLES,
-    withdrawals.TABLE,
-    *payouts.TABLES,
-]
-APPEND_ONLY = (
-    initial.APPEND_ONLY
-    | signals.APPEND_ONLY
-    | rules.APPEND_ONLY
-    | awards.APPEND_ONLY
-    | withdrawals.APPEND_ONLY
-    | payouts.APPEND_ONLY
-)
-KEPT = initial.KEPT | rights.KEPT | orders.KEPT | doors.KEPT | rules.KEPT | awards.KEPT | payouts.KEPT
-IDENTITY = [
-    *initial.IDENTITY,
-    *rights.IDENTITY,
-    *orders.IDENTITY,
-    *doors.IDENTITY,
-    *rules.IDENTITY,
-    *awards.IDENTITY,
-    *withdrawals.IDENTITY,
-    *payouts.IDENTITY,
-]
 ADDED_CHECKS = {
     "reservations_within_captured",
     "wallets_debt_not_negative",
+    "customers_birthday_on_a_day",
     "withdrawals_method_not_empty",
     "withdrawals_fee_not_negative",
     "withdrawals_fee_payer_known",
@@ -118,14 +79,6 @@ INDEXES = {
     for statement in [
         *(statement for statements in of_all("INDEXES") for statement in statements),
         *(index.sqlite for index in of_all("PAST_ORDERS")),
-        *initial.INDEXES,
-        *rights.INDEXES,
-        *signals.INDEXES,
-        *orders.INDEXES,
-        *doors.INDEXES,
-        *rules.INDEXES,
-        *awards.INDEXES,
-        *withdrawals.INDEXES,
     ]
 }
 
@@ -354,6 +307,12 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("auto_top_up_charges", {"status": "LOST", "top_up_id": None}, "status_known"),
     ("auto_top_up_charges", {"status": "DECLINED"}, "paid_by_money"),
     ("auto_top_up_charges", {"top_up_id": None}, "paid_by_money"),
+    ("payout_methods", {"kind": "CASH"}, "kind_known"),
+    ("payout_methods", {"status": "LOST"}, "status_known"),
+    ("payout_methods", {"created_by_kind": "ROBOT"}, "actor_kind_known"),
+    ("payout_methods", {"status": "REMOVED"}, "removed_has_time"),
+    ("payout_methods", {"usable_from": NOW - timedelta(days=1)}, "waits_forwards"),
+    ("payout_messages", {"kind": "LOST"}, "kind_known"),
     ("roles", {"name": ""}, "name_not_empty"),
     ("roles", {"name": "customer", "archived_at": NOW}, "always_used"),
     ("api_keys", {"name": ""}, "name_not_empty"),

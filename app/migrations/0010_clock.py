@@ -1,8 +1,9 @@
 """What the clock and the store tell beside orders: customers' facts, occasions, events, reminders and top-ups."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import (
     AddColumn,
     CreateTable,
@@ -160,7 +161,7 @@ IDENTITY = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above, and who may tell of it."""
 
     dependencies = [("coffer", "0009_gift_cards")]

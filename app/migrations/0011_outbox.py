@@ -1,8 +1,9 @@
 """What leaves the program: events, messages, attempts to send them, and the endpoints that are told."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import CreateTable, GrantCapabilities, Refuse, one_of, reference
 
 CHANNELS = ("WEBHOOK", "EMAIL", "PAYOUT", "NOTICE")
@@ -135,7 +136,7 @@ PRUNED = {"outbox_events", "outbox_messages", "outbox_attempts"}
 KEPT = {"webhook_endpoints": "Endpoints are never deleted: disable the endpoint"}
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above, and who may look at it."""
 
     dependencies = [("coffer", "0010_clock")]

@@ -1,11 +1,12 @@
 """The life of a withdrawal: more states, fee, method and provider, and every step as a row of its own."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 from tortoise.migrations.operations import TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 
+from app.migrations import _operations
 from app.migrations._operations import AddColumn, CreateTable, Refuse, ReplaceCheck, one_of, reference
 
 STATUSES = (
@@ -23,33 +24,35 @@ ACTOR_KINDS = ("CUSTOMER", "STAFF", "SERVICE", "SYSTEM")
 FEE_PAYERS = ("CUSTOMER", "STORE")
 PROBLEMS = ("PAID_AFTER_END", "PAID_BEFORE_APPROVAL")
 
-TABLE = CreateTable(
-    "WithdrawalStep",
-    "withdrawal_steps",
-    [
-        ("id", fields.UUIDField(primary_key=True)),
-        ("withdrawal", reference("Withdrawal", "withdrawal_id", related_name="steps")),
-        ("wallet", reference("Wallet", "wallet_id", related_name="withdrawal_steps")),
-        ("number", fields.IntField()),
-        ("from_status", fields.CharField(max_length=16, null=True)),
-        ("to_status", fields.CharField(max_length=16)),
-        ("actor_kind", fields.CharField(max_length=16)),
-        ("actor_id", fields.CharField(max_length=128)),
-        ("note", fields.CharField(max_length=1000, null=True)),
-        ("provider_reference", fields.CharField(max_length=128, null=True)),
-        ("problem", fields.CharField(max_length=32, null=True)),
-        ("created_at", fields.DatetimeField()),
-    ],
-    unique_together=(("withdrawal", "number"),),
-    checks={
-        "number_positive": "number > 0",
-        "first_has_none_before": "(number = 1) = (from_status IS NULL)",
-        "from_status_known": one_of("from_status", STATUSES),
-        "to_status_known": one_of("to_status", STATUSES),
-        "actor_kind_known": one_of("actor_kind", ACTOR_KINDS),
-        "problem_known": one_of("problem", PROBLEMS),
-    },
-)
+TABLES = [
+    CreateTable(
+        "WithdrawalStep",
+        "withdrawal_steps",
+        [
+            ("id", fields.UUIDField(primary_key=True)),
+            ("withdrawal", reference("Withdrawal", "withdrawal_id", related_name="steps")),
+            ("wallet", reference("Wallet", "wallet_id", related_name="withdrawal_steps")),
+            ("number", fields.IntField()),
+            ("from_status", fields.CharField(max_length=16, null=True)),
+            ("to_status", fields.CharField(max_length=16)),
+            ("actor_kind", fields.CharField(max_length=16)),
+            ("actor_id", fields.CharField(max_length=128)),
+            ("note", fields.CharField(max_length=1000, null=True)),
+            ("provider_reference", fields.CharField(max_length=128, null=True)),
+            ("problem", fields.CharField(max_length=32, null=True)),
+            ("created_at", fields.DatetimeField()),
+        ],
+        unique_together=(("withdrawal", "number"),),
+        checks={
+            "number_positive": "number > 0",
+            "first_has_none_before": "(number = 1) = (from_status IS NULL)",
+            "from_status_known": one_of("from_status", STATUSES),
+            "to_status_known": one_of("to_status", STATUSES),
+            "actor_kind_known": one_of("actor_kind", ACTOR_KINDS),
+            "problem_known": one_of("problem", PROBLEMS),
+        },
+    ),
+]
 
 COLUMNS = [
     AddColumn(
@@ -202,7 +205,7 @@ IDENTITY = [
 APPEND_ONLY = {"withdrawal_steps": "Steps are never changed: take another one"}
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above, and the steps of what is there."""
 
     dependencies = [("coffer", "0011_outbox")]
@@ -210,7 +213,7 @@ class Migration(migrations.Migration):
     operations = [
         ReplaceCheck("withdrawals", "status_known", one_of("status", STATUSES)),
         *COLUMNS,
-        TABLE,
+        *TABLES,
         WriteStepsDown(),
         ops.RunSQL(INDEXES),
         *(

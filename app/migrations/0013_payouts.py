@@ -1,8 +1,9 @@
 """Payout methods, what providers tell of payouts, and who may see them."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import (
     CreateTable,
     GrantCapabilities,
@@ -92,7 +93,7 @@ IDENTITY = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Two tables; what was added stays what it was, until it is removed."""
 
     dependencies = [("coffer", "0012_withdrawals")]

@@ -1,8 +1,9 @@
 """Top-ups that are started here, and rules by which the store charges saved payment methods."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import (
     AddColumn,
     CreateTable,
@@ -152,7 +153,7 @@ IDENTITY = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0013_payouts")]

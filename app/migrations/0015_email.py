@@ -1,11 +1,12 @@
 """E-mails to customers: the language that they read them in, and which of them they don't want."""
 
-from tortoise import fields, migrations
+from tortoise import fields
 
+from app.migrations import _operations
 from app.migrations._operations import AddColumn
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Two columns more."""
 
     dependencies = [("coffer", "0014_top_ups")]

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from tortoise import fields, migrations
 from tortoise.fields import BigIntField, IntField
-from tortoise.migrations.operations import AddField, CreateModel, Operation, TortoiseOperation
+from tortoise.migrations.operations import AddField, CreateModel, TortoiseOperation
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 from tortoise.migrations.schema_generator.state import State
 from tortoise.models import Model
@@ -186,38 +186,40 @@ END
 $$"""
 
 
-class Together(TortoiseOperation):
-    """Operations that change no model, one after the other."""
-
-    reversible = False
-
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self.operations = tuple(operations)
-
-    async def database_forward(
-        self, app_label: str, old_state: State, new_state: State, state_editor: BaseSchemaEditor | None = None
-    ) -> None:
-        """Run all of them."""
-        for operation in self.operations:
-            await operation.database_forward(app_label, old_state, new_state, state_editor)
-
-
 class Migration(migrations.Migration):
-    """A migration that is quick to apply: Tortoise copies its picture of all models before each operation, and so
-    operations in a row that change none of them are made one.
+    """A migration that is quick to apply.
+
+    Tortoise (1.1.9) copies its picture of all models before each operation, and makes the models anew after each. None of
+    the operations above looks at what was before it: so the picture is changed by all of them first, its models are made
+    once, and then the database follows.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        gathered: list[Any] = []
-        for operation in self.operations:
-            if isinstance(operation, CreateModel | AddField):
-                gathered.append(operation)
-            elif gathered and isinstance(gathered[-1], Together):
-                gathered[-1].operations += (operation,)
-            else:
-                gathered.append(Together([operation]))
-        self.operations = gathered
+    async def apply(
+        self,
+        state: State,
+        *,
+        dry_run: bool = False,
+        schema_editor: BaseSchemaEditor | None = None,
+        collect_sql: bool = False,
+    ) -> State:
+        """Bring the picture and, where there is an editor and it isn't dry, the database to where this migration ends."""
+        if collect_sql:
+            return await super().apply(
+                state, dry_run=dry_run, schema_editor=schema_editor, collect_sql=collect_sql
+            )
+        changed: set[tuple[str, str]] = set()
+        # An attribute of the instance stands before the method, for as long as it is there.
+        state.reload_models = changed.update  # type: ignore[method-assign]
+        try:
+            for operation in self.operations:
+                operation.state_forward(self.app_label, state)
+        finally:
+            del state.reload_models  # type: ignore[method-assign]
+        state.reload_models(changed)
+        if not dry_run and schema_editor is not None:
+            for operation in self.operations:
+                await operation.database_forward(self.app_label, state, state, schema_editor)
+        return state
 
 
 class ReplaceCheck(TortoiseOperation):
