@@ -18,7 +18,7 @@ from app.services.ledger.records import read_json
 from app.services.ledger.writer import Writer
 from app.services.verification import verify
 from tests.auditor import audit, read_tables
-from tests.ledger import START, Clock, change_settings, credit, debit, freeze, named
+from tests.ledger import START, Clock, change_settings, credit, debit, freeze, named, paying_out
 from tests.orders import (
     MANAGER,
     STORE,
@@ -110,6 +110,7 @@ async def test_what_settles_an_overdraft_is_in_no_lot(writer: Writer) -> None:
 
 
 async def test_promotional_money_is_never_paid_out(writer: Writer) -> None:
+    await writer.submit(change_settings(paying_out(StoreSettings())))
     await redeem(writer, "ada", await coupon(writer, await promotion(writer)))
     await writer.submit(credit("ada", 300))
     with pytest.raises(InsufficientFunds) as refused:
