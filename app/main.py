@@ -61,7 +61,6 @@ from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.services.outbox import Bell, Sender
 from app.settings import Settings, SettingsError, environment_variable, mailbox, smtp_server
-from app.vault import Vault
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -191,7 +190,7 @@ def _payouts(settings: Settings, runtime: Runtime) -> Payouts:
     return Payouts(
         provider_of(settings, clock=now, mint=mint),
         writer=runtime.writer,
-        vault=runtime.vault,
+        sealer=runtime.sealer,
         clock=now,
         mint=mint,
         interval_s=settings.payout_interval_s,
@@ -301,7 +300,6 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
         outbox=bell,
         sealer=sealer_of(settings),
-        vault=Vault(settings.sealing_keys) if settings.sealing_keys else None,
     )
     return runtime, listener
 

@@ -20,11 +20,11 @@ from app.domain.money import currency_of
 from app.domain.payout_method import PayoutMethodKind
 from app.domain.withdrawal import PayoutOutcome, WithdrawalStatus
 from app.payouts.provider import Answer, Knowledge, PayoutOrder, Provider
+from app.sealing import Sealer
 from app.services import payout as payouts, payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.command import OWN_KEY_PREFIX
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
 from app.services.payout import Sending
-from app.vault import Vault
 
 log = structlog.get_logger("coffer.payouts")
 
@@ -53,7 +53,7 @@ class Payouts:
         provider: Provider,
         *,
         writer: Writer,
-        vault: Vault | None,
+        sealer: Sealer | None,
         clock: Callable[[], datetime],
         mint: Callable[[], UUID],
         interval_s: float,
@@ -62,7 +62,7 @@ class Payouts:
         self.provider = provider
         self.actor = Actor(ActorKind.SYSTEM, f"payouts:{provider.name}")
         self._writer = writer
-        self._vault = vault
+        self._sealer = sealer
         self._clock = clock
         self._mint = mint
         self._interval_s = interval_s
@@ -196,7 +196,7 @@ class Payouts:
 
     def _can_open(self, found: Sending) -> bool:
         try:
-            payout_methods.opened(self._vault, found.method)
+            payout_methods.opened(self._sealer, found.method)
         except PayoutMethodsClosed:
             # Found before anything is begun, so the withdrawal stays approved and staff can see to it.
             log.error("the key of a payout method is missing", withdrawal=str(found.withdrawal.id))  # noqa: TRY400
@@ -220,7 +220,7 @@ class Payouts:
             amount_minor=row.amount_minor - charged_minor,
             currency=currency_of(row.currency),
             kind=PayoutMethodKind(found.method.kind),
-            details=payout_methods.opened(self._vault, found.method),
+            details=payout_methods.opened(self._sealer, found.method),
             handed_over_at=found.handed_over_at,
             provider_reference=row.provider_reference,
         )

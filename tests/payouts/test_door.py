@@ -14,7 +14,7 @@ from app.payouts.bridge import signed
 from app.payouts.processing import Payouts
 from tests.ledger import Clock
 from tests.payouts.bank import OTHER_SECRET, Bank
-from tests.payouts.till import VAULT, Till, balance, stands
+from tests.payouts.till import SEALER, Till, balance, stands
 from tests.stores import STANDARD_SECRET
 from tests.webhooks.door import opened
 
@@ -55,7 +55,7 @@ async def door(database_url: str) -> AsyncIterator[Door]:
         till = await Till(runtime.writer, Clock(datetime.now(UTC))).open()
         one = await till.approved()
         work: Payouts = app.state.payouts
-        work._vault = VAULT
+        work._sealer = SEALER
         work.provider = Bank(lambda: datetime.now(UTC)).provider()
         await work.send_due()
         yield Door(caller, one)

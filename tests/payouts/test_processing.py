@@ -11,9 +11,9 @@ import pytest
 from app.models.withdrawal import Withdrawal
 from app.payouts.processing import Payouts
 from app.payouts.provider import Answer, PayoutOrder
+from app.sealing import Sealer
 from app.services import payout as payouts, payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.writer import Writer
-from app.vault import Vault
 from tests.ledger import Clock, freeze
 from tests.payouts.bank import Bank, Mood
 from tests.payouts.till import ALL, Till, balance, customer, stands
@@ -153,9 +153,9 @@ async def test_nothing_is_sent_of_a_frozen_wallet(till: Till, bank: Bank) -> Non
 
 async def test_without_the_key_it_stays_approved(till: Till, bank: Bank) -> None:
     one = await till.approved()
-    for vault in (None, Vault([b"k" * 32])):
+    for sealer in (None, Sealer([b"k" * 32])):
         work = till.work(bank.provider())
-        work._vault = vault
+        work._sealer = sealer
         assert await work.send_due() == 0
     assert ((await stands(one)).status, bank.orders) == ("APPROVED", [])
 

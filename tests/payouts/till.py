@@ -14,15 +14,15 @@ from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
 from app.payouts.processing import Payouts
 from app.payouts.provider import Provider
+from app.sealing import Sealer
 from app.services import payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.command import WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
-from app.vault import Vault
 from tests.ledger import Clock, change_settings, credit
 
 MINT = RandomMint()
-VAULT = Vault([bytes(range(32))])
+SEALER = Sealer([bytes(range(32))])
 TERMS = WithdrawalTerms(
     enabled=True, methods=("MANUAL", *PayoutMethodKind), auto_approve_below_minor=1_000_000, fee_fixed_minor=7
 )
@@ -66,7 +66,7 @@ class Till:
         details: dict[str, str] | None = None,
         *,
         key: str | None = None,
-        vault: Vault | None = VAULT,
+        sealer: Sealer | None = SEALER,
     ) -> payout_methods.Kept:
         return await payout_methods.add(
             self.writer,
@@ -75,7 +75,7 @@ class Till:
             kind=kind,
             label="",
             details=details or DETAILS[kind],
-            vault=vault,
+            sealer=sealer,
             idempotency_key=key or str(MINT.id()),
         )
 
@@ -105,7 +105,7 @@ class Till:
 
     def work(self, provider: Provider) -> Payouts:
         return Payouts(
-            provider, writer=self.writer, vault=VAULT, clock=self.clock, mint=MINT.id, interval_s=0
+            provider, writer=self.writer, sealer=SEALER, clock=self.clock, mint=MINT.id, interval_s=0
         )
 
 
