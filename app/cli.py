@@ -19,7 +19,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
@@ -606,7 +606,13 @@ async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
 
     async with open_database(settings):
         await require_migrated()
-        writer = Writer(currency=settings.currency, mint=RandomMint(), clock=lambda: datetime.now(UTC))
+        writer = Writer(
+            currency=settings.currency,
+            mint=RandomMint(),
+            clock=lambda: datetime.now(UTC),
+            # What happens here is told by e-mail too, by the server's workers.
+            always_heard=settings.smtp_url is not None,
+        )
         writer.start()
         try:
             yield writer
@@ -891,7 +897,8 @@ async def _export_open(
     settings: Settings, file_format: "PayoutFileFormat", methods: tuple[str, ...], key: str
 ) -> None:
     from app.domain.errors import DomainError
-    from app.services import payout_batch, settings as store_settings
+    from app.sealing import sealer_of
+    from app.services import payout_batch, payout_method, settings as store_settings
     from app.services.withdrawal import WithdrawalFilter, withdrawals
 
     wanted = WithdrawalFilter(methods=methods or None)
@@ -907,6 +914,7 @@ async def _export_open(
                 idempotency_key=key,
                 request={"filter": repr(wanted)},
                 now=datetime.now(UTC),
+                open_details=partial(payout_method.opened, sealer_of(settings)),
             )
         except DomainError as error:
             raise CannotDo(error.message) from None
