@@ -394,14 +394,14 @@ class Settings(BaseSettings):
     payout_timeout_s: float = Field(
         20.0,
         gt=0,
-        le=300,
+        le=25,
         description="How long a provider may take to answer before the payout is asked about later.",
     )
     payout_interval_s: float = Field(
         15.0,
         ge=0,
         le=3600,
-        description="How often approved withdrawals are looked for and providers asked; 0 leaves it to another process.",
+        description="How often approved withdrawals are looked for to hand them over; 0 leaves it to another process.",
     )
 
     balance_reads_per_minute_max: int = Field(

@@ -8,6 +8,7 @@ from uuid import UUID
 from tortoise.expressions import Q, Subquery
 
 from app.domain.access import Actor
+from app.domain.due import Due
 from app.domain.ledger import Desk
 from app.domain.payout import DiscrepancyKind, PayoutMessage, message_id
 from app.domain.payout_method import PayoutMethodStatus
@@ -35,8 +36,8 @@ class Sending:
     handed_over_at: datetime | None
 
 
-async def to_send(kinds: Collection[str], limit: int) -> list[UUID]:
-    """Return approved withdrawals that go to payout methods of these kinds, the oldest first.
+async def to_send(kinds: Collection[str], limit: int, without: Collection[UUID]) -> list[Due[UUID]]:
+    """Return approved withdrawals that go to payout methods of these kinds, the oldest first, due since they were approved.
 
     Those whose method was removed since, or whose wallet is frozen, are left to staff.
     """
@@ -46,16 +47,16 @@ async def to_send(kinds: Collection[str], limit: int) -> list[UUID]:
         wallet__status="ACTIVE",
         payout_method_id__in=Subquery(usable.values("id")),
     )
-    rows = await query.order_by("created_at", "id").limit(limit).values_list("id", flat=True)
-    return [UUID(str(row)) for row in rows]
-
-
-async def under_way(provider: str) -> dict[UUID, datetime]:
-    """Return the withdrawals that were handed to a provider and have no outcome, and when that was."""
-    rows = await Withdrawal.filter(status=str(WithdrawalStatus.PROCESSING), provider=provider).values_list(
-        "id", flat=True
+    if without:
+        query = query.exclude(id__in=list(without))
+    rows = await query.order_by("created_at", "id").limit(limit)
+    steps = WithdrawalStep.filter(
+        withdrawal_id__in=[row.id for row in rows], to_status=str(WithdrawalStatus.APPROVED)
     )
-    return await _handed_over([UUID(str(row)) for row in rows])
+    approved = (
+        {step.withdrawal_id: step.created_at for step in await steps.order_by("number")} if rows else {}
+    )
+    return [Due(row.id, approved.get(row.id, row.created_at), row.id) for row in rows]
 
 
 async def _handed_over(ids: Collection[UUID]) -> dict[UUID, datetime]:
