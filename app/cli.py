@@ -675,6 +675,8 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
         verification.Phase.WITHDRAWALS: "Withdrawals",
+        verification.Phase.PAYOUTS: "Payouts",
+        verification.Phase.TOP_UPS: "Top-ups",
         verification.Phase.AWARDS: "Awards",
         verification.Phase.GIFT_CARDS: "Gift cards",
         verification.Phase.REFERENCES: "References",

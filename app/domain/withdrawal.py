@@ -12,7 +12,13 @@ from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
 from app.domain.cashback.period import zone_of
-from app.domain.errors import FieldInvalid, WalletFrozen, WithdrawalNotOpen, WithdrawalsDisabled
+from app.domain.errors import (
+    FieldInvalid,
+    InsufficientFunds,
+    WalletFrozen,
+    WithdrawalNotOpen,
+    WithdrawalsDisabled,
+)
 from app.domain.hold import HoldPurpose
 from app.domain.ledger import WITHDRAWABLE, Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.withdrawal_allowance import Asked, check_limits, limits_of, waits_until
@@ -205,6 +211,7 @@ def request(
         for lot in draft.drawable(WITHDRAWABLE)
         if not waits_until(lot, draft.topped_up, terms, zone, draft.now)
     }
+    _require_beyond_debt(draft, amount_minor, lots)
     hold = draft.reserve(amount_minor, HoldPurpose.WITHDRAWAL, buckets=WITHDRAWABLE, lots=lots)
     withdrawal = Withdrawal(
         id=draft.mint.id(),
@@ -232,6 +239,16 @@ def request(
     if _needs_nobody(draft, amount_minor):
         return _move(draft, withdrawal, _S.APPROVED, actor=AUTOMATIC, note=None)
     return withdrawal
+
+
+def _require_beyond_debt(draft: Draft, amount_minor: int, lots: set[UUID]) -> None:
+    """Raise `InsufficientFunds` for what cashback is to be taken back from as soon as it can be: it must not leave."""
+    left = draft.unspent_minor(lots) - draft.wallet.debt_minor
+    if amount_minor > left:
+        left = max(0, left)
+        raise InsufficientFunds(
+            available_minor=left, available=draft.currency.display(left), withdrawable=True
+        )
 
 
 def asked_before(draft: Draft) -> list[Asked]:
