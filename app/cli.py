@@ -378,6 +378,7 @@ def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:
 async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
     from app.auth.gift_card import code_keys
     from app.db import open_database, require_migrated
+    from app.sealing import sealer_of
     from app.seed import is_planted, may_plant, plant
 
     async with open_database(settings):
@@ -391,6 +392,7 @@ async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
                 now=datetime.now(UTC),
                 batch_size_max=settings.batch_size_max,
                 keys=code_keys(settings),
+                sealer=sealer_of(settings),
                 on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     typer.echo(

@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from tortoise.connection import get_connection
 from tortoise.expressions import Q, Subquery
 
+from app.db import READER
 from app.domain.access import Actor
 from app.domain.due import Due
 from app.domain.ledger import Desk
 from app.domain.payout import DiscrepancyKind, PayoutMessage, message_id
 from app.domain.payout_method import PayoutMethodStatus
-from app.domain.withdrawal import PayoutOutcomeKind, WithdrawalStatus
+from app.domain.withdrawal import UNDER_WAY, PayoutOutcomeKind, WithdrawalStatus
 from app.models.payout_message import PayoutMessage as PayoutMessageModel
 from app.models.payout_method import PayoutMethod
 from app.models.withdrawal import Withdrawal
 from app.models.withdrawal_step import WithdrawalStep
 from app.services.ledger.command import DeskCommand, IdempotencyClaim
+from app.services.ledger.records import read_time
 from app.services.ledger.writer import Writer
 
 OVERDUE = timedelta(days=3)
@@ -114,6 +117,35 @@ async def keep_message(
     claim = IdempotencyClaim.own(actor, f"payout-message:{row_id}")
     rows = ((PayoutMessage, row_id),)
     await writer.submit(DeskCommand("keepPayoutMessage", actor, decide, claim, rows=rows))
+
+
+# --- how it stands ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many withdrawals are at one step, since when the oldest was asked for, and how much they are, in minor units."""
+
+    status: str
+    number: int
+    amount_minor: int
+    oldest_at: datetime
+
+
+_UNDER_WAY = ", ".join(f"'{status}'" for status in sorted(UNDER_WAY))
+_WAITING = f"""
+SELECT status, COUNT(*) AS number, SUM(amount_minor) AS amount_minor, MIN(created_at) AS oldest_at
+FROM withdrawals WHERE status IN ({_UNDER_WAY}) GROUP BY status
+"""  # noqa: S608 — our own words
+
+
+async def waiting() -> list[Waiting]:
+    """Count the withdrawals that are under way, by their status."""
+    rows = await get_connection(READER).execute_query_dict(_WAITING)
+    return [
+        Waiting(row["status"], row["number"], int(row["amount_minor"]), read_time(row["oldest_at"]))
+        for row in rows
+    ]
 
 
 # --- reconciliation -----------------------------------------------------------------------------------------
