@@ -21,6 +21,7 @@ from app.domain.errors import (
 )
 from app.domain.hold import HoldPurpose
 from app.domain.ledger import WITHDRAWABLE, Draft, Explanation, TransactionKind, WalletStatus
+from app.domain.payout_method import PayoutMethodKind
 from app.domain.withdrawal_allowance import Asked, check_limits, limits_of, waits_until
 from app.domain.withdrawal_terms import MANUAL, FeePayer
 
@@ -204,6 +205,11 @@ def request(
     if method not in terms.methods:
         raise FieldInvalid(
             f"The store pays out by {', '.join(terms.methods)}. Choose one of these.", field=("method",)
+        )
+    if payout_method_id is None and method in set(PayoutMethodKind):
+        raise FieldInvalid(
+            f"Money by {method} goes to a payout method. Choose one of the wallet's, or add one first.",
+            field=("payoutMethodId",),
         )
     check_limits(amount_minor, terms, limits_of(terms, asked_before(draft), zone, draft.now), draft.currency)
     lots = {

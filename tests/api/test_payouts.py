@@ -160,6 +160,18 @@ async def test_a_new_method_waits_and_says_until_when(api: Store) -> None:
     assert await api.digest() == before
 
 
+async def test_a_request_names_where_the_money_goes(api: Store) -> None:
+    customer = await api.funded("100.00")
+    for more in ({}, {"method": "PAYPAL"}):
+        before = await api.digest()
+        input_ = {"amount": api.money("20.00"), "idempotencyKey": fresh("key"), **more}
+        payload = await api.mutate("requestWithdrawal", input_, Caller(customer["storeCustomerId"]))
+        (error,) = payload["userErrors"]
+        assert (error["code"], error["field"]) == ("FIELD_INVALID", ["payoutMethodId"])
+        assert_helpful(error["message"])
+        assert await api.digest() == before
+
+
 async def test_the_same_place_for_two_customers_is_a_signal(api: Store) -> None:
     await approved(api, IBANS[3])
     customer, _ = await approved(api, IBANS[3])
