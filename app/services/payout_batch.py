@@ -28,7 +28,7 @@ from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
 from app.domain.withdrawal_terms import FeePayer, WithdrawalTerms
 from app.models.payout_method import PayoutMethod as PayoutMethodModel
 from app.models.withdrawal import Withdrawal as WithdrawalModel
-from app.pain001 import CURRENCY, Payer, as_pain_001
+from app.pain001 import CURRENCY, Payer, as_pain_001, can_be_named
 from app.services.ledger.command import OWN_KEY_PREFIX, Command, DeskCommand, IdempotencyClaim, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.rows import withdrawal_of
@@ -226,6 +226,12 @@ def _require_account(row: WithdrawalModel, payee: Payee, *, to_account: bool) ->
     if to_account and not payee.iban:
         raise FieldInvalid(
             "No bank account of this customer is known. Ask them for one, or choose CSV.",
+            field=("withdrawalIds",),
+        )
+    if to_account and not can_be_named(payee.name):
+        raise FieldInvalid(
+            "The account holder's name has no letters that a bank can read. Ask the customer for another payout method, "
+            "or choose CSV.",
             field=("withdrawalIds",),
         )
     if to_account and row.currency != CURRENCY:

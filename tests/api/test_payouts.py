@@ -97,6 +97,15 @@ async def test_pain_001_takes_the_true_iban(api: Store) -> None:
     assert payload["file"]["mediaType"] == "application/xml"
 
 
+async def test_a_name_that_no_bank_can_read_keeps_no_other_from_being_paid(api: Store) -> None:
+    _, good = await approved(api, IBANS[1])
+    _, bad = await approved(api, details={"holder": "😀", "iban": IBANS[0]})
+    payload = await api.done("exportWithdrawals", exporting(bad, good, file_format="PAIN_001"), FINANCE)
+    assert [len(row["userErrors"]) for row in payload["results"]] == [1, 0]
+    assert_helpful(payload["results"][0]["userErrors"][0]["message"])
+    assert payload["file"]["count"] == 1
+
+
 async def test_a_file_that_is_asked_for_again_is_written_down_again(api: Store) -> None:
     customer, first = await approved(api, IBANS[2])
     input_ = exporting(first)
