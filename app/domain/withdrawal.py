@@ -23,7 +23,7 @@ from app.domain.hold import HoldPurpose
 from app.domain.ledger import WITHDRAWABLE, Draft, Explanation, TransactionKind, WalletStatus
 from app.domain.payout_method import PayoutMethodKind
 from app.domain.withdrawal_allowance import Asked, check_limits, limits_of, waits_until
-from app.domain.withdrawal_terms import MANUAL, FeePayer
+from app.domain.withdrawal_terms import MANUAL, FeePayer, WithdrawalTerms
 
 SIGNAL_LIFETIME = timedelta(days=30)
 """How long a signal of fraud keeps a wallet's requests from being approved by themselves."""
@@ -201,16 +201,7 @@ def request(
         raise WithdrawalsDisabled
     if draft.wallet.status is WalletStatus.FROZEN:
         raise WalletFrozen
-    method = method or terms.methods[0]
-    if method not in terms.methods:
-        raise FieldInvalid(
-            f"The store pays out by {', '.join(terms.methods)}. Choose one of these.", field=("method",)
-        )
-    if payout_method_id is None and method in set(PayoutMethodKind):
-        raise FieldInvalid(
-            f"Money by {method} goes to a payout method. Choose one of the wallet's, or add one first.",
-            field=("payoutMethodId",),
-        )
+    method = _method_of(terms, method, payout_method_id)
     check_limits(amount_minor, terms, limits_of(terms, asked_before(draft), zone, draft.now), draft.currency)
     lots = {
         lot.id
@@ -245,6 +236,21 @@ def request(
     if _needs_nobody(draft, amount_minor):
         return _move(draft, withdrawal, _S.APPROVED, actor=AUTOMATIC, note=None)
     return withdrawal
+
+
+def _method_of(terms: WithdrawalTerms, method: str | None, payout_method_id: UUID | None) -> str:
+    """Return the way of paying out that is meant, or raise `FieldInvalid`."""
+    method = method or terms.methods[0]
+    if method not in terms.methods:
+        raise FieldInvalid(
+            f"The store pays out by {', '.join(terms.methods)}. Choose one of these.", field=("method",)
+        )
+    if payout_method_id is None and method in set(PayoutMethodKind):
+        raise FieldInvalid(
+            f"Money by {method} goes to a payout method. Choose one of the wallet's, or add one first.",
+            field=("payoutMethodId",),
+        )
+    return method
 
 
 def _require_beyond_debt(draft: Draft, amount_minor: int, lots: set[UUID]) -> None:
