@@ -19,7 +19,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
@@ -378,6 +378,7 @@ def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:
 async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
     from app.auth.gift_card import code_keys
     from app.db import open_database, require_migrated
+    from app.sealing import sealer_of
     from app.seed import is_planted, may_plant, plant
 
     async with open_database(settings):
@@ -391,6 +392,7 @@ async def _seed_open(settings: Settings, *, only_if_empty: bool) -> None:
                 now=datetime.now(UTC),
                 batch_size_max=settings.batch_size_max,
                 keys=code_keys(settings),
+                sealer=sealer_of(settings),
                 on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     typer.echo(
@@ -606,7 +608,13 @@ async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
 
     async with open_database(settings):
         await require_migrated()
-        writer = Writer(currency=settings.currency, mint=RandomMint(), clock=lambda: datetime.now(UTC))
+        writer = Writer(
+            currency=settings.currency,
+            mint=RandomMint(),
+            clock=lambda: datetime.now(UTC),
+            # What happens here is told by e-mail too, by the server's workers.
+            always_heard=settings.smtp_url is not None,
+        )
         writer.start()
         try:
             yield writer
@@ -669,6 +677,8 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.PAYMENTS: "Payments",
         verification.Phase.ORDERS: "Orders",
         verification.Phase.WITHDRAWALS: "Withdrawals",
+        verification.Phase.PAYOUTS: "Payouts",
+        verification.Phase.TOP_UPS: "Top-ups",
         verification.Phase.AWARDS: "Awards",
         verification.Phase.GIFT_CARDS: "Gift cards",
         verification.Phase.REFERENCES: "References",
@@ -891,7 +901,8 @@ async def _export_open(
     settings: Settings, file_format: "PayoutFileFormat", methods: tuple[str, ...], key: str
 ) -> None:
     from app.domain.errors import DomainError
-    from app.services import payout_batch, settings as store_settings
+    from app.sealing import sealer_of
+    from app.services import payout_batch, payout_method, settings as store_settings
     from app.services.withdrawal import WithdrawalFilter, withdrawals
 
     wanted = WithdrawalFilter(methods=methods or None)
@@ -907,6 +918,7 @@ async def _export_open(
                 idempotency_key=key,
                 request={"filter": repr(wanted)},
                 now=datetime.now(UTC),
+                open_details=partial(payout_method.opened, sealer_of(settings)),
             )
         except DomainError as error:
             raise CannotDo(error.message) from None

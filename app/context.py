@@ -40,7 +40,6 @@ from app.services.ledger.writer import Writer
 from app.services.outbox import Bell
 from app.services.withdrawal_allowance import BackgroundLoader
 from app.settings import Settings
-from app.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,11 @@ class Runtime:
     """What e-mails to customers are made of."""
     guesses: GuessLimits
     sealer: Sealer | None
-    """Seals secrets before they are kept; nothing where production has no key."""
+    """Seals secrets and details of payout methods before they are kept; nothing where production has no key."""
     inbox: Inbox = field(default_factory=Inbox)
     """What came in from the store a moment ago."""
     outbox: Bell = field(default_factory=Bell)
     """Rung when something is to leave the program."""
-    vault: Vault | None = None
-    """What seals the details of payout methods; none where no key is set."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the ledger is verified: it reads everything, so one at a time."""
     simulating: set[tuple[str, str]] = field(default_factory=set)

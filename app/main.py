@@ -1,7 +1,7 @@
 """The application: a constructor call with a list of routes; nothing registers itself by being imported."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -35,7 +35,7 @@ from app.execution.throttle import Allowance, Budget
 from app.expressions import Cel
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
-from app.jobs import JOBS, Jobs
+from app.jobs import JOBS, Job, Jobs
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
@@ -61,7 +61,6 @@ from app.services.ledger.writer import Writer
 from app.services.live import live_hub
 from app.services.outbox import Bell, Sender
 from app.settings import Settings, SettingsError, environment_variable, mailbox, smtp_server
-from app.vault import Vault
 from app.webhooks.doors import DIALECTS, TRANSLATORS
 from app.webhooks.handlers import Handlers
 from app.webhooks.polling import Poller, poller_of
@@ -88,12 +87,12 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     tracing = otlp_tracing() if settings.tracing else None
     runtime, listener = _runtime(settings, metrics)
     endpoint = _endpoint(settings, runtime, Observer(metrics, tracing), demo_tokens)
-    jobs = Jobs(runtime, JOBS if settings.clock_jobs else ())
+    payouts = _payouts(settings, runtime)
+    jobs = Jobs(runtime, _jobs(settings, payouts))
     handlers = Handlers(runtime.writer, orders).by_event()
     processor = _processor(settings, runtime, handlers)
-    outbox = _outbox(settings, runtime)
+    outbox = _outbox(settings, runtime, payouts)
     poller = poller_of(settings, runtime.writer, handlers, now)
-    payouts = _payouts(settings, runtime)
     operations = Operations(
         endpoint,
         Readiness(runtime, listener, jobs, processor, outbox),
@@ -153,7 +152,7 @@ def _lifespan(
             async with runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
-                async with jobs.running(), processor.running(), outbox.running(), polling, payouts.running():
+                async with payouts.running(), jobs.running(), processor.running(), outbox.running(), polling:
                     yield
                     await operations.drain()
                 await runtime.writer.stop()
@@ -191,11 +190,18 @@ def _payouts(settings: Settings, runtime: Runtime) -> Payouts:
     return Payouts(
         provider_of(settings, clock=now, mint=mint),
         writer=runtime.writer,
-        vault=runtime.vault,
+        sealer=runtime.sealer,
         clock=now,
         mint=mint,
-        interval_s=settings.payout_interval_s,
     )
+
+
+def _jobs(settings: Settings, payouts: Payouts) -> Sequence[Job]:
+    if not settings.clock_jobs:
+        return ()
+    if not payouts.provider.kinds or not settings.payout_interval_s:
+        return JOBS
+    return (*JOBS, payouts.job(settings.payout_interval_s))
 
 
 def _payout_door(settings: Settings, runtime: Runtime, payouts: Payouts) -> list[Route]:
@@ -222,19 +228,19 @@ def _processor(settings: Settings, runtime: Runtime, handlers: Mapping[type[Any]
     )
 
 
-def _outbox(settings: Settings, runtime: Runtime) -> OutboxWorker:
+def _outbox(settings: Settings, runtime: Runtime, payouts: Payouts) -> OutboxWorker:
     return OutboxWorker(
         writer=runtime.writer,
         bell=runtime.outbox,
         clock=now,
-        senders=_senders(settings, runtime),
+        senders=_senders(settings, runtime, payouts),
         at_once=settings.outbox_at_once,
         at_once_each=settings.outbox_at_once_each,
         interval_s=settings.outbox_interval_s,
     )
 
 
-def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
+def _senders(settings: Settings, runtime: Runtime, payouts: Payouts) -> list[Sender]:
     """Return the channels by which something leaves the program: a new one is a line here."""
     poster = Poster(
         timeout_s=settings.webhook_timeout_s,
@@ -243,7 +249,12 @@ def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
     )
     webhooks = WebhookSender(writer=runtime.writer, sealer=runtime.sealer, poster=poster, clock=now)
     emails = _email_sender(settings, runtime)
-    return [webhooks] if emails is None else [webhooks, emails]
+    senders: list[Sender] = [webhooks]
+    if emails is not None:
+        senders.append(emails)
+    if payouts.provider.kinds:
+        senders.append(payouts)
+    return senders
 
 
 def _email_sender(settings: Settings, runtime: Runtime) -> EmailSender | None:
@@ -301,7 +312,6 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         guesses=GuessLimits(settings.gift_card_guesses_per_hour_max),
         outbox=bell,
         sealer=sealer_of(settings),
-        vault=Vault(settings.sealing_keys) if settings.sealing_keys else None,
     )
     return runtime, listener
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sepaxml import SepaTransfer
+from text_unidecode import unidecode  # what sepaxml itself writes names by
 
 from app.domain.payout_file import Payout
 
@@ -32,6 +33,11 @@ class _Transfer(SepaTransfer):  # type: ignore[misc]  # the library has no types
     def _create_header(self) -> None:
         self.msg_id = self._reference
         super()._create_header()
+
+
+def can_be_named(name: str) -> bool:
+    """Whether anything is left of a name in the letters that banks exchange: one without makes the whole file invalid."""
+    return bool(unidecode(name).strip())
 
 
 def as_pain_001(payouts: Iterable[Payout], payer: Payer, *, reference: str, executed_on: date) -> str:

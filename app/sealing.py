@@ -1,21 +1,23 @@
-"""Secrets that must be read again (unlike an API key's) are sealed before they are kept: AES-256-GCM, a key of the settings.
+"""What must be read again and not from the database is sealed before it is kept: AES-256-GCM, keys of the settings alone.
 
-What is sealed is bound to its place, so that a sealed text which somebody moves to another row can't be opened there.
+What is sealed names the place that it belongs to, so that a sealed text which somebody moves to another row opens no
+more. The newest key seals; all of them open, until everything that an old one sealed is gone.
 """
 
 import base64
-import os
+import hashlib
+import hmac
+import secrets
 from collections.abc import Sequence
-from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.settings import Settings
+from app.settings import SECRETS_KEY_SIZE_BYTES, Settings
 
 _NONCE_SIZE_BYTES = 12
+_MARK_SIZE_BYTES = 4
 _PREFIX = "v1."
-_DEVELOPMENT_KEY = sha256(b"coffer development secrets key").digest()
 
 
 class Unreadable(Exception):
@@ -23,35 +25,53 @@ class Unreadable(Exception):
 
 
 class Sealer:
-    """Seals with the first key, and opens with any of them."""
+    """Seals with the first key, opens with any of them, and finds equal texts without knowing them.
+
+    `keys` are 32 bytes each, the newest first.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._ciphers = [AESGCM(key) for key in keys]
+        if not keys or any(len(key) != SECRETS_KEY_SIZE_BYTES for key in keys):
+            raise ValueError(f"what is sealed needs keys of {SECRETS_KEY_SIZE_BYTES} bytes")
+        # One key for each purpose, so that neither use says anything about the other.
+        self._ciphers = {_mark(key): AESGCM(_derived(key, b"seal")) for key in keys}
+        self._hashing = [_derived(key, b"fingerprint") for key in keys]
+
+    def __repr__(self) -> str:
+        return f"Sealer({len(self._hashing)} keys)"
 
     def seal(self, text: str, place: str) -> str:
         """Return a text sealed for a place, such as the id of its row."""
-        nonce = os.urandom(_NONCE_SIZE_BYTES)
-        sealed = self._ciphers[0].encrypt(nonce, text.encode(), place.encode())
-        return _PREFIX + base64.b64encode(nonce + sealed).decode()
+        mark, cipher = next(iter(self._ciphers.items()))
+        nonce = secrets.token_bytes(_NONCE_SIZE_BYTES)
+        sealed = cipher.encrypt(nonce, text.encode(), place.encode())
+        return _PREFIX + base64.b64encode(mark + nonce + sealed).decode()
 
     def open(self, sealed: str, place: str) -> str:
         """Return what was sealed for this place, or raise `Unreadable`."""
         try:
+            if not sealed.startswith(_PREFIX):
+                raise Unreadable
             content = base64.b64decode(sealed.removeprefix(_PREFIX), validate=True)
-        except ValueError:
+            cipher, rest = self._ciphers[content[:_MARK_SIZE_BYTES]], content[_MARK_SIZE_BYTES:]
+            return cipher.decrypt(rest[:_NONCE_SIZE_BYTES], rest[_NONCE_SIZE_BYTES:], place.encode()).decode()
+        except (KeyError, InvalidTag, ValueError):
             raise Unreadable from None
-        nonce, rest = content[:_NONCE_SIZE_BYTES], content[_NONCE_SIZE_BYTES:]
-        for cipher in self._ciphers:
-            try:
-                return cipher.decrypt(nonce, rest, place.encode()).decode()
-            except (InvalidTag, ValueError):
-                continue
-        raise Unreadable
+
+    def fingerprints(self, text: str) -> list[bytes]:
+        """Return the keyed hashes of a text, by each key; the first is the one to keep."""
+        return [hmac.new(key, text.encode(), hashlib.sha256).digest() for key in self._hashing]
 
 
 def sealer_of(settings: Settings) -> Sealer | None:
-    """Return the sealer of these settings; nothing where production has no key. Development has one that is no secret."""
-    keys = [base64.b64decode(key + "=" * (-len(key) % 4)) for key in settings.secrets_keys]
-    if not keys and settings.in_development:
-        keys = [_DEVELOPMENT_KEY]
-    return Sealer(keys) if keys else None
+    """Return the sealer of these settings; nothing where production has no key."""
+    return Sealer(settings.sealing_keys) if settings.sealing_keys else None
+
+
+def _mark(key: bytes) -> bytes:
+    """Return what tells, in front of a sealed text, which key sealed it."""
+    return _derived(key, b"mark")[:_MARK_SIZE_BYTES]
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.new(key, b"coffer sealing: " + purpose, hashlib.sha256).digest()

@@ -26,10 +26,8 @@ JWT_SECRET_SIZE_MIN_BYTES = 32
 WEBHOOK_SECRET_SIZE_MIN_BYTES = 24
 SECRETS_KEY_SIZE_BYTES = 32
 
-PAYOUT_KEY_SIZE_BYTES = 32
-
 _DEVELOPMENT_KEY = b"for development only: no secret!"
-"""What seals payout details on a developer's machine, where none are real."""
+"""What seals secrets on a developer's machine, where none are real."""
 
 _PROVIDER_SETTINGS = {
     "http": ("payout_http_url", "payout_http_secrets"),
@@ -51,7 +49,6 @@ _SECRET = frozenset(
         "woocommerce_secret",
         "secrets_key",
         "smtp_url",
-        "payout_keys",
         "payout_http_secrets",
         "payout_stripe_key",
         "payout_stripe_webhook_secret",
@@ -336,9 +333,9 @@ class Settings(BaseSettings):
     )
     secrets_key: SecretStr | None = Field(
         None,
-        description="The key that secrets in the database are sealed with: 32 bytes in base64, from: "
-        "openssl rand -base64 32. While one key replaces another, both separated by a comma, the new one first. "
-        "Unset: endpoints of webhooks can't be made in production.",
+        description="The key that secrets in the database (of endpoints, details of payout methods) are sealed with: 32 bytes "
+        "in base64, from: openssl rand -base64 32. While one key replaces another, both separated by a comma, the new one "
+        "first. Unset: production makes no endpoints of webhooks and keeps no payout methods.",
     )
     webhook_timeout_s: float = Field(
         15.0, gt=0, le=50, description="How long an endpoint of the store's may take to answer a message."
@@ -370,11 +367,6 @@ class Settings(BaseSettings):
         description="How often that store is asked what changed; 0 leaves it to `python -m app sync woocommerce`.",
     )
 
-    payout_keys: SecretStr | None = Field(
-        None,
-        description="The keys that seal the details of payout methods, 32 bytes each in base64, the newest first, "
-        "separated by commas. Without one, production keeps no payout methods.",
-    )
     payout_provider: Literal["manual", "http", "stripe"] = Field(
         "manual",
         description="Who sends the money of approved withdrawals: staff (manual), a bridge of the store's own (http), or "
@@ -402,14 +394,14 @@ class Settings(BaseSettings):
     payout_timeout_s: float = Field(
         20.0,
         gt=0,
-        le=300,
+        le=25,
         description="How long a provider may take to answer before the payout is asked about later.",
     )
     payout_interval_s: float = Field(
         15.0,
         ge=0,
         le=3600,
-        description="How often approved withdrawals are looked for and providers asked; 0 leaves it to another process.",
+        description="How often approved withdrawals are looked for to hand them over; 0 leaves it to another process.",
     )
 
     balance_reads_per_minute_max: int = Field(
@@ -654,16 +646,6 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("payout_keys")
-    @classmethod
-    def _whole_payout_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        keys = _listed(value)
-        if any(_decoded_size_bytes(key) != PAYOUT_KEY_SIZE_BYTES for key in keys):
-            raise ValueError(
-                f"each key stands for {PAYOUT_KEY_SIZE_BYTES} bytes in base64; make one with: openssl rand -base64 32"
-            )
-        return value if keys else None
-
     @model_validator(mode="after")
     def _whole_payout_provider(self) -> "Settings":
         named = _PROVIDER_SETTINGS.get(self.payout_provider, ())
@@ -702,14 +684,9 @@ class Settings(BaseSettings):
         return found
 
     @property
-    def secrets_keys(self) -> tuple[str, ...]:
-        """The keys that secrets in the database are sealed with, in base64, the newest first."""
-        return _listed(self.secrets_key)
-
-    @property
     def sealing_keys(self) -> tuple[bytes, ...]:
-        """The keys that seal payout details, the newest first; a made-up one in development, none in production."""
-        keys = tuple(base64.b64decode(key + "=" * (-len(key) % 4)) for key in _listed(self.payout_keys))
+        """The keys that seal secrets, the newest first; where none is set, a made-up one in development only."""
+        keys = tuple(base64.b64decode(key + "=" * (-len(key) % 4)) for key in _listed(self.secrets_key))
         return keys or ((_DEVELOPMENT_KEY,) if self.in_development else ())
 
     @property

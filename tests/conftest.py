@@ -23,6 +23,7 @@ import structlog
 from tortoise.context import TortoiseContext
 
 from app.db import migrate, open_database
+from app.sealing import sealer_of
 from app.seed import plant
 from app.services.ledger.writer import Writer
 from app.settings import Settings
@@ -203,7 +204,8 @@ def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactor
 
     async def fill(path: Path) -> None:
         async with open_database(settings_for(f"sqlite:///{path}")):
-            await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512)
+            sealer = sealer_of(settings_for(f"sqlite:///{path}"))
+            await plant(currency="USD", now=datetime.now(UTC), batch_size_max=512, sealer=sealer)
 
     def make(path: Path) -> None:
         shutil.copyfile(migrated_sqlite, path)

@@ -1,5 +1,6 @@
 """The command line, as a person and as a script meet it: in a process of its own."""
 
+import base64
 import csv
 import json
 import os
@@ -23,7 +24,11 @@ from typer.testing import CliRunner
 
 from app.cli import cli, settings_table
 from app.domain.gift_card import normal_form
+from app.services.ledger.mint import RandomMint
+from app.services.ledger.writer import Writer
 from app.settings import Settings, environment_variable
+from tests.ledger import Clock
+from tests.payouts.till import IBANS, Till, stands
 from tests.services.tampering import build, tamper, writer
 
 PROJECT = Path(__file__).parent.parent
@@ -223,6 +228,51 @@ async def test_verify(run: Run, database: object, database_url: str) -> None:
         run("verify", "--wallet", "00000000-0000-0000-0000-000000000000", database_url=database_url),
         "There is no wallet",
     )
+
+
+# --- withdrawals --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_withdrawals_go_to_the_bank_and_come_back(
+    run: Run, database: object, database_url: str, tmp_path: Path
+) -> None:
+    to = Writer(currency="USD", mint=RandomMint(), clock=lambda: datetime.now(UTC))
+    to.start()
+    till = await Till(to, Clock(datetime.now(UTC))).open()
+    paid, kept = [await stands(await till.approved(who)) for who in ("ada", "bob")]
+    await to.stop()
+    key = base64.b64encode(bytes(range(32))).decode()
+    here = {"database_url": database_url, "secrets_key": key}
+    export = ("withdrawals", "export", "--key", "monday")
+
+    refused(run(*export, "--format", "xlsx", **here), "There is no format xlsx", "pain.001")
+    refused(run(*export, "--format", "pain.001", **here), "own account", "payerIban")
+    refused(run(*export, "--method", "PAYPAL", **here), "No approved withdrawal")
+    exported = run("withdrawals", "export", "--method", "BANK_IBAN", "--key", "tuesday", **here)
+    assert exported.returncode == 0
+    assert "2 withdrawals. Key: tuesday" in exported.stderr
+    rows = {row["reference"]: row for row in csv.DictReader(exported.stdout.splitlines())}
+    assert set(rows) == {paid.reference, kept.reference}
+    assert (rows[paid.reference]["iban"], rows[paid.reference]["amount"]) == (IBANS[0], "9.93")
+    assert IBANS[0] not in exported.stderr
+    again = run("withdrawals", "export", "--method", "BANK_IBAN", "--key", "tuesday", **here)
+    assert again.stdout == exported.stdout
+
+    results = tmp_path / "results.csv"
+    results.write_text(
+        f"reference,outcome,bank_reference,note\n{paid.reference},PAID,B-1,\nWD-0000-0000-0000,PAID,,\n"
+    )
+    for _ in range(2):
+        taken = run("withdrawals", "import", str(results), **here)
+        assert (taken.returncode, taken.stdout) == (0, "1 results taken, 1 refused.\n")
+        assert "Line 3, WD-0000-0000-0000" in taken.stderr
+    assert [(await stands(one.id)).status for one in (paid, kept)] == ["PAID", "PROCESSING"]
+    results.write_bytes(b"reference,outcome\n\xff,PAID\n")
+    refused(run("withdrawals", "import", str(results), **here), "UTF-8")
+    results.write_text("WD-1 was paid")
+    refused(run("withdrawals", "import", str(results), **here), "The first line must name the columns")
 
 
 # --- serve and demo -----------------------------------------------------------------------------------------

@@ -178,6 +178,8 @@ async def test_metrics(caller: httpx.AsyncClient) -> None:
         "coffer_listener_lag_seconds",
         "coffer_database_connections_in_use",
         "coffer_liabilities_age_seconds",
+        "coffer_withdrawals",
+        "coffer_withdrawals_minor",
         "process_cpu_seconds_total",
     }
 

@@ -14,6 +14,7 @@ from app.db import READER, migrate, open_database
 from app.domain.adjustment import AdjustmentReason
 from app.domain.note import check_note
 from app.domain.withdrawal import WithdrawalStatus
+from app.sealing import Sealer
 from app.seed import DEMO_CUSTOMER, STAFF, is_planted, may_plant, plant
 from app.seed.people import CUSTOMERS, people
 from app.seed.story import Plot, tell, unit_of
@@ -21,6 +22,7 @@ from app.services.verification import verify
 from tests.databases import settings_for
 from tests.services.tampering import credit, writer
 
+SEALER = Sealer([bytes(range(32))])
 NOW = datetime(2026, 6, 15, 10, 30, tzinfo=UTC)
 HISTORY = """
 SELECT c.external_id, c.name, c.email, t.sequence, t.kind, t.amount_minor, t.balance_after_minor,
@@ -74,7 +76,7 @@ def test_the_story_is_in_order_and_its_notes_are_good() -> None:
 @pytest.mark.slow
 async def test_the_whole_story(database: TortoiseContext) -> None:
     assert await may_plant()
-    planted = await plant(currency="USD", now=NOW)
+    planted = await plant(currency="USD", now=NOW, sealer=SEALER)
     assert planted.customers == CUSTOMERS
     assert planted.known == 0
     await the_store_is_believable()
@@ -106,7 +108,11 @@ async def the_store_is_believable() -> None:
         "CREATE_CASHBACK_RULE",
         "CREATE_PROMOTION",
         "CREATE_COUPON_CODES",
+        "ADD_PAYOUT_METHOD",
     }
+    assert await count("withdrawals WHERE status = 'APPROVED' AND payout_method_id IS NOT NULL") == 1
+    assert await values("SELECT status FROM top_up_intents") == {"STARTED", "COMPLETED"}
+    assert await values("SELECT status FROM auto_top_up_charges") == {"REQUESTED"}
     assert await values("SELECT status FROM coupon_redemptions") == {"GRANTED", "REFUSED", "TAKEN_BACK"}
     assert await count("promotions WHERE status = 'ACTIVE' AND uses > 5") == 2
     assert await count("transactions WHERE corrects_id IS NOT NULL") > 10
@@ -136,13 +142,16 @@ async def the_demos_customer_has_one_of_everything() -> None:
     assert await values(f"SELECT x.status FROM orders x {mine}") == {"PENDING", "COMPLETED", "CANCELLED"}
     assert await values(f"SELECT x.status FROM payments x {mine}") == {"AUTHORIZED", "CAPTURED", "VOIDED"}
     assert await count(f"refunds x {mine} AND x.wallet_minor > 0") == 1
+    assert await count(f"payout_methods x {mine}") == 1
+    assert await count(f"top_up_intents x {mine} AND x.status = 'STARTED'") == 1
+    assert await values(f"SELECT x.kind FROM auto_top_ups x {mine}") == {"MONTHLY"}
     assert await count(f"renewals x {mine} AND x.status = 'UPCOMING'") == 1
 
 
 async def told_again_it_changes_nothing() -> None:
     before = await rows(HISTORY)
 
-    again = await plant(currency="USD", now=NOW + timedelta(days=9))
+    again = await plant(currency="USD", now=NOW + timedelta(days=9), sealer=SEALER)
 
     assert again.done == 0
     assert await rows(HISTORY) == before

@@ -222,16 +222,16 @@ KEY = "c29tZSBtYWRlLXVwIGJ5dGVzLCAzMiBvZiB0aGVtLi4="
 PRODUCTION = {"environment": "production", "jwt_secret": SECRET}
 
 
-def test_keys_of_payouts_are_read_and_never_repeated(load: Callable[..., Settings]) -> None:
-    settings = load(payout_keys=f"{KEY}, {KEY}", **PRODUCTION)
+def test_keys_that_seal_are_read_and_never_repeated(load: Callable[..., Settings]) -> None:
+    settings = load(secrets_key=f"{KEY}, {KEY}", **PRODUCTION)
     assert [len(key) for key in settings.sealing_keys] == [32, 32]
     assert KEY not in repr(settings)
-    with pytest.raises(SettingsError, match=r"COFFER_PAYOUT_KEYS: .*openssl rand -base64 32") as refused:
-        load(payout_keys="c2hvcnQ=")
+    with pytest.raises(SettingsError, match=r"COFFER_SECRETS_KEY: .*openssl rand -base64 32") as refused:
+        load(secrets_key="c2hvcnQ=")
     assert "c2hvcnQ" not in str(refused.value)
 
 
-def test_payout_keys_are_made_up_in_development_only(load: Callable[..., Settings]) -> None:
+def test_keys_that_seal_are_made_up_in_development_only(load: Callable[..., Settings]) -> None:
     assert [len(key) for key in load().sealing_keys] == [32]
     assert load(**PRODUCTION).sealing_keys == ()
 

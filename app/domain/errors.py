@@ -386,7 +386,7 @@ class PayoutMethodsClosed(InvalidState):
     def __init__(self) -> None:
         super().__init__(
             "The server has no key that opens and closes details of payout methods. Ask its operator to set "
-            "COFFER_PAYOUT_KEYS and start it again.",
+            "COFFER_SECRETS_KEY and start it again.",
         )
 
 

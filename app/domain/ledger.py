@@ -614,8 +614,8 @@ class Draft(Desk):
         return any(self.lots.get(lot.id, lot).is_open for lot in self._state.lots if lot.id in lot_ids)
 
     def withdrawable_minor(self) -> int:
-        """Return what can be withdrawn now: free value of withdrawable lots, never more than is available."""
-        return self.spendable_minor(WITHDRAWABLE)
+        """Return what can be withdrawn now: free value of withdrawable lots that is available, less what is owed."""
+        return max(0, self.spendable_minor(WITHDRAWABLE) - self.wallet.debt_minor)
 
     def _free_minor(self, buckets: Collection[Bucket]) -> int:
         return sum(lot.remaining_minor for lot in self.drawable(buckets))

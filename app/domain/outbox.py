@@ -42,7 +42,8 @@ class Channel(StrEnum):
 BACKOFF_S: Mapping[Channel, tuple[int, ...]] = {
     Channel.WEBHOOK: (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000),
     Channel.EMAIL: (30, 300, 1_800, 7_200, 18_000, 36_000),
-    Channel.PAYOUT: (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000),
+    # Banks take days: asked ever more rarely, for two weeks.
+    Channel.PAYOUT: (60, 120, 300, 900, 1_800, *[3_600] * 24, *[14_400] * 78),
     Channel.NOTICE: (30, 300, 1_800, 7_200, 18_000),
 }
 """Seconds from an attempt that failed to the next one; after the last of them a message is dead."""
@@ -186,6 +187,8 @@ class Verdict(StrEnum):
 
     DELIVERED = "DELIVERED"
     """The receiver took it."""
+    PENDING = "PENDING"
+    """The receiver took it, and says what became of it only when it is asked again."""
     FAILED = "FAILED"
     """It may go better another time."""
     REFUSED = "REFUSED"

@@ -1,8 +1,8 @@
 """What goes to the bank and what comes back: the rows of a batch, as CSV, and the bank's results."""
 
 import csv
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
@@ -22,7 +22,19 @@ RESULTS_SIZE_MAX = 500_000
 _TEXT_MAX = 128
 _NOTE_MAX = 1_000
 
-COLUMNS = ("reference", "amount", "currency", "method", "name", "iban", "bic", "customer")
+DETAILS: Mapping[str, str] = {
+    "iban": "iban",
+    "bic": "bic",
+    "routing_number": "routingNumber",
+    "account_number": "accountNumber",
+    "email": "email",
+    "provider_account": "account",
+    "provider_token": "token",
+    "instructions": "instructions",
+}
+"""The columns that say where the money goes, and the detail of a payout method that stands in each."""
+
+COLUMNS = ("reference", "amount", "currency", "method", "name", *DETAILS, "customer")
 """The columns of an exported file."""
 
 RESULT_COLUMNS = ("reference", "outcome", "bank_reference", "note")
@@ -45,8 +57,18 @@ class Payee:
     """Who is paid, and where to; without an account the bank can't be told, but people can."""
 
     name: str
-    iban: str | None = None
-    bic: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of the payout method, by the names that callers use. They stay out of logs."""
+
+    @property
+    def iban(self) -> str | None:
+        """The account, where it has an IBAN."""
+        return self.details.get("iban")
+
+    @property
+    def bic(self) -> str | None:
+        """The bank, where it was named."""
+        return self.details.get("bic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +110,15 @@ def as_csv(payouts: Iterable[Payout]) -> str:
     for payout in payouts:
         amount = currency_of(payout.currency).format(payout.amount_minor)
         payee = payout.payee
-        words = (payout.method, payee.name, payee.iban or "", payee.bic or "", payout.customer)
+        where = (payee.details.get(name, "") for name in DETAILS.values())
+        words = (payout.method, payee.name, *where, payout.customer)
         writer.writerow((payout.reference, amount, payout.currency, *map(_harmless, words)))
     return "".join(text)
+
+
+def payee_of(details: Mapping[str, str], customer: str) -> Payee:
+    """Return who is paid by the details of a payout method: its holder, or the customer where it names none."""
+    return Payee(details.get("holder") or customer, details)
 
 
 class _Text(list[str]):

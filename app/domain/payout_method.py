@@ -6,17 +6,18 @@ and it is never changed: who wants another one removes it and adds another, whic
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from app.domain.access import Actor
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.errors import FieldInvalid, LimitReached, PayoutMethodNotUsable
 from app.domain.fraud import Signal, SignalKind
-from app.domain.ledger import Draft
+from app.domain.ledger import Desk, Draft
 
 METHODS_MAX = 10
 """Active methods that one wallet may have."""
@@ -242,6 +243,40 @@ def require_usable(method: PayoutMethod, now: datetime) -> None:
         )
 
 
+def require_there(method: PayoutMethod) -> None:
+    """Raise `PayoutMethodNotUsable` for a method that was removed after a withdrawal had named it."""
+    if method.status is PayoutMethodStatus.REMOVED:
+        raise PayoutMethodNotUsable(
+            "This payout method was removed since, and may have been a thief's. Ask the customer, then reject the withdrawal."
+        )
+
+
+class Seen(Protocol):
+    """What of a method stands in an audit entry: never its details."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def wallet_id(self) -> UUID:
+        """Whose it is."""
+
+    @property
+    def kind(self) -> str:
+        """What sort of place it is."""
+
+    @property
+    def masked(self) -> str:
+        """What people recognise it by."""
+
+
+def read_together(desk: Desk, methods: Iterable[Seen], *, note: str, actor: Actor) -> None:
+    """Write down that somebody reads the details of several methods at once, and why: an entry for each."""
+    for method in methods:
+        desk.add(_audited(desk, method, AuditAction.READ_PAYOUT_DETAILS, actor, note))
+
+
 def read_by(draft: Draft, method: PayoutMethod, *, note: str, actor: Actor) -> PayoutMethod:
     """Write down that somebody reads the details of a method, and why."""
     draft.add(_audited(draft, method, AuditAction.READ_PAYOUT_DETAILS, actor, note))
@@ -249,8 +284,8 @@ def read_by(draft: Draft, method: PayoutMethod, *, note: str, actor: Actor) -> P
 
 
 def _audited(
-    draft: Draft, method: PayoutMethod, action: AuditAction, actor: Actor, note: str = ""
+    draft: Draft | Desk, method: Seen, action: AuditAction, actor: Actor, note: str = ""
 ) -> AuditEntry:
     # Never the details: what is masked is enough to know which method it was.
     data = {"subject": str(method.id), "after": {"kind": str(method.kind), "masked": method.masked}}
-    return AuditEntry(draft.mint.id(), draft.wallet.id, action, actor, note, draft.now, data)
+    return AuditEntry(draft.mint.id(), method.wallet_id, action, actor, note, draft.now, data)

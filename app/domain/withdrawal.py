@@ -12,11 +12,18 @@ from uuid import UUID
 
 from app.domain.access import Actor, ActorKind
 from app.domain.cashback.period import zone_of
-from app.domain.errors import FieldInvalid, WalletFrozen, WithdrawalNotOpen, WithdrawalsDisabled
+from app.domain.errors import (
+    FieldInvalid,
+    InsufficientFunds,
+    WalletFrozen,
+    WithdrawalNotOpen,
+    WithdrawalsDisabled,
+)
 from app.domain.hold import HoldPurpose
 from app.domain.ledger import WITHDRAWABLE, Draft, Explanation, TransactionKind, WalletStatus
+from app.domain.payout_method import PayoutMethodKind
 from app.domain.withdrawal_allowance import Asked, check_limits, limits_of, waits_until
-from app.domain.withdrawal_terms import MANUAL, FeePayer
+from app.domain.withdrawal_terms import MANUAL, FeePayer, WithdrawalTerms
 
 SIGNAL_LIFETIME = timedelta(days=30)
 """How long a signal of fraud keeps a wallet's requests from being approved by themselves."""
@@ -194,17 +201,14 @@ def request(
         raise WithdrawalsDisabled
     if draft.wallet.status is WalletStatus.FROZEN:
         raise WalletFrozen
-    method = method or terms.methods[0]
-    if method not in terms.methods:
-        raise FieldInvalid(
-            f"The store pays out by {', '.join(terms.methods)}. Choose one of these.", field=("method",)
-        )
+    method = _method_of(terms, method, payout_method_id)
     check_limits(amount_minor, terms, limits_of(terms, asked_before(draft), zone, draft.now), draft.currency)
     lots = {
         lot.id
         for lot in draft.drawable(WITHDRAWABLE)
         if not waits_until(lot, draft.topped_up, terms, zone, draft.now)
     }
+    _require_beyond_debt(draft, amount_minor, lots)
     hold = draft.reserve(amount_minor, HoldPurpose.WITHDRAWAL, buckets=WITHDRAWABLE, lots=lots)
     withdrawal = Withdrawal(
         id=draft.mint.id(),
@@ -232,6 +236,31 @@ def request(
     if _needs_nobody(draft, amount_minor):
         return _move(draft, withdrawal, _S.APPROVED, actor=AUTOMATIC, note=None)
     return withdrawal
+
+
+def _method_of(terms: WithdrawalTerms, method: str | None, payout_method_id: UUID | None) -> str:
+    """Return the way of paying out that is meant, or raise `FieldInvalid`."""
+    method = method or terms.methods[0]
+    if method not in terms.methods:
+        raise FieldInvalid(
+            f"The store pays out by {', '.join(terms.methods)}. Choose one of these.", field=("method",)
+        )
+    if payout_method_id is None and method in set(PayoutMethodKind):
+        raise FieldInvalid(
+            f"Money by {method} goes to a payout method. Choose one of the wallet's, or add one first.",
+            field=("payoutMethodId",),
+        )
+    return method
+
+
+def _require_beyond_debt(draft: Draft, amount_minor: int, lots: set[UUID]) -> None:
+    """Raise `InsufficientFunds` for what cashback is to be taken back from as soon as it can be: it must not leave."""
+    left = draft.unspent_minor(lots) - draft.wallet.debt_minor
+    if amount_minor > left:
+        left = max(0, left)
+        raise InsufficientFunds(
+            available_minor=left, available=draft.currency.display(left), withdrawable=True
+        )
 
 
 def asked_before(draft: Draft) -> list[Asked]:

@@ -43,7 +43,7 @@ class LeftOutReason(StrEnum):
     WAITING_AFTER_TOP_UP = "WAITING_AFTER_TOP_UP"
     """Topped up so lately that it still waits."""
     OWED = "OWED"
-    """It covers what the wallet owes."""
+    """It covers what the wallet owes: a debit below zero, or cashback that was taken back after it was spent."""
     WALLET_FROZEN = "WALLET_FROZEN"
     """Staff have frozen the wallet."""
     NOT_ENABLED = "NOT_ENABLED"
@@ -88,6 +88,8 @@ class Holdings:
     """Held by its withdrawals."""
     unvested_minor: int = 0
     """Cashback that is not in the balance yet."""
+    debt_minor: int = 0
+    """Cashback that is still to be taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def allowance(
     ]
     waiting_minor = sum(amount for _, amount in waiting)
     candidate = sum(free[bucket] for bucket in WITHDRAWABLE) - waiting_minor
-    amount = max(0, min(candidate, holdings.available_minor))
+    amount = max(0, min(candidate, holdings.available_minor) - holdings.debt_minor)
     parts = [
         LeftOut(LeftOutReason.PROMOTIONAL, free[Bucket.PROMO]),
         LeftOut(LeftOutReason.GIFT_CARD, free[Bucket.GIFT_CARD]),

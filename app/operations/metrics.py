@@ -17,8 +17,10 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.domain.withdrawal import UNDER_WAY
 from app.execution.observing import Observation
 from app.services.liability import Liability, liabilities
+from app.services.payout import Waiting, waiting
 
 log = structlog.get_logger("coffer.operations")
 
@@ -125,7 +127,7 @@ class _Gauges(Collector):
 
 
 class _Liabilities(Collector):
-    """What the store owes, summed up now and then: it reads every open lot."""
+    """What the store owes, and what is to be paid out, summed up now and then: it reads every open lot."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
@@ -133,6 +135,7 @@ class _Liabilities(Collector):
         self._tried_at = -interval_s
         self._summed_at: float | None = None
         self._found: list[Liability] = []
+        self._waiting: list[Waiting] = []
 
     async def refresh(self) -> None:
         """Sum up again if it is time; what fails is tried again when it is time again."""
@@ -141,7 +144,7 @@ class _Liabilities(Collector):
                 return
             self._tried_at = monotonic()
             try:
-                self._found = await liabilities()
+                self._found, self._waiting = await liabilities(), await waiting()
             except Exception as error:  # noqa: BLE001 - all other metrics are wanted most when the database is ill
                 log.warning("liabilities could not be summed up", error=type(error).__name__)
             else:
@@ -158,11 +161,35 @@ class _Liabilities(Collector):
         for liability in self._found:
             owed.add_metric((liability.currency, liability.bucket), liability.amount_minor)
         yield owed
+        yield from self._withdrawals()
         yield GaugeMetricFamily(
             "coffer_liabilities_age_seconds",
             "How long ago the liabilities were summed up.",
             value=monotonic() - self._summed_at,
         )
+
+    def _withdrawals(self) -> Iterator[Metric]:
+        number = GaugeMetricFamily(
+            "coffer_withdrawals", "Withdrawals that have not ended, by status.", labels=("status",)
+        )
+        amount = GaugeMetricFamily(
+            "coffer_withdrawals_minor",
+            "What these withdrawals hold, in minor units of the currency.",
+            labels=("status",),
+        )
+        oldest = GaugeMetricFamily(
+            "coffer_withdrawals_oldest_timestamp_seconds",
+            "When the oldest of these withdrawals was asked for, in seconds since 1970.",
+            labels=("status",),
+        )
+        known = {one.status: one for one in self._waiting}
+        for status in sorted(UNDER_WAY):
+            found = known.get(status)
+            number.add_metric((status,), found.number if found else 0)
+            amount.add_metric((status,), found.amount_minor if found else 0)
+            if found:
+                oldest.add_metric((status,), found.oldest_at.timestamp())
+        yield from (number, amount, oldest)
 
     def describe(self) -> list[Metric]:
         return []

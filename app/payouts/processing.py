@@ -1,111 +1,104 @@
-"""Sends approved withdrawals by the provider, and asks it what became of them.
+"""Hands approved withdrawals over to the provider, and asks it what became of them.
 
-That a withdrawal is processing is committed before the provider is called, and the call stands outside of any
-transaction. Whoever dies in between leaves a withdrawal that is asked about by its id: what the provider knows is
-settled, and what it surely doesn't know is handed over again under the same id, which it can't pay twice.
+A job of the clock (`Payouts.job`) makes an approved withdrawal processing and writes a message of the outbox, in one
+transaction; a worker of the outbox delivers the message, outside of any. So of several processes one calls the provider,
+and whoever dies in between leaves a message that is due again. The first attempt has the money sent. Every other one asks
+by the withdrawal's id: what the provider knows is settled, and what it surely doesn't know is handed over again under the
+same id, which it can't pay twice.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from app.backends.patience import DatabaseBusy
+from app.context import Runtime
 from app.domain.access import Actor, ActorKind
+from app.domain.due import Due
 from app.domain.errors import DomainError, PayoutMethodsClosed
 from app.domain.money import currency_of
+from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
+from app.domain.outgoing import OutboxEvent
 from app.domain.payout_method import PayoutMethodKind
 from app.domain.withdrawal import PayoutOutcome, WithdrawalStatus
+from app.jobs import Job
 from app.payouts.provider import Answer, Knowledge, PayoutOrder, Provider
+from app.sealing import Sealer
 from app.services import payout as payouts, payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.command import OWN_KEY_PREFIX
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
+from app.services.outbox import Recipient
 from app.services.payout import Sending
-from app.vault import Vault
+from app.services.withdrawal import Decided
 
 log = structlog.get_logger("coffer.payouts")
 
-AT_ONCE = 4
-"""Payouts that one process talks about at a time."""
+JOB = "hand-over-payouts"
 
-AWAY = (Overloaded, NotAccepting, LedgerUnavailable, DatabaseBusy)
+_AWAY = (Overloaded, NotAccepting, LedgerUnavailable, DatabaseBusy)
 
-FOUND_AT_ONCE = 50
-"""Approved withdrawals that one look finds."""
-
-ASKED_FIRST_AFTER = timedelta(minutes=1)
-"""How long a payout is left alone after it was handed over: the call itself may still go on, in another process."""
-
-ASKED_AT_LEAST_EVERY = timedelta(hours=1)
+_UNKNOWN = "The provider does not know this payout, and may have forgotten its id. Ask them before the money is sent in another way."
 
 
 class Payouts:
-    """Runs in every server. Several processes may do it at once: one alone makes a withdrawal processing.
+    """The provider that is set up: a job that hands over, and the outbox's channel of payouts.
 
-    `mint` makes the keys of what is settled; `interval_s` is how often to look, 0 never.
+    `mint` makes the keys of what is written down.
     """
+
+    channel = Channel.PAYOUT
 
     def __init__(
         self,
         provider: Provider,
         *,
         writer: Writer,
-        vault: Vault | None,
+        sealer: Sealer | None,
         clock: Callable[[], datetime],
         mint: Callable[[], UUID],
-        interval_s: float,
-        asked_first_after: timedelta = ASKED_FIRST_AFTER,
     ) -> None:
         self.provider = provider
         self.actor = Actor(ActorKind.SYSTEM, f"payouts:{provider.name}")
         self._writer = writer
-        self._vault = vault
+        self._sealer = sealer
         self._clock = clock
         self._mint = mint
-        self._interval_s = interval_s
-        self._asked_first_after = asked_first_after
-        self._asked_at: dict[UUID, datetime] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Payouts"]:
-        """Send and ask until the end of the block."""
-        tasks = []
-        if self.provider.kinds and self._interval_s:
-            tasks.append(asyncio.create_task(self._repeat(), name="payouts"))
+        """Close what is open at the end of the block."""
         try:
             yield self
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self.provider.close()
 
-    async def _repeat(self) -> None:
-        while True:
-            try:
-                await self.send_due()
-                await self.ask_due()
-            except AWAY as error:
-                log.warning("payouts wait for the ledger", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 — it goes on at the next round
-                # Not the exception's words: they may repeat what was sent.
-                log.error("payouts failed", error=type(error).__name__)  # noqa: TRY400
-            await asyncio.sleep(self._interval_s)
+    # --- handed over ----------------------------------------------------------------------------------------
 
-    # --- sending --------------------------------------------------------------------------------------------
+    def job(self, interval_s: float) -> Job:
+        """Return the clock's job that hands approved withdrawals over."""
 
-    async def send_due(self) -> int:
-        """Hand over what is approved, and tell how many there were."""
-        return await self._each(self.send, await payouts.to_send(self.provider.kinds, FOUND_AT_ONCE))
+        async def due(
+            _runtime: Runtime, _now: datetime, limit: int, without: Collection[UUID]
+        ) -> Sequence[Due[UUID]]:
+            return await payouts.to_send(self.provider.kinds, limit, without)
 
-    async def send(self, withdrawal_id: UUID) -> bool:
-        """Hand one approved withdrawal over; tell whether it was ours to hand over."""
+        async def do(_runtime: Runtime, withdrawal_id: UUID) -> None:
+            await self.begin(withdrawal_id)
+
+        return Job(JOB, due, do, interval_s)
+
+    async def begin(self, withdrawal_id: UUID) -> bool:
+        """Make one approved withdrawal processing, with the message that has it sent; tell whether it was ours to begin.
+
+        Raises `PayoutMethodsClosed` where the key of its payout method is missing: then it stays approved, for staff.
+        """
         found = await payouts.sending(withdrawal_id)
-        if found is None or not self._can_open(found):
+        if found is None:
             return False
+        payout_methods.opened(self._sealer, found.method)
         try:
             started = await withdrawals.start_processing(
                 self._writer,
@@ -118,101 +111,66 @@ class Payouts:
             # Somebody was quicker: another process, staff, or the customer who took it back.
             log.info("a payout was not begun", withdrawal=str(withdrawal_id), code=str(refusal.code))
             return False
-        if started.replayed:
-            return False
-        return await self._hand_over(withdrawal_id)
+        return not started.replayed
 
-    async def _hand_over(self, withdrawal_id: UUID) -> bool:
-        order = await self._order(withdrawal_id)
-        if order is None:
-            return False
-        await self._settle(order, await self.provider.send(order))
-        return True
+    # --- the outbox's channel -------------------------------------------------------------------------------
 
-    # --- asking ---------------------------------------------------------------------------------------------
+    async def recipients(self, events: Sequence[OutboxEvent]) -> Mapping[UUID, Sequence[Recipient]]:
+        """Tell providers of no event: what they are to send is a message of its own."""
+        return {}
 
-    async def ask_due(self) -> int:
-        """Ask about what was handed over, the older the more rarely; tell about how many."""
-        now, waiting = self._clock(), await payouts.under_way(self.provider.name)
-        self._asked_at = {key: at for key, at in self._asked_at.items() if key in waiting}
-        due = []
-        for withdrawal_id, handed_over_at in sorted(waiting.items(), key=lambda one: one[1]):
-            pause = min(max((now - handed_over_at) / 4, self._asked_first_after), ASKED_AT_LEAST_EVERY)
-            if now >= self._asked_at.get(withdrawal_id, handed_over_at) + pause:
-                self._asked_at[withdrawal_id] = now
-                due.append(withdrawal_id)
-        return await self._each(self.ask, due)
+    async def deliver(self, taken: OutboxMessage) -> SendOutcome:
+        """Have a payout sent, or ask what became of it."""
+        if taken.target != self.provider.name:
+            return SendOutcome(Verdict.FAILED, f"It was handed to {taken.target}, which is not set up now.")
+        found = await payouts.sending(UUID(taken.body["withdrawal"]))
+        if found is None or found.handed_over_at is None:
+            return SendOutcome(Verdict.UNWANTED, "There is no such payout.")
+        if found.withdrawal.status != WithdrawalStatus.PROCESSING:
+            # A webhook or staff have said what became of it.
+            return SendOutcome(Verdict.DELIVERED)
+        try:
+            return await self._delivered(
+                self._order(found, found.handed_over_at), is_first=taken.attempts == 1
+            )
+        except PayoutMethodsClosed as error:
+            return SendOutcome(Verdict.FAILED, error.message)
+        except _AWAY:
+            return SendOutcome(Verdict.FAILED, "The ledger was away, so the provider is asked again.")
 
-    async def ask(self, withdrawal_id: UUID) -> bool:
-        """Ask how one payout stands; hand it over again, under the same id, if the provider surely knows nothing of it."""
-        order = await self._order(withdrawal_id)
-        if order is None:
-            return False
-        answer = await self.provider.outcome(order)
-        if answer.knowledge is not Knowledge.NO_SUCH_PAYOUT:
-            await self._settle(order, answer)
-        elif order.provider_reference is None and self._may_send_again(order):
-            await self._settle(order, await self.provider.send(order))
-        else:
-            log.warning("a payout is not known to its provider", withdrawal=str(withdrawal_id))
-        return True
-
-    def _may_send_again(self, order: PayoutOrder) -> bool:
-        return self._clock() < order.handed_over_at + self.provider.sends_again_for
-
-    async def _each(self, work: Callable[[UUID], Awaitable[bool]], ids: Sequence[UUID]) -> int:
-        """Work on several at a time; one that fails keeps no other, and a ledger that is away stops them all."""
-        room = asyncio.Semaphore(AT_ONCE)
-
-        async def one(withdrawal_id: UUID) -> bool:
-            async with room:
-                try:
-                    return await work(withdrawal_id)
-                except AWAY:
-                    raise
-                except Exception as error:  # noqa: BLE001 — it stays as it is, and is found again
-                    # Not the exception's words: they may repeat what was sent.
-                    log.error("a payout failed", withdrawal=str(withdrawal_id), error=type(error).__name__)  # noqa: TRY400
-                    return False
-
-        done = await asyncio.gather(*(one(withdrawal_id) for withdrawal_id in ids), return_exceptions=True)
-        for result in done:
-            if isinstance(result, BaseException):
-                raise result
-        return sum(result is True for result in done)
-
-    # --- both -----------------------------------------------------------------------------------------------
-
-    async def settle(self, withdrawal_id: UUID, outcome: PayoutOutcome) -> None:
-        """Bring a withdrawal to where the provider says that it is."""
-        key = f"{OWN_KEY_PREFIX}payout:{self._mint()}"
-        await withdrawals.settle(self._writer, self.actor, withdrawal_id, outcome, idempotency_key=key)
-
-    async def _settle(self, order: PayoutOrder, answer: Answer) -> None:
+    async def _delivered(self, order: PayoutOrder, *, is_first: bool) -> SendOutcome:
+        answer = await self._asked(order, is_first=is_first)
         if answer.outcome is None:
             log.warning("a payout is uncertain", withdrawal=str(order.withdrawal_id), why=answer.why)
-            return
-        await self.settle(order.withdrawal_id, answer.outcome)
+            return SendOutcome(Verdict.FAILED, f"Nobody knows how it stands: {answer.why}")
+        settled = await self.settle(order.withdrawal_id, answer.outcome)
+        if settled.withdrawal.status == WithdrawalStatus.PROCESSING:
+            return SendOutcome(
+                Verdict.PENDING, "The provider has taken it on, and not said what became of it."
+            )
+        return SendOutcome(Verdict.DELIVERED)
 
-    def _can_open(self, found: Sending) -> bool:
-        try:
-            payout_methods.opened(self._vault, found.method)
-        except PayoutMethodsClosed:
-            # Found before anything is begun, so the withdrawal stays approved and staff can see to it.
-            log.error("the key of a payout method is missing", withdrawal=str(found.withdrawal.id))  # noqa: TRY400
-            return False
-        return True
+    async def _asked(self, order: PayoutOrder, *, is_first: bool) -> Answer:
+        """Return what the provider says; it is handed the order only while it surely remembers the order's id."""
+        if is_first and self._may_send(order):
+            return await self.provider.send(order)
+        answer = await self.provider.outcome(order)
+        if answer.knowledge is not Knowledge.NO_SUCH_PAYOUT:
+            return answer
+        if order.provider_reference is None and self._may_send(order):
+            return await self.provider.send(order)
+        return Answer.uncertain(_UNKNOWN)
 
-    async def _order(self, withdrawal_id: UUID) -> PayoutOrder | None:
-        """Return the order of a withdrawal that is with this provider."""
-        found = await payouts.sending(withdrawal_id)
-        if found is None or found.handed_over_at is None:
-            return None
+    def _may_send(self, order: PayoutOrder) -> bool:
+        return self._clock() < order.handed_over_at + self.provider.sends_again_for
+
+    async def settle(self, withdrawal_id: UUID, outcome: PayoutOutcome) -> Decided:
+        """Bring a withdrawal to where the provider says that it is."""
+        key = f"{OWN_KEY_PREFIX}payout:{self._mint()}"
+        return await withdrawals.settle(self._writer, self.actor, withdrawal_id, outcome, idempotency_key=key)
+
+    def _order(self, found: Sending, handed_over_at: datetime) -> PayoutOrder:
         row = found.withdrawal
-        if not self._can_open(found):
-            return None
-        if row.status != WithdrawalStatus.PROCESSING or row.provider != self.provider.name:
-            return None
         charged_minor = row.fee_minor if row.fee_payer == "CUSTOMER" else 0
         return PayoutOrder(
             withdrawal_id=row.id,
@@ -220,7 +178,7 @@ class Payouts:
             amount_minor=row.amount_minor - charged_minor,
             currency=currency_of(row.currency),
             kind=PayoutMethodKind(found.method.kind),
-            details=payout_methods.opened(self._vault, found.method),
-            handed_over_at=found.handed_over_at,
+            details=payout_methods.opened(self._sealer, found.method),
+            handed_over_at=handed_over_at,
             provider_reference=row.provider_reference,
         )

@@ -37,7 +37,7 @@ async def add_payout_method(
         kind=input.kind,
         label=input.label or "",
         details=_details(input.details),
-        vault=runtime.vault,
+        sealer=runtime.sealer,
         idempotency_key=checked_key(input.idempotency_key),
     )
     return AddPayoutMethodPayload(
@@ -74,7 +74,7 @@ async def reveal_payout_method(
         info.context.principal,
         decode_id(input.payout_method_id, "PayoutMethod", field=("payoutMethodId",)),
         note=input.note,
-        vault=runtime.vault,
+        sealer=runtime.sealer,
         idempotency_key=checked_key(input.idempotency_key),
     )
     return RevealPayoutMethodPayload(

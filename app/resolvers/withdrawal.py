@@ -1,6 +1,7 @@
 """Withdrawals: requested, taken back, decided, sent to the bank, and what became of them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -64,7 +65,12 @@ from app.schema.types.withdrawal import (
     WithdrawalSortField,
     withdrawal_type,
 )
-from app.services import payout_batch as payout_batches, settings as store_settings, withdrawal as withdrawals
+from app.services import (
+    payout_batch as payout_batches,
+    payout_method as payout_methods,
+    settings as store_settings,
+    withdrawal as withdrawals,
+)
 from app.services.withdrawal import Decided
 
 A = TypeVar("A", bound=WithdrawalPayload)
@@ -340,6 +346,7 @@ async def export_withdrawals(
         idempotency_key=checked_key(input.idempotency_key),
         request={"ids": ids and [str(one) for one in ids], "filter": repr(wanted)},
         now=runtime.clock(),
+        open_details=partial(payout_methods.opened, runtime.sealer),
     )
     return ExportWithdrawalsPayload(
         file=None if done.file is None else _file(done.file, currency),

@@ -171,9 +171,9 @@ class Mutation:
     )
     export_withdrawals: payloads.ExportWithdrawalsPayload = root(
         withdrawal_resolvers.export_withdrawals,
-        Needs(Capability.WITHDRAWALS_REVIEW),
+        Needs(Capability.WITHDRAWALS_REVIEW, Capability.PAYOUT_DETAILS_READ),
         "Make a batch of approved withdrawals for the bank: they are processing from then on. Repeated with the same key, "
-        "it gives the same batch.",
+        "it gives the same batch. The file names the accounts in full: who read them is written down.",
     )
     import_withdrawal_results: payloads.ImportWithdrawalResultsPayload = root(
         withdrawal_resolvers.import_withdrawal_results,

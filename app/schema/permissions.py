@@ -56,23 +56,26 @@ class SignedIn(Anyone):
 
 
 class Needs(SignedIn):
-    """A proven caller with a capability."""
+    """A proven caller with a capability, or with several."""
 
-    def __init__(self, capability: Capability) -> None:
+    def __init__(self, capability: Capability, *more: Capability) -> None:
         super().__init__(relies_on=capability)
         self.capability = capability
-        self.words = f"Needs the capability {capability}."
+        self.more = more
+        named = " and ".join((capability, *more))
+        self.words = f"Needs the {'capabilities' if more else 'capability'} {named}."
 
     def check(self, info: AppInfo) -> None:
         """Refuse callers without the capability."""
         super().check(info)
-        if not info.context.principal.may(self.capability):
-            raise RequestError(
-                "FORBIDDEN",
-                f"You may not do this: it needs the capability {self.capability}. "
-                "Ask an administrator of the store for it.",
-                capability=self.capability.value,
-            )
+        for capability in (self.capability, *self.more):
+            if not info.context.principal.may(capability):
+                raise RequestError(
+                    "FORBIDDEN",
+                    f"You may not do this: it needs the capability {capability}. "
+                    "Ask an administrator of the store for it.",
+                    capability=capability.value,
+                )
 
 
 class Guard(Telling):

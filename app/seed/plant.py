@@ -17,9 +17,11 @@ from app.domain.access import Actor, ActorKind
 from app.domain.ledger import Draft, Row
 from app.domain.money import Currency, currency_of
 from app.domain.withdrawal import Withdrawal
+from app.sealing import Sealer
 from app.seed.cashback import tell_cashback
 from app.seed.gift_cards import tell_gift_cards
 from app.seed.orders import Step, tell_orders
+from app.seed.payouts import tell_payouts
 from app.seed.people import DEMO_CUSTOMER, SEED
 from app.seed.promotions import tell_promotions
 from app.seed.story import DAYS, SLOTS, Event, tell
@@ -78,9 +80,12 @@ async def plant(
     now: datetime,
     batch_size_max: int = 512,
     keys: CodeKeys | None = None,
+    sealer: Sealer | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Planted:
-    """Tell the story to the open database, so that it ends now; `keys` hash the codes of its gift cards.
+    """Tell the story to the open database, so that it ends now.
+
+    `keys` hash the codes of its gift cards, `sealer` seals its payout methods: without one there are none.
 
     Safe to interrupt and to repeat: what already happened is not done again.
     """
@@ -89,7 +94,7 @@ async def plant(
     writer.start()
     try:
         keys = keys or CodeKeys([DEVELOPMENT_KEY])
-        return await _Sower(writer, clock, now, currency_of(currency), keys).sow(on_progress)
+        return await _Sower(writer, clock, now, currency_of(currency), keys, sealer).sow(on_progress)
     finally:
         await writer.stop()
 
@@ -97,9 +102,16 @@ async def plant(
 class _Sower:
     """One telling: remembers what the events answered, for those that refer to them."""
 
-    def __init__(
-        self, writer: Writer, clock: _Clock, now: datetime, currency: Currency, keys: CodeKeys
+    def __init__(  # noqa: PLR0917 — one caller, who has them all at hand
+        self,
+        writer: Writer,
+        clock: _Clock,
+        now: datetime,
+        currency: Currency,
+        keys: CodeKeys,
+        sealer: Sealer | None,
     ) -> None:
+        self._sealer = sealer
         self._currency = currency
         self._keys = keys
         self._writer = writer
@@ -117,6 +129,7 @@ class _Sower:
             *tell_orders(self._currency),
             *tell_gift_cards(self._currency, self._keys),
             *tell_promotions(self._currency),
+            *tell_payouts(self._currency, self._sealer),
         ]
         told, steps = 0, sorted(steps, key=lambda step: -step.day)
         await self._open(events[0].day)

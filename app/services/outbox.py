@@ -265,7 +265,9 @@ async def backlog() -> OutboxBacklog:
     dead: dict[Channel, int] = {}
     events, times = 0, []
     for row in await get_connection(READER).execute_query_dict(_COUNTS):
-        if row["status"] == MessageStatus.WAITING and row["oldest_at"] is not None:
+        # Banks take days, so payouts wait for long when all is well; what became of each is for `payoutReconciliation`.
+        is_late = row["status"] == MessageStatus.WAITING and row["channel"] != Channel.PAYOUT
+        if is_late and row["oldest_at"] is not None:
             times.append(time_value(_text(row["oldest_at"])))
         if row["channel"] == "EVENTS":
             events = row["number"]

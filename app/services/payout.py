@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from tortoise.connection import get_connection
 from tortoise.expressions import Q, Subquery
 
+from app.db import READER
 from app.domain.access import Actor
+from app.domain.due import Due
 from app.domain.ledger import Desk
 from app.domain.payout import DiscrepancyKind, PayoutMessage, message_id
 from app.domain.payout_method import PayoutMethodStatus
-from app.domain.withdrawal import PayoutOutcomeKind, WithdrawalStatus
+from app.domain.withdrawal import UNDER_WAY, PayoutOutcomeKind, WithdrawalStatus
 from app.models.payout_message import PayoutMessage as PayoutMessageModel
 from app.models.payout_method import PayoutMethod
 from app.models.withdrawal import Withdrawal
 from app.models.withdrawal_step import WithdrawalStep
 from app.services.ledger.command import DeskCommand, IdempotencyClaim
+from app.services.ledger.records import read_time
 from app.services.ledger.writer import Writer
 
 OVERDUE = timedelta(days=3)
@@ -35,8 +39,8 @@ class Sending:
     handed_over_at: datetime | None
 
 
-async def to_send(kinds: Collection[str], limit: int) -> list[UUID]:
-    """Return approved withdrawals that go to payout methods of these kinds, the oldest first.
+async def to_send(kinds: Collection[str], limit: int, without: Collection[UUID]) -> list[Due[UUID]]:
+    """Return approved withdrawals that go to payout methods of these kinds, the oldest first, due since they were approved.
 
     Those whose method was removed since, or whose wallet is frozen, are left to staff.
     """
@@ -46,16 +50,16 @@ async def to_send(kinds: Collection[str], limit: int) -> list[UUID]:
         wallet__status="ACTIVE",
         payout_method_id__in=Subquery(usable.values("id")),
     )
-    rows = await query.order_by("created_at", "id").limit(limit).values_list("id", flat=True)
-    return [UUID(str(row)) for row in rows]
-
-
-async def under_way(provider: str) -> dict[UUID, datetime]:
-    """Return the withdrawals that were handed to a provider and have no outcome, and when that was."""
-    rows = await Withdrawal.filter(status=str(WithdrawalStatus.PROCESSING), provider=provider).values_list(
-        "id", flat=True
+    if without:
+        query = query.exclude(id__in=list(without))
+    rows = await query.order_by("created_at", "id").limit(limit)
+    steps = WithdrawalStep.filter(
+        withdrawal_id__in=[row.id for row in rows], to_status=str(WithdrawalStatus.APPROVED)
     )
-    return await _handed_over([UUID(str(row)) for row in rows])
+    approved = (
+        {step.withdrawal_id: step.created_at for step in await steps.order_by("number")} if rows else {}
+    )
+    return [Due(row.id, approved.get(row.id, row.created_at), row.id) for row in rows]
 
 
 async def _handed_over(ids: Collection[UUID]) -> dict[UUID, datetime]:
@@ -113,6 +117,35 @@ async def keep_message(
     claim = IdempotencyClaim.own(actor, f"payout-message:{row_id}")
     rows = ((PayoutMessage, row_id),)
     await writer.submit(DeskCommand("keepPayoutMessage", actor, decide, claim, rows=rows))
+
+
+# --- how it stands ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many withdrawals are at one step, since when the oldest was asked for, and how much they are, in minor units."""
+
+    status: str
+    number: int
+    amount_minor: int
+    oldest_at: datetime
+
+
+_UNDER_WAY = ", ".join(f"'{status}'" for status in sorted(UNDER_WAY))
+_WAITING = f"""
+SELECT status, COUNT(*) AS number, SUM(amount_minor) AS amount_minor, MIN(created_at) AS oldest_at
+FROM withdrawals WHERE status IN ({_UNDER_WAY}) GROUP BY status
+"""  # noqa: S608 — our own words
+
+
+async def waiting() -> list[Waiting]:
+    """Count the withdrawals that are under way, by their status."""
+    rows = await get_connection(READER).execute_query_dict(_WAITING)
+    return [
+        Waiting(row["status"], row["number"], int(row["amount_minor"]), read_time(row["oldest_at"]))
+        for row in rows
+    ]
 
 
 # --- reconciliation -----------------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """Batches of payouts: approved withdrawals go to the bank as a file, and what the bank says comes back as one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from uuid import UUID, uuid5
 
 from tortoise.queryset import QuerySet
 
-from app.domain import withdrawal as rules
-from app.domain.access import Principal
+from app.domain import payout_method as methods, withdrawal as rules
+from app.domain.access import Actor, Principal
 from app.domain.errors import DomainError, FieldInvalid, NotFound, OwnWallet
 from app.domain.ledger import Desk, Draft
 from app.domain.payout_file import (
@@ -20,22 +20,25 @@ from app.domain.payout_file import (
     ResultLine,
     as_csv,
     batch_reference,
+    payee_of,
     read_results,
 )
+from app.domain.payout_method import PayoutMethod
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
 from app.domain.withdrawal_terms import FeePayer, WithdrawalTerms
-from app.models.customer import Customer
+from app.models.payout_method import PayoutMethod as PayoutMethodModel
 from app.models.withdrawal import Withdrawal as WithdrawalModel
-from app.pain001 import CURRENCY, Payer, as_pain_001
-from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, WalletRef
+from app.pain001 import CURRENCY, Payer, as_pain_001, can_be_named
+from app.services.ledger.command import OWN_KEY_PREFIX, Command, DeskCommand, IdempotencyClaim, WalletRef
+from app.services.ledger.mint import RandomMint
 from app.services.ledger.rows import withdrawal_of
 from app.services.ledger.writer import Writer
 
 AT_ONCE = 100
 """Withdrawals of one batch that are handed to the writer together."""
 
-Payees = Callable[[Sequence[WithdrawalModel]], Awaitable[Mapping[UUID, Payee]]]
-"""Tells who is paid and where to, by the withdrawal's id; one that is left out can't be exported."""
+Open = Callable[[PayoutMethodModel], Mapping[str, str]]
+"""Opens the sealed details of a payout method, or raises a `DomainError` where the key for them is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class File:
     reference: str
     name: str
     media_type: str
-    content: str
+    content: str = field(repr=False)
     count: int
     total_minor: int
 
@@ -85,11 +88,6 @@ class Imported:
     replayed: bool
 
 
-async def customers_by_name(found: Sequence[WithdrawalModel]) -> Mapping[UUID, Payee]:
-    """Return whom withdrawals are paid to as far as wallets alone tell it: the customer's name, and no account."""
-    return {row.id: Payee(_customer(row).name or _customer(row).external_id) for row in found}
-
-
 # --- to the bank --------------------------------------------------------------------------------------------
 
 
@@ -104,13 +102,15 @@ async def export(
     idempotency_key: str,
     request: Mapping[str, object],
     now: datetime,
-    payees: Payees = customers_by_name,
+    open_details: Open,
 ) -> Exported:
     """Mark approved withdrawals as processing under one batch's reference, and write that batch for the bank.
 
     They are named, or the oldest that a query finds. Repeated with its key, the same batch is written again: what was
-    marked stays marked, so a file that got lost is asked for again and nothing is sent twice. Raises `FieldInvalid` for
-    input that can't be meant, or for pain.001 without the payer's account.
+    marked stays marked, so a file that got lost is asked for again and nothing is sent twice. Where the money goes is read
+    from the sealed payout methods; that somebody reads it is written down before it is told. Raises `FieldInvalid` for
+    input that can't be meant, or for pain.001 without the payer's account, and `PayoutMethodsClosed` for a batch whose
+    details can't be opened any more.
     """
     if (withdrawal_ids is None) == (found is None):
         raise FieldInvalid("Give `withdrawalIds` or a `filter`, and not both.", field=("withdrawalIds",))
@@ -124,14 +124,19 @@ async def export(
     batch = batch_reference(claim.scope, claim.key)
     rows: list[BatchRow] = []
     if withdrawal_ids is not None or not outcome.replayed:
+        chosen = await _chosen(withdrawal_ids, found)
         rows = await _mark(
-            writer, principal, await _chosen(withdrawal_ids, found), claim, batch, payer is not None, payees
+            writer, principal, chosen, claim, batch, to_account=payer is not None, open_details=open_details
         )
     marked = await _with_customers(WithdrawalModel.filter(batch_reference=batch)).order_by("created_at", "id")
     if not rows:
         rows = [BatchRow(row.id, row) for row in marked]
-    file = await _written(marked, batch, file_format, payer, payees, now.date()) if marked else None
-    return Exported(file, rows, outcome.replayed)
+    if not marked:
+        return Exported(None, rows, outcome.replayed)
+    named = await _named(marked)
+    payouts = [_payout(row, named, open_details) for row in marked]
+    await _write_down(writer, actor, list(named.values()), batch)
+    return Exported(await _written(payouts, batch, file_format, payer, now.date()), rows, outcome.replayed)
 
 
 def _payer(terms: WithdrawalTerms) -> Payer:
@@ -161,22 +166,24 @@ async def _chosen(
     return [(row.id, row) for row in await _with_customers(approved.limit(EXPORTED_MAX))]
 
 
-async def _mark(  # noqa: PLR0917 — one caller, who names everything
+async def _mark(
     writer: Writer,
     principal: Principal,
     chosen: list[tuple[UUID, WithdrawalModel | None]],
     claim: IdempotencyClaim,
     batch: str,
+    *,
     to_account: bool,
-    payees: Payees,
+    open_details: Open,
 ) -> list[BatchRow]:
-    known = await payees([row for _, row in chosen if row is not None])
+    named = await _named([row for _, row in chosen if row is not None])
 
     async def one(withdrawal_id: UUID, row: WithdrawalModel | None) -> BatchRow:
         try:
             if row is None:
                 raise NotFound("withdrawal", field=("withdrawalIds",))
-            _require_account(row, known.get(withdrawal_id), to_account=to_account)
+            # Opened before it is marked: what can't be sent stays approved.
+            _require_account(row, _payout(row, named, open_details).payee, to_account=to_account)
             decide = _into_batch(principal, row, batch)
             own = replace(claim, key=str(uuid5(withdrawal_id, claim.key)))
             return BatchRow(withdrawal_id, await _submitted(writer, principal, row, decide, own))
@@ -189,10 +196,42 @@ async def _mark(  # noqa: PLR0917 — one caller, who names everything
     return rows
 
 
-def _require_account(row: WithdrawalModel, payee: Payee | None, *, to_account: bool) -> None:
-    if payee is None or (to_account and not payee.iban):
+async def _named(rows: Sequence[WithdrawalModel]) -> dict[UUID, PayoutMethodModel]:
+    """Return the payout methods that withdrawals name."""
+    ids = {row.payout_method_id for row in rows if row.payout_method_id is not None}
+    return {one.id: one for one in await PayoutMethodModel.filter(id__in=list(ids))} if ids else {}
+
+
+def _payout(row: WithdrawalModel, named: Mapping[UUID, PayoutMethodModel], open_details: Open) -> Payout:
+    """Return a withdrawal as a row of a batch. Raises what `open_details` raises."""
+    customer = row.wallet.customer
+    name = customer.name or customer.external_id
+    # Where the customer named no method, the store knows where to pay; here nothing more than the name is known.
+    payee = (
+        Payee(name)
+        if row.payout_method_id is None
+        else payee_of(open_details(named[row.payout_method_id]), name)
+    )
+    return Payout(
+        reference=row.reference,
+        amount_minor=row.amount_minor - (row.fee_minor if row.fee_payer == FeePayer.CUSTOMER else 0),
+        currency=row.currency,
+        method=row.method,
+        payee=payee,
+        customer=customer.external_id,
+    )
+
+
+def _require_account(row: WithdrawalModel, payee: Payee, *, to_account: bool) -> None:
+    if to_account and not payee.iban:
         raise FieldInvalid(
             "No bank account of this customer is known. Ask them for one, or choose CSV.",
+            field=("withdrawalIds",),
+        )
+    if to_account and not can_be_named(payee.name):
+        raise FieldInvalid(
+            "The account holder's name has no letters that a bank can read. Ask the customer for another payout method, "
+            "or choose CSV.",
             field=("withdrawalIds",),
         )
     if to_account and row.currency != CURRENCY:
@@ -205,6 +244,9 @@ def _into_batch(principal: Principal, row: WithdrawalModel, batch: str) -> Calla
     def decide(draft: Draft) -> Withdrawal:
         _require_others(principal, draft, "withdrawalIds")
         withdrawal = draft.row(Withdrawal, row.id)
+        rules.require_move(withdrawal, WithdrawalStatus.PROCESSING)
+        if row.payout_method_id is not None:
+            methods.require_there(draft.row(PayoutMethod, row.payout_method_id))
         note = f"Exported for the bank with batch {batch}"
         return rules.start_processing(
             draft, withdrawal, actor=principal.actor, note=note, batch_reference=batch
@@ -213,26 +255,20 @@ def _into_batch(principal: Principal, row: WithdrawalModel, batch: str) -> Calla
     return decide
 
 
-async def _written(  # noqa: PLR0917 — one caller, who names everything
-    marked: Sequence[WithdrawalModel],
-    batch: str,
-    file_format: PayoutFileFormat,
-    payer: Payer | None,
-    payees: Payees,
-    today: date,
+async def _write_down(writer: Writer, actor: Actor, opened: Sequence[PayoutMethodModel], batch: str) -> None:
+    """Write down that somebody reads these details, each time that a file with them is made."""
+
+    def decide(desk: Desk) -> None:
+        methods.read_together(desk, opened, note=f"Exported for the bank with batch {batch}", actor=actor)
+
+    if opened:
+        claim = IdempotencyClaim.own(actor, f"{OWN_KEY_PREFIX}batch:{RandomMint().id()}")
+        await writer.submit(DeskCommand("readPayoutDetails", actor, decide, claim))
+
+
+async def _written(
+    payouts: Sequence[Payout], batch: str, file_format: PayoutFileFormat, payer: Payer | None, today: date
 ) -> File:
-    known = await payees(marked)
-    payouts = [
-        Payout(
-            reference=row.reference,
-            amount_minor=row.amount_minor - (row.fee_minor if row.fee_payer == FeePayer.CUSTOMER else 0),
-            currency=row.currency,
-            method=row.method,
-            payee=known.get(row.id) or Payee(_customer(row).external_id),
-            customer=_customer(row).external_id,
-        )
-        for row in marked
-    ]
     total = sum(payout.amount_minor for payout in payouts)
     if payer is None:
         text, name, media_type = as_csv(payouts), f"{batch}.csv", "text/csv"
@@ -241,10 +277,6 @@ async def _written(  # noqa: PLR0917 — one caller, who names everything
         text = await asyncio.to_thread(as_pain_001, payouts, payer, reference=batch, executed_on=today)
         name, media_type = f"{batch}.xml", "application/xml"
     return File(batch, name, media_type, text, len(payouts), total)
-
-
-def _customer(row: WithdrawalModel) -> Customer:
-    return row.wallet.customer
 
 
 # --- from the bank ------------------------------------------------------------------------------------------
@@ -313,6 +345,7 @@ async def _submitted(
     decide: Callable[[Draft], Withdrawal],
     claim: IdempotencyClaim,
 ) -> WithdrawalModel:
+    method = () if row.payout_method_id is None else ((PayoutMethod, row.payout_method_id),)
     outcome = await writer.submit(
         Command(
             "payoutBatch",
@@ -321,7 +354,7 @@ async def _submitted(
             decide,
             claim,
             holds=(row.hold_id,),
-            rows=((Withdrawal, row.id),),
+            rows=((Withdrawal, row.id), *method),
         )
     )
     if isinstance(outcome.answer, Withdrawal):

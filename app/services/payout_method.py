@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid5
 
+import orjson
+
 from app.bank_accounts import check_account
 from app.domain import payout_method as rules
 from app.domain.access import Actor, Capability, Principal
@@ -15,11 +17,11 @@ from app.domain.note import check_note, check_text
 from app.domain.payout_method import PayoutMethod, PayoutMethodKind, PayoutMethodStatus
 from app.models.payout_method import PayoutMethod as PayoutMethodModel
 from app.models.wallet import Wallet
+from app.sealing import Sealer, Unreadable
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.rows import payout_method_of, wallet_of
 from app.services.ledger.writer import Writer
-from app.vault import CannotOpen, Vault
 
 _NAMESPACE = UUID("0c2a7a52-5a53-5cd9-9f36-31f5a3b2c7d4")
 
@@ -49,7 +51,7 @@ async def add(
     kind: PayoutMethodKind,
     label: str,
     details: Mapping[str, str],
-    vault: Vault | None,
+    sealer: Sealer | None,
     idempotency_key: str,
 ) -> Kept:
     """Seal a new payout method and begin its waiting time.
@@ -57,7 +59,7 @@ async def add(
     Raises `NotFound` (also for a wallet that is not the caller's), `PayoutMethodsClosed`, `LimitReached` or a refusal
     of the details.
     """
-    if vault is None:
+    if sealer is None:
         raise PayoutMethodsClosed
     label = check_text(label, field="label", length_max=rules.LABEL_MAX)
     known = rules.check_details(kind, details)
@@ -66,14 +68,14 @@ async def add(
     actor = principal.actor
     # The id follows from the request, so that what is sealed for it is the same method when it is sent again.
     method_id = uuid5(_NAMESPACE, f"{actor.kind}\n{actor.id}\n{idempotency_key}")
-    prints = vault.fingerprints(rules.identity(kind, known))
+    prints = sealer.fingerprints(rules.identity(kind, known))
     method = PayoutMethod(
         id=method_id,
         wallet_id=wallet.id,
         kind=kind,
         label=label,
         masked=rules.mask(kind, known),
-        sealed=vault.seal(known, owner=_owner(method_id, wallet.id)),
+        sealed=sealer.seal(orjson.dumps(known).decode(), _place(method_id, wallet.id)).encode(),
         fingerprint=prints[0],
         status=PayoutMethodStatus.ACTIVE,
         usable_from=wallet.created_at,  # `rules.add` knows the time
@@ -91,7 +93,7 @@ async def add(
         "wallet": str(wallet.id),
         "kind": kind,
         "label": label,
-        "details": vault.fingerprints(content)[-1].hex(),
+        "details": sealer.fingerprints(content)[-1].hex(),
     }
     claim = IdempotencyClaim.of(actor, idempotency_key, "addPayoutMethod", claimed)
     command = Command("addPayoutMethod", actor, WalletRef(wallet_id=wallet.id), decide, claim)
@@ -122,7 +124,7 @@ async def reveal(
     method_id: UUID,
     *,
     note: str,
-    vault: Vault | None,
+    sealer: Sealer | None,
     idempotency_key: str,
 ) -> Revealed:
     """Open the details of a method for a payment, after writing down who reads them and why.
@@ -132,7 +134,7 @@ async def reveal(
     note = check_note(note)
     found = await _row(method_id)
     # Opened before it is written down: nobody is said to have read what could not be opened.
-    details = opened(vault, found)
+    details = opened(sealer, found)
 
     def decide(draft: Draft) -> PayoutMethod:
         return rules.read_by(draft, draft.row(PayoutMethod, method_id), note=note, actor=principal.actor)
@@ -144,21 +146,24 @@ async def reveal(
     return Revealed(await _kept(await writer.submit(command)), details)
 
 
-def opened(vault: Vault | None, method: PayoutMethodModel) -> dict[str, str]:
+def opened(sealer: Sealer | None, method: PayoutMethodModel) -> dict[str, str]:
     """Return a method's details in full. Raises `PayoutMethodsClosed` where the key for it is missing."""
-    if vault is None:
+    if sealer is None:
         raise PayoutMethodsClosed
     try:
-        return vault.open(bytes(method.sealed), owner=_owner(method.id, method.wallet_id))
-    except CannotOpen:
+        details: dict[str, str] = orjson.loads(
+            sealer.open(bytes(method.sealed).decode(), _place(method.id, method.wallet_id))
+        )
+    except (Unreadable, UnicodeDecodeError):
         raise PayoutMethodsClosed from None
+    return details
 
 
 # --- shared -------------------------------------------------------------------------------------------------
 
 
-def _owner(method_id: UUID, wallet_id: UUID) -> str:
-    return f"{method_id} {wallet_id}"
+def _place(method_id: UUID, wallet_id: UUID) -> str:
+    return f"payout method {method_id} of {wallet_id}"
 
 
 def _may_write(principal: Principal, external_id: str) -> bool:

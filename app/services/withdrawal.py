@@ -18,6 +18,7 @@ from app.domain.errors import CurrencyMismatch, DomainError, FieldInvalid, NotFo
 from app.domain.ledger import Desk, Draft
 from app.domain.money import currency_of, parse_amount
 from app.domain.note import check_note, check_remark, check_text
+from app.domain.outbox import Channel, message
 from app.domain.page import Page, PageRequest
 from app.domain.payout_method import PayoutMethod, require_usable
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
@@ -362,21 +363,23 @@ async def start_processing(
     withdrawal_id: UUID,
     *,
     provider: str,
-    provider_reference: str | None = None,
     idempotency_key: str,
 ) -> Decided:
-    """Hand an approved withdrawal to a provider: committed before the provider is asked, so it is asked for one payout.
+    """Hand an approved withdrawal to a provider: the message that has it sent is written in the same transaction.
+
+    So it is processing before the provider is asked, and the provider is asked for one payout.
 
     Raises `NotFound`, `WithdrawalNotOpen` or `WalletFrozen`.
     """
 
     def decide(draft: Draft) -> Withdrawal:
         withdrawal = draft.row(Withdrawal, withdrawal_id)
-        return rules.start_processing(
-            draft, withdrawal, actor=actor, provider=provider, provider_reference=provider_reference
-        )
+        started = rules.start_processing(draft, withdrawal, actor=actor, provider=provider)
+        body = {"withdrawal": str(withdrawal_id)}
+        draft.add(message(withdrawal_id, Channel.PAYOUT, provider, "payout", body, now=draft.now))
+        return started
 
-    content = {"provider": provider, "provider_reference": provider_reference}
+    content = {"provider": provider}
     return await _decide(writer, actor, withdrawal_id, "startWithdrawal", decide, content, idempotency_key)
 
 

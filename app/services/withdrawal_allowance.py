@@ -76,6 +76,7 @@ def allowance_of(
         frozen=wallet.status == WalletStatus.FROZEN,
         reviewed_minor=known.reviewed_minor,
         unvested_minor=unvested_minor,
+        debt_minor=wallet.debt_minor,
     )
     return allowance(holdings, settings.withdrawals, known.asked, zone_of(settings.time_zone), now)
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import pytest
 import pytest_asyncio
 
-from tests.api.store import ADMINISTRATOR, Caller, JsonObject, Store
+from tests.api.store import ADMINISTRATOR, Caller, JsonObject, Store, fresh
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +213,69 @@ async def test_an_adjustment_costs_the_same_however_long_the_history_is(
     for _ in range(30):
         await api.adjust(customer, "1.00")
     assert await cost(customer) == first
+
+
+SAVER = """{
+  id withdrawable { amount } withdrawal { amount { amount } leftOut { reason } limits { period left { amount } } }
+  payoutMethods { id masked addedBy { id } }
+  withdrawals(first: 5) { totalCount nodes { id status payoutMethod { id masked } steps { number actor { id } } transactions { id } } }
+  topUps(first: 5) { totalCount nodes { id credited { amount } transaction { id allocations { bucket } } wallet { id } createdBy { id } } }
+  topUpOptions { isPossible maximum { amount } }
+  autoTopUps { id kind createdBy { id } }
+}"""
+
+SAVERS = {
+    "wallets": f'query ($n: Int) {{ wallets(first: $n, search: "saver") {{ totalCount nodes {SAVER} }} }}',
+    "withdrawals": (
+        'query ($n: Int) { withdrawals(first: $n, search: "saver", sort: {field: AMOUNT}) { totalCount nodes { id reference '
+        "payoutMethod { id masked kind } steps { number toStatus actor { kind id } note } transactions { id kind } "
+        f"requestedBy {{ id }} wallet {SAVER} }} }} }}"
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def savers(api: Store) -> None:
+    """Fifty customers with payout methods, approved withdrawals to them, top-ups, and rules of automatic ones."""
+    await api.set_settings(
+        withdrawals={"enabled": True, "methods": ["MANUAL", "BANK_IBAN"], "waitingDays": 1},
+        payoutMethodWaitingHours=0,
+        topUpsEnabled=True,
+        topUpMethods=["card"],
+    )
+
+    async def save(number: int) -> None:
+        customer = await api.funded("50.00", name=f"Saver {number:02}")
+        wallet = {"storeCustomerId": customer["storeCustomerId"]}
+        owner = Caller(customer["storeCustomerId"])
+        for name in ("a", "b"):
+            told = {"source": "shop", "externalId": f"{number}{name}", "paid": api.money("9.00")}
+            await api.done("recordTopUp", {"wallet": wallet, **told, "idempotencyKey": f"{number}{name}"})
+        method = await api.payout_method(customer)
+        input_ = {"amount": api.money("5.00"), "payoutMethodId": method["id"], "idempotencyKey": fresh("key")}
+        done = await api.done("requestWithdrawal", input_, owner)
+        await api.steps_on(done["withdrawal"]["id"], "approveWithdrawal")
+        rule = {"kind": "MONTHLY", "dayOfMonth": 1, "amount": api.money("5.00"), "paymentMethod": "card"}
+        await api.done(
+            "setAutoTopUp", {**rule, "paymentToken": "pm_1", "idempotencyKey": fresh("key")}, owner
+        )
+
+    await asyncio.gather(*(save(number) for number in range(MANY)))
+
+
+@pytest.mark.parametrize("name", sorted(SAVERS))
+async def test_fifty_with_payouts_and_top_ups_cost_as_many_as_one(
+    api: Store, savers: None, name: str
+) -> None:
+    few = await statements(api, SAVERS[name], {"n": 2})
+    many = await statements(api, SAVERS[name], {"n": MANY})
+    assert many <= few + SPLITS_MAX
+    nodes = (await api.execute(SAVERS[name], {"n": MANY})).data[name]["nodes"]
+    wallets = nodes if name == "wallets" else [node["wallet"] for node in nodes]
+    assert len(wallets) == MANY
+    assert {
+        (len(one["payoutMethods"]), len(one["topUps"]["nodes"]), len(one["autoTopUps"])) for one in wallets
+    } == {(1, 2, 1)}
 
 
 ORDERS = """query ($n: Int) { orders(first: $n, filter: {source: "sold"}) { totalCount nodes {

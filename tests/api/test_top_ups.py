@@ -1,6 +1,6 @@
 """Top-ups from the checkout's side: options, limits, references, orders that pay them, and automatic ones."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from tests.api.store import (
     AUTO_TOP_UP_CHARGE,
     SERVICE,
     TOP_UP_OPTIONS,
+    WHY,
     Caller,
     JsonObject,
     Store,
@@ -258,6 +259,41 @@ async def test_an_order_credits_what_was_kept_of_its_top_up(api: Store) -> None:
     # It is told again as it was: older, so nothing happens.
     await api.done("recordOrder", told, SERVICE)
     assert await balance(api, customer) == "0.00"
+
+
+async def test_cashback_for_top_ups_follows_what_an_order_kept_of_one(api: Store) -> None:
+    """A rule for top-ups fires when the order of a started top-up is paid, of what was kept, and follows its refunds."""
+    rule = await api.cashback_rule(
+        trigger={"kind": "TOP_UP"}, reward={"kind": "PERCENT", "percent": "10"}, vesting={"kind": "AT_ONCE"}
+    )
+    try:
+        customer = await api.customer()
+        intent = await started(api, customer, "100.00")
+        # A rule that names no start begins with its activation, so the order is of today.
+        at = datetime.now(UTC)
+        told = order(api, customer, topUp=intent["reference"], modifiedAt=at.isoformat())
+        for _ in range(2):
+            await api.done("recordOrder", told, SERVICE)
+        assert await earned(api, customer) == [(rule["name"], "8.00", "0.00")]
+        assert await balance(api, customer) == "88.00"
+        part = {"storeRefundId": "r1", "amount": "40.00", "lines": [{"lineId": "1", "amount": "40.00"}]}
+        refunded = {**told, "modifiedAt": (at + timedelta(seconds=1)).isoformat(), "refunds": [part]}
+        await api.done("recordOrder", refunded, SERVICE)
+        assert await earned(api, customer) == [(rule["name"], "8.00", "4.00")]
+        assert await balance(api, customer) == "44.00"
+    finally:
+        await api.done("archiveCashbackRule", {"ruleId": rule["id"], "note": WHY})
+
+
+async def earned(api: Store, customer: JsonObject) -> list[tuple[str, str, str]]:
+    """A customer's cashback: by which rule, how much, and what was taken back of it."""
+    query = (
+        "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { cashbackAwards(first: 9) { nodes { "
+        "ruleName amount { amount } clawedBack { amount } } } } }"
+    )
+    answer = await api.execute(query, {"n": customer["storeCustomerId"]})
+    found = answer.data["wallet"]["cashbackAwards"]["nodes"]
+    return [(one["ruleName"], one["amount"]["amount"], one["clawedBack"]["amount"]) for one in found]
 
 
 async def test_an_order_that_is_refunded_as_a_whole_has_kept_nothing(api: Store) -> None:

@@ -90,7 +90,8 @@ async def test_an_event_becomes_a_message_whose_body_not_everybody_sees(api: Sto
 def _senders(api: Store) -> list[Any]:
     from app.main import _senders as senders  # noqa: PLC0415 — what the server itself sends by
 
-    return list(senders(api.app.state.runtime.settings, api.app.state.runtime))
+    state = api.app.state
+    return list(senders(state.runtime.settings, state.runtime, state.payouts))
 
 
 async def test_messages_come_newest_first_in_pages_at_a_fixed_cost(api: Store) -> None:

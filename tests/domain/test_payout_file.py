@@ -16,15 +16,25 @@ from app.pain001 import SCHEMA, Payer, as_pain_001
 
 IBAN = "DE89370400440532013000"
 PAYOUTS = [
-    Payout("WD-1", 57_100, "EUR", "BANK_TRANSFER", Payee("Zoë Müller", IBAN, "COBADEFFXXX"), "c-1"),
-    Payout("WD-2", 5, "EUR", "BANK_TRANSFER", Payee('=HYPERLINK("x")', "NL91ABNA0417164300"), "c-2"),
+    Payout(
+        "WD-1",
+        57_100,
+        "EUR",
+        "BANK_TRANSFER",
+        Payee("Zoë Müller", {"iban": IBAN, "bic": "COBADEFFXXX"}),
+        "c-1",
+    ),
+    Payout(
+        "WD-2", 5, "EUR", "BANK_TRANSFER", Payee('=HYPERLINK("x")', {"iban": "NL91ABNA0417164300"}), "c-2"
+    ),
 ]
 
 
 def test_csv_is_a_table_and_no_spreadsheet_formula() -> None:
     header, first, second = csv.reader(io.StringIO(as_csv(PAYOUTS)))
     assert tuple(header) == COLUMNS
-    assert first == ["WD-1", "571.00", "EUR", "BANK_TRANSFER", "Zoë Müller", IBAN, "COBADEFFXXX", "c-1"]
+    named = ["WD-1", "571.00", "EUR", "BANK_TRANSFER", "Zoë Müller", IBAN, "COBADEFFXXX"]
+    assert first == [*named, *[""] * 6, "c-1"]
     assert second[1] == "0.05"
     assert second[4].startswith("'=")
 

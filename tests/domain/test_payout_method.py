@@ -193,4 +193,4 @@ def test_what_is_removed_stays_removed() -> None:
 
 
 def test_a_server_without_a_key_says_what_to_do() -> None:
-    assert "COFFER_PAYOUT_KEYS" in PayoutMethodsClosed().message
+    assert "COFFER_SECRETS_KEY" in PayoutMethodsClosed().message

@@ -11,10 +11,9 @@ import pytest
 
 from app.models.payout_message import PayoutMessage
 from app.payouts.bridge import signed
-from app.payouts.processing import Payouts
 from tests.ledger import Clock
 from tests.payouts.bank import OTHER_SECRET, Bank
-from tests.payouts.till import VAULT, Till, balance, stands
+from tests.payouts.till import Till, balance, stands
 from tests.stores import STANDARD_SECRET
 from tests.webhooks.door import opened
 
@@ -54,10 +53,10 @@ async def door(database_url: str) -> AsyncIterator[Door]:
         runtime = app.state.runtime
         till = await Till(runtime.writer, Clock(datetime.now(UTC))).open()
         one = await till.approved()
-        work: Payouts = app.state.payouts
-        work._vault = VAULT
-        work.provider = Bank(lambda: datetime.now(UTC)).provider()
-        await work.send_due()
+        bank = Bank(lambda: datetime.now(UTC)).provider()
+        app.state.payouts.provider = bank
+        work = till.work(bank)
+        assert await work.send_due() == 1
         yield Door(caller, one)
 
 

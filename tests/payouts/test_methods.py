@@ -19,12 +19,12 @@ from app.domain.withdrawal_terms import WithdrawalTerms
 from app.models.audit import AuditEntry
 from app.models.payout_method import PayoutMethod
 from app.models.signal import Signal
+from app.sealing import Sealer
 from app.services import payout_method as payout_methods
 from app.services.ledger.writer import Writer
-from app.vault import Vault
 from tests.auditor import read_tables
 from tests.ledger import Clock, credit
-from tests.payouts.till import ALL, IBANS, TERMS, VAULT, Till, customer
+from tests.payouts.till import ALL, IBANS, SEALER, TERMS, Till, customer
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def iban(number: int = 0) -> dict[str, str]:
 async def test_details_are_nowhere_in_the_clear(till: Till) -> None:
     kept = await till.method("ada")
     found = await payout_methods.reveal(
-        till.writer, ALL, kept.method.id, note="To pay WD-1 by hand", vault=VAULT, idempotency_key="r"
+        till.writer, ALL, kept.method.id, note="To pay WD-1 by hand", sealer=SEALER, idempotency_key="r"
     )
     assert found.details == iban()
     everything = orjson.dumps(
@@ -57,7 +57,7 @@ async def test_who_reads_it_is_written_down_once(till: Till) -> None:
     kept = await till.method("ada")
     for _ in range(2):
         await payout_methods.reveal(
-            till.writer, ALL, kept.method.id, note="To pay WD-1 by hand", vault=VAULT, idempotency_key="r"
+            till.writer, ALL, kept.method.id, note="To pay WD-1 by hand", sealer=SEALER, idempotency_key="r"
         )
     (entry,) = await AuditEntry.filter(action="READ_PAYOUT_DETAILS")
     assert (entry.actor_id, entry.note, entry.wallet_id) == ("s-1", "To pay WD-1 by hand", kept.wallet.id)
@@ -65,14 +65,19 @@ async def test_who_reads_it_is_written_down_once(till: Till) -> None:
 
 async def test_nobody_reads_it_without_the_key(till: Till) -> None:
     kept = await till.method("ada")
-    for vault in (None, Vault([b"k" * 32])):
+    for sealer in (None, Sealer([b"k" * 32])):
         with pytest.raises(PayoutMethodsClosed):
             await payout_methods.reveal(
-                till.writer, ALL, kept.method.id, note="To pay WD-1 by hand", vault=vault, idempotency_key="r"
+                till.writer,
+                ALL,
+                kept.method.id,
+                note="To pay WD-1 by hand",
+                sealer=sealer,
+                idempotency_key="r",
             )
         assert await AuditEntry.filter(action="READ_PAYOUT_DETAILS").count() == 0
     with pytest.raises(PayoutMethodsClosed):
-        await till.method("ada", vault=None)
+        await till.method("ada", sealer=None)
 
 
 async def test_a_sealed_text_moved_to_another_row_does_not_open(till: Till) -> None:
@@ -80,10 +85,10 @@ async def test_a_sealed_text_moved_to_another_row_does_not_open(till: Till) -> N
     adas, bobs = await till.method("ada"), await till.method("bob", details=iban(1))
     bobs.method.sealed = adas.method.sealed
     with pytest.raises(PayoutMethodsClosed):
-        payout_methods.opened(VAULT, bobs.method)
+        payout_methods.opened(SEALER, bobs.method)
     adas.method.wallet_id = bobs.method.wallet_id
     with pytest.raises(PayoutMethodsClosed):
-        payout_methods.opened(VAULT, adas.method)
+        payout_methods.opened(SEALER, adas.method)
 
 
 async def test_repeated_it_is_one(till: Till) -> None:
@@ -126,7 +131,7 @@ async def test_one_that_others_have_is_a_signal(till: Till, together: bool) -> N
 
 async def test_a_shared_one_is_found_after_the_keys_changed(till: Till) -> None:
     await till.method("ada")
-    await till.method("bob", vault=Vault([b"n" * 32, bytes(range(32))]))
+    await till.method("bob", sealer=Sealer([b"n" * 32, bytes(range(32))]))
     assert await Signal.filter(kind="SHARED_PAYOUT_METHOD").count() == 1
 
 

@@ -3,17 +3,20 @@
 import asyncio
 import json
 import os
+from datetime import timedelta
 from random import Random
 from uuid import UUID
 
 import pytest
 
+from app.domain.outbox import Channel
+from app.models.outbox import OutboxMessage
 from app.models.withdrawal import Withdrawal
-from app.payouts.processing import Payouts
 from app.payouts.provider import Answer, PayoutOrder
+from app.sealing import Sealer
 from app.services import payout as payouts, payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.writer import Writer
-from app.vault import Vault
+from app.services.outbox import backlog
 from tests.ledger import Clock, freeze
 from tests.payouts.bank import Bank, Mood
 from tests.payouts.till import ALL, Till, balance, customer, stands
@@ -119,8 +122,8 @@ async def test_what_a_provider_no_longer_remembers_is_left_to_staff(till: Till, 
 async def test_two_processes_hand_it_over_once(till: Till, bank: Bank) -> None:
     ids = [await till.approved(f"c-{number}") for number in range(6)]
     workers = [till.work(bank.provider()) for _ in range(3)]
-    done = await asyncio.gather(*(worker.send_due() for worker in workers))
-    assert (sum(done), len(bank.orders), len(bank.status)) == (6, 6, 6)
+    await asyncio.gather(*(worker.send_due() for worker in workers))
+    assert (len(bank.orders), len(bank.status)) == (6, 6)
     assert {UUID(key) for key in bank.status} == set(ids)
 
 
@@ -153,9 +156,9 @@ async def test_nothing_is_sent_of_a_frozen_wallet(till: Till, bank: Bank) -> Non
 
 async def test_without_the_key_it_stays_approved(till: Till, bank: Bank) -> None:
     one = await till.approved()
-    for vault in (None, Vault([b"k" * 32])):
+    for sealer in (None, Sealer([b"k" * 32])):
         work = till.work(bank.provider())
-        work._vault = vault
+        work._sealer = sealer
         assert await work.send_due() == 0
     assert ((await stands(one)).status, bank.orders) == ("APPROVED", [])
 
@@ -171,8 +174,56 @@ async def test_one_that_fails_keeps_no_other(till: Till, bank: Bank) -> None:
         return await send(order)
 
     work.provider.send = fails_for_the_first  # type: ignore[method-assign]
-    assert await work.send_due() == 1
+    assert await work.send_due() == 2
     assert [(await stands(one)).provider_reference is None for one in (first, second)] == [True, False]
+    work.provider.send = send  # type: ignore[method-assign]
+    till.clock.move(minutes=2)
+    assert await work.ask_due() == 2
+    assert (await stands(first)).provider_reference is not None
+
+
+async def test_it_leaves_with_what_makes_it_processing(till: Till, bank: Bank) -> None:
+    one = await till.approved()
+    work = till.work(bank.provider())
+    assert await work.begin(one)
+    (message,) = await OutboxMessage.all()
+    assert (message.channel, message.target, message.status) == ("PAYOUT", "http", "WAITING")
+    assert message.body == {"withdrawal": str(one)}, "no details lie in the outbox"
+    assert (bank.orders, await work.begin(one)) == ([], False)
+    assert await OutboxMessage.all().count() == 1
+
+
+async def test_who_never_answers_is_asked_for_two_weeks(till: Till, bank: Bank) -> None:
+    one = await till.approved()
+    work = till.work(bank.provider())
+    bank.moods = lambda: Mood.REFUSING
+    await work.send_due()
+    began = till.clock()
+    while (message := await OutboxMessage.get()).status == "WAITING":
+        assert message.next_attempt_at is not None
+        till.clock.now = message.next_attempt_at
+        assert await work.ask_due() == 1
+    assert timedelta(days=13) < till.clock() - began < timedelta(days=15)
+    assert (message.status, message.error) == (
+        "DEAD",
+        "Nobody knows how it stands: the answer has status 503",
+    )
+    assert ((await stands(one)).status, await balance("ada")) == ("PROCESSING", (10_000, 1_000))
+    (found,) = await payouts.reconciliation(till.clock(), 10)
+    assert str(found.kind) == "NOT_CONFIRMED", "staff see it, and say how it ended"
+    assert (await backlog()).dead == {Channel.PAYOUT: 1}
+
+
+async def test_another_provider_is_not_asked(till: Till, bank: Bank) -> None:
+    one = await till.approved()
+    work = till.work(bank.provider())
+    await work.begin(one)
+    other = till.work(bank.provider())
+    other.provider.name = "stripe"
+    assert (await other.ask_due(), bank.orders) == (1, [])
+    till.clock.move(minutes=2)
+    assert await work.ask_due() == 1
+    assert bank.asked == {"payout.get": 1, "payout.create": 1}, "whoever may have sent it is asked first"
 
 
 async def test_what_staff_pay_meanwhile_is_not_sent(till: Till, bank: Bank) -> None:
@@ -313,5 +364,5 @@ async def test_whatever_happens_each_is_paid_at_most_once(till: Till, clock: Clo
 
 
 def test_a_worker_names_itself(till: Till, bank: Bank) -> None:
-    work: Payouts = till.work(bank.provider())
+    work = till.work(bank.provider())
     assert work.actor.id == "payouts:http"

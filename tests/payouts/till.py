@@ -1,28 +1,34 @@
 """Customers with money, payout methods and approved withdrawals, by the services."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID
 from zlib import crc32
 
 from stdnum import iban
 
+from app.context import Runtime
 from app.domain.access import Capability, Principal, PrincipalKind
 from app.domain.payout_method import PayoutMethodKind
 from app.domain.settings import StoreSettings
 from app.domain.withdrawal_terms import WithdrawalTerms
+from app.jobs import Worker
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal
+from app.outbox.worker import OutboxWorker
 from app.payouts.processing import Payouts
 from app.payouts.provider import Provider
+from app.sealing import Sealer
 from app.services import payout_method as payout_methods, withdrawal as withdrawals
 from app.services.ledger.command import WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
-from app.vault import Vault
+from app.services.outbox import Bell
 from tests.ledger import Clock, change_settings, credit
 
 MINT = RandomMint()
-VAULT = Vault([bytes(range(32))])
+SEALER = Sealer([bytes(range(32))])
 TERMS = WithdrawalTerms(
     enabled=True, methods=("MANUAL", *PayoutMethodKind), auto_approve_below_minor=1_000_000, fee_fixed_minor=7
 )
@@ -47,6 +53,31 @@ def _of(who: str, kind: PayoutMethodKind) -> dict[str, str]:
     return {"holder": who, "iban": f"DE{iban.calc_check_digits(account)}{account[4:]}"}
 
 
+class Work(Payouts):
+    """What one process does about payouts: the clock's job and the outbox, whenever a test has them do it."""
+
+    async def send_due(self) -> int:
+        """Hand over what is approved and have it sent; tell how many were handed over."""
+        runtime = cast("Runtime", SimpleNamespace(writer=self._writer, clock=self._clock))
+        done = await Worker(self.job(60), runtime).round()
+        await self.ask_due()
+        return done
+
+    async def ask_due(self) -> int:
+        """Work on the messages that are due, and tell how many there were."""
+        outbox = OutboxWorker(
+            writer=self._writer, bell=Bell(), clock=self._clock, senders=[self], jitter=lambda: 1.0
+        )
+        return await outbox.work_off()
+
+    async def send(self, withdrawal_id: UUID) -> bool:
+        """Hand one over and have it sent; tell whether it was ours to hand over."""
+        if not await self.begin(withdrawal_id):
+            return False
+        await self.ask_due()
+        return True
+
+
 @dataclass
 class Till:
     """One store and what happens at its till."""
@@ -66,7 +97,7 @@ class Till:
         details: dict[str, str] | None = None,
         *,
         key: str | None = None,
-        vault: Vault | None = VAULT,
+        sealer: Sealer | None = SEALER,
     ) -> payout_methods.Kept:
         return await payout_methods.add(
             self.writer,
@@ -75,7 +106,7 @@ class Till:
             kind=kind,
             label="",
             details=details or DETAILS[kind],
-            vault=vault,
+            sealer=sealer,
             idempotency_key=key or str(MINT.id()),
         )
 
@@ -103,10 +134,8 @@ class Till:
         assert withdrawal.status == "APPROVED"
         return withdrawal.id
 
-    def work(self, provider: Provider) -> Payouts:
-        return Payouts(
-            provider, writer=self.writer, vault=VAULT, clock=self.clock, mint=MINT.id, interval_s=0
-        )
+    def work(self, provider: Provider) -> "Work":
+        return Work(provider, writer=self.writer, sealer=SEALER, clock=self.clock, mint=MINT.id)
 
 
 async def stands(withdrawal_id: UUID) -> Withdrawal:

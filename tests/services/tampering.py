@@ -2,21 +2,31 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from app.domain.access import Actor, ActorKind
+from app.domain.access import Actor, ActorKind, Capability, Principal, PrincipalKind
+from app.domain.auto_top_up import AutoTopUp, AutoTopUpKind
+from app.domain.auto_top_up_charge import AutoTopUpTerms, ask
 from app.domain.bucket import Bucket
 from app.domain.cashback.reward import Vesting
 from app.domain.ledger import Desk, Draft, Explanation, Row, TransactionKind
 from app.domain.order import OrderStatus
 from app.domain.refund import RefundDestination
 from app.domain.settings import SettingsChange, StoreSettings
-from app.domain.withdrawal import Withdrawal, pay, request
+from app.domain.top_up import TopUpTold
+from app.domain.withdrawal import PayoutOutcome, PayoutOutcomeKind, Withdrawal, pay, request
+from app.services import (
+    auto_top_up as auto_top_ups,
+    payout as payouts,
+    top_up as top_ups,
+    top_up_intent as top_up_intents,
+    withdrawal as withdrawals,
+)
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
@@ -115,6 +125,70 @@ async def _buy(to: Writer) -> UUID:
     )
     assert bought.wallet
     return bought.wallet.id
+
+
+async def save(to: Writer) -> UUID:
+    """One more wallet: it topped up as it had started to, by a rule and once more, and was paid out by a provider."""
+    everything = Principal(PrincipalKind.SERVICE, "store", capabilities=frozenset(Capability))
+    await _take_top_ups(to)
+    saver = WalletRef(external_id="saver")
+    begun = await top_up_intents.start(
+        to, everything, saver, amount="10.00", currency="USD", payment_method="card", idempotency_key="start"
+    )
+    for paid_minor, hours in ((1_000, 0), (900, 1)):
+        told = TopUpTold("shop", "p-1", paid_minor, "USD", modified_at=NOW + timedelta(hours=hours))
+        await top_ups.record(to, everything.actor, saver, told, intent=begun.intent.reference)
+    terms = AutoTopUpTerms(AutoTopUpKind.THRESHOLD, 500, "card", "pm_1", threshold_minor=9_000)
+    for number in range(2):
+        ruled = await auto_top_ups.set_rule(to, everything, saver, terms, "USD", f"rule-{number}")
+        charge_id = await _ask(to, ruled.rule.id, NOW - timedelta(hours=number))
+        if number == 0:
+            paid = TopUpTold("auto", "c-1", 500, "USD")
+            await auto_top_ups.hear_paid(to, everything, charge_id, paid, idempotency_key="paid")
+    await _pay_out(to, everything, saver)
+    return begun.wallet.id
+
+
+async def _ask(to: Writer, rule_id: UUID, due_at: datetime) -> UUID:
+    """Have a rule ask for a charge, as if its time had come then."""
+
+    def decide(draft: Draft) -> Row | None:
+        return ask(draft, replace(draft.row(AutoTopUp, rule_id), next_attempt_at=due_at))
+
+    asked = await Decide(decide).submit(to, "saver", rows=((AutoTopUp, rule_id),), tops_up=True)
+    assert asked.answer is not None
+    return asked.answer.id
+
+
+async def _take_top_ups(to: Writer) -> None:
+    def decide(desk: Desk) -> Row:
+        settings = paying_out(replace(desk.settings, top_ups_enabled=True, top_up_methods=("card",)))
+        change = SettingsChange(desk.mint.id(), settings, STAFF, "Customers may pay in", desk.now)
+        desk.add(change)
+        return change
+
+    await to.submit(DeskCommand("settings", STAFF, decide))
+
+
+async def _pay_out(to: Writer, by: Principal, ref: WalletRef) -> None:
+    done = await withdrawals.request(
+        to, by, ref, amount="3.00", currency="USD", note="", idempotency_key="request"
+    )
+    await withdrawals.approve(to, by, done.withdrawal.id, note=None, idempotency_key="approve")
+    await withdrawals.start_processing(
+        to, by.actor, done.withdrawal.id, provider="http", idempotency_key="send"
+    )
+    outcome = PayoutOutcome(PayoutOutcomeKind.PAID, "P-1")
+    await withdrawals.settle(to, by.actor, done.withdrawal.id, outcome, idempotency_key="settle")
+    await payouts.keep_message(
+        to,
+        by.actor,
+        provider="http",
+        external_id="msg_1",
+        withdrawal_id=done.withdrawal.id,
+        provider_reference="P-1",
+        kind=outcome.kind,
+    )
 
 
 def _nothing(draft: Draft) -> Row | None:

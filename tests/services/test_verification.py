@@ -10,7 +10,7 @@ from tortoise.context import TortoiseContext
 
 from app.services.ledger.writer import Writer
 from app.services.verification import Invariant, Phase, Progress, ledger as pages, verify
-from tests.services.tampering import Ledger, build, credit, debit, tamper, writer
+from tests.services.tampering import Ledger, build, credit, debit, save, tamper, writer
 
 # Breadth, not depth: the fast loop leaves it to `make test`.
 pytestmark = pytest.mark.slow
@@ -172,6 +172,45 @@ OF_ORDERS = [
     order_says("transaction of another order", "transactions", f"order_id = {OTHER_ORDER}", "sequence = 3", Invariant.HASH, 3),
     order_says("transaction of no order", "transactions", "order_id = NULL", "sequence = 4", Invariant.HASH, 4),
     order_says("lot of a grace period", "lots", "expires_at = grace_until", "bucket = 'PROMO'", Invariant.ALLOCATION, 1),
+]  # fmt: skip
+
+
+def saving_says(
+    name: str,
+    table: str,
+    change: str,
+    which: str,
+    invariant: Invariant = Invariant.TOP_UP,
+    wallet: str | None = "saver",
+) -> Tampering:
+    """A row of the wallet that `save` fills, changed."""
+    return Tampering(name, (f"UPDATE {table} SET {change} WHERE {which}",), invariant, None, wallet)
+
+
+FIRST, REFERENCED = "external_id = 'p-1'", Invariant.REFERENCE
+OF_SAVER = [
+    saving_says("top-up says it credited more", "top_ups", "credited_minor = credited_minor + 1", FIRST),
+    saving_says("top-up says it kept more", "top_ups", "paid_minor = paid_minor + 1", FIRST),
+    saving_says("top-up lacks what it does not", "top_ups", "shortfall_minor = 1", FIRST),
+    saving_says("top-up by another one's credit", "top_ups",
+                "transaction_id = (SELECT id FROM transactions WHERE kind = 'WITHDRAWAL')", FIRST),
+    saving_says("top-up by no credit", "top_ups", f"transaction_id = '{STRANGER}'", FIRST),
+    saving_says("top-up of no order", "top_ups", f"order_id = '{STRANGER}'", FIRST, REFERENCED),
+    saving_says("top-up that can't be read", "top_ups", "created_by_kind = 'DREAMT'", FIRST, Invariant.CONTENT),
+    saving_says("started top-up has ended otherwise", "top_up_intents", "status = 'CANCELLED'", ALL),
+    saving_says("started top-up paid by nothing", "top_up_intents", "top_up_id = NULL", ALL),
+    saving_says("started top-up paid by what is not there", "top_up_intents", f"top_up_id = '{STRANGER}'", ALL),
+    saving_says("started top-up that can't be read", "top_up_intents", "status = 'DREAMT'", ALL, Invariant.CONTENT),
+    saving_says("charge was declined", "auto_top_up_charges", "status = 'DECLINED'", "status = 'PAID'"),
+    saving_says("charge is over, its rule waits", "auto_top_up_charges", "status = 'DECLINED'", "status = 'REQUESTED'"),
+    saving_says("charge of no rule", "auto_top_up_charges", f"rule_id = '{STRANGER}'", "status = 'PAID'"),
+    saving_says("rule waits for nothing", "auto_top_ups", "charge_id = NULL", ALL),
+    saving_says("rule waits for what is not there", "auto_top_ups", f"charge_id = '{STRANGER}'", ALL),
+    saving_says("rule that can't be read", "auto_top_ups", "kind = 'DREAMT'", ALL, Invariant.CONTENT),
+    saving_says("provider told that it failed", "payout_messages", "kind = 'FAILED'", ALL, Invariant.WITHDRAWAL),
+    saving_says("another provider told", "payout_messages", "provider = 'stripe'", ALL, Invariant.WITHDRAWAL),
+    saving_says("provider told of nothing", "payout_messages", f"withdrawal_id = '{STRANGER}'", ALL, REFERENCED, None),
+    saving_says("paid out to no method", "withdrawals", f"payout_method_id = '{STRANGER}'", ALL, REFERENCED),
 ]  # fmt: skip
 
 
@@ -458,6 +497,28 @@ async def test_each_fault_is_named(ledger: Ledger, database_url: str, tampering:
     assert (wallet_id, tampering.sequence, tampering.invariant) in found
     assert len(found) == 1 + tampering.harms_another
     assert not report.is_clean
+
+
+async def test_an_untouched_wallet_that_saves_is_clean(running: Writer) -> None:
+    saver = await save(running)
+    for report in (await verify(), await verify(wallet_id=saver)):
+        assert report.faults == []
+        assert report.is_clean
+
+
+@pytest.mark.parametrize("tampering", OF_SAVER, ids=lambda tampering: tampering.name.replace(" ", "-"))
+async def test_each_fault_of_a_wallet_that_saves_is_named(
+    running: Writer, database_url: str, tampering: Tampering
+) -> None:
+    saver = await save(running)
+    await tamper(database_url, tampering.statements)
+
+    report = await verify()
+
+    wallet_id = None if tampering.wallet is None else saver
+    assert [(fault.wallet_id, fault.invariant) for fault in report.faults] == [
+        (wallet_id, tampering.invariant)
+    ]
 
 
 async def test_only_the_faulty_wallet_is_named(ledger: Ledger, database_url: str) -> None:

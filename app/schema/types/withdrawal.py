@@ -404,8 +404,8 @@ class WithdrawalTermsInput:
     )
     methods: list[str] | None = strawberry.field(
         default=None,
-        description="The ways of paying out, the usual one first: capital letters, digits and underscores, such as "
-        "MANUAL, BANK_TRANSFER or PAYPAL; at most 20.",
+        description="The ways of paying out, the usual one first: capital letters, digits and underscores, such as MANUAL or "
+        "BANK_TRANSFER; the kind of a payout method, such as BANK_IBAN, goes to one that the request names; at most 20.",
     )
     payer_name: str | None = strawberry.field(
         default=None,

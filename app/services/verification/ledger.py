@@ -17,7 +17,8 @@ from app.services.verification.orders import check_orders, check_payments
 from app.services.verification.report import Findings, Phase, Progress, Report
 from app.services.verification.snapshot import Rows, Snapshot, Snapshots, open_snapshots
 from app.services.verification.sweep import REFERENCES, check_keys, check_references
-from app.services.verification.withdrawals import check_withdrawals
+from app.services.verification.top_ups import check_top_ups
+from app.services.verification.withdrawals import check_payout_messages, check_withdrawals
 
 WALLETS_PAGE = 200
 """Wallets that share one snapshot."""
@@ -78,6 +79,8 @@ async def verify(
         await run.payments()
         await run.orders()
         await run.withdrawals()
+        await run.payouts()
+        await run.top_ups()
         await run.awards()
         await run.gift_cards()
         if wallet_id is None:
@@ -160,6 +163,22 @@ class _Run:
         total = await self._count(count, self.wallet_id, column="wallet_id")
         counting = self._counting(Phase.WITHDRAWALS, total)
         await check_withdrawals(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def payouts(self) -> None:
+        """Check what providers told."""
+        count = "SELECT COUNT(*) AS n FROM payout_messages m JOIN withdrawals w ON w.id = m.withdrawal_id"
+        total = await self._count(count, self.wallet_id, column="w.wallet_id")
+        counting = self._counting(Phase.PAYOUTS, total)
+        await check_payout_messages(self.snapshots, self.findings, self.wallet_id, counting)
+
+    async def top_ups(self) -> None:
+        """Check the top-ups."""
+        total = 0
+        for table in ("top_ups", "top_up_intents", "auto_top_up_charges", "auto_top_ups"):
+            count = f"SELECT COUNT(*) AS n FROM {table}"
+            total += await self._count(count, self.wallet_id, column="wallet_id")
+        counting = self._counting(Phase.TOP_UPS, total)
+        await check_top_ups(self.snapshots, self.findings, self.wallet_id, counting)
 
     async def awards(self) -> None:
         """Check the awards."""

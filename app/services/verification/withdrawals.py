@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from app.domain.hold import HoldPurpose, HoldStatus
-from app.domain.withdrawal import MOVES, UNDER_WAY, Withdrawal, WithdrawalStatus
+from app.domain.withdrawal import MOVES, UNDER_WAY, PayoutOutcomeKind, Withdrawal, WithdrawalStatus
 from app.services.ledger.records import read_uuid, read_withdrawal
 from app.services.verification.check import Row
 from app.services.verification.holds import pages_of
@@ -40,6 +40,38 @@ SELECT w.*, h.wallet_id AS h_wallet_id, h.purpose AS h_purpose, h.status AS h_st
   ({_BROKEN}) AS s_broken
 FROM withdrawals w LEFT JOIN holds h ON h.id = w.hold_id
 """
+
+# What was told was settled first, so it shows: what was paid took a step there or was marked, what failed is not paid.
+_MESSAGES = """
+SELECT m.id, m.wallet_id, m.reference, m.provider, m.w_provider, m.kind, m.status, m.followed FROM (
+  SELECT p.id, p.provider, p.kind, w.wallet_id, w.reference, w.status, w.provider AS w_provider,
+    (SELECT COUNT(*) FROM withdrawal_steps s WHERE s.withdrawal_id = w.id
+      AND (s.to_status IN ('PAID', 'RETURNED') OR s.problem = 'PAID_AFTER_END')) AS followed
+  FROM payout_messages p JOIN withdrawals w ON w.id = p.withdrawal_id
+) m
+"""
+
+
+async def check_payout_messages(
+    snapshots: Snapshots, findings: Findings, wallet_id: UUID | None, on_page: Callable[[int], None]
+) -> None:
+    """Check what providers told of all withdrawals, or of one wallet's; `on_page` hears how many more are done."""
+    async for rows in pages_of(snapshots, _MESSAGES, "m", wallet_id):
+        for row in rows:
+            if (problem := _problem_of_message(row)) is not None:
+                message = f"withdrawal {row['reference']} {problem}"
+                findings.add(Fault(read_uuid(row["wallet_id"]), None, Invariant.WITHDRAWAL, message))
+        on_page(len(rows))
+
+
+def _problem_of_message(row: Row) -> str | None:
+    if row["provider"] != row["w_provider"]:
+        return f"is with {row['w_provider']}, and {row['provider']} tells of it"
+    paid, unpaid = PayoutOutcomeKind.PAID, {PayoutOutcomeKind.FAILED, PayoutOutcomeKind.RETURNED}
+    still = {WithdrawalStatus.PROCESSING, WithdrawalStatus.PAID}
+    if (row["kind"] in unpaid and row["status"] in still) or (row["kind"] == paid and not row["followed"]):
+        return f"is {row['status']}, though {row['provider']} told that it is {row['kind']}"
+    return None
 
 
 async def check_withdrawals(
