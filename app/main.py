@@ -23,6 +23,7 @@ from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
 from app.domain.fraud import GuessLimits
+from app.domain.mailing import is_mailed
 from app.email.message import Envelope
 from app.email.smtp import Smtp
 from app.email.templates import Templates
@@ -280,7 +281,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         publish=hub.publish,
         publish_rights=access.invalidate,
         publish_outgoing=bell.ring,
-        always_heard=settings.smtp_url is not None,
+        also_heard=None if settings.smtp_url is None else is_mailed,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,

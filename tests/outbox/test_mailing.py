@@ -16,7 +16,7 @@ from app.domain.bucket import Bucket
 from app.domain.customer import CustomerDetails
 from app.domain.email_kind import DEFAULT_KINDS, EmailKind
 from app.domain.ledger import Draft, Explanation, Row, Transaction, TransactionKind
-from app.domain.mailing import adjustment_email
+from app.domain.mailing import adjustment_email, is_mailed
 from app.domain.outbox import BACKOFF_S, Channel, MessageStatus
 from app.domain.settings import StoreSettings
 from app.email.message import Envelope, message_id
@@ -53,7 +53,7 @@ def bell() -> Bell:
 
 @pytest.fixture
 async def writer(database: TortoiseContext, clock: Clock, bell: Bell) -> AsyncIterator[Writer]:
-    async with running_writer(clock, always_heard=True, publish_outgoing=bell.ring) as running:
+    async with running_writer(clock, also_heard=is_mailed, publish_outgoing=bell.ring) as running:
         yield running
 
 
