@@ -97,7 +97,7 @@ async def test_nobody_listens_nothing_is_written(database: TortoiseContext, cloc
         now = clock().isoformat(" ")
         await get_connection(WRITER).execute_query(
             "INSERT INTO webhook_endpoints (id, url, description, events, status, capabilities, secrets, created_by_kind, "
-            "created_by_id, created_at, updated_at) VALUES ('00000000-0000-7000-8000-000000000060', 'https://a', '', '[]', "
+            "created_by_id, created_at, updated_at) VALUES ('00000000-0000-7000-8000-000000000060', 'https://a', '', '[\"transaction.*\"]', "
             f"'ENABLED', '[]', '[]', 'STAFF', 's-1', '{now}', '{now}')"
         )
         await deaf.submit(credit("c1", 500))
