@@ -46,6 +46,7 @@ from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
 from app.outbox.client import Poster
 from app.outbox.mailing import EmailSender
+from app.outbox.notices import NoticeSender
 from app.outbox.webhooks import WebhookSender
 from app.outbox.worker import OutboxWorker
 from app.payouts.choice import provider_of
@@ -244,7 +245,9 @@ def _senders(settings: Settings, runtime: Runtime) -> list[Sender]:
     )
     webhooks = WebhookSender(writer=runtime.writer, sealer=runtime.sealer, poster=poster, clock=now)
     emails = _email_sender(settings, runtime)
-    return [webhooks] if emails is None else [webhooks, emails]
+    if emails is None:
+        return [webhooks]
+    return [webhooks, emails, NoticeSender(emails.smtp, emails.envelope, emails.store_name)]
 
 
 def _email_sender(settings: Settings, runtime: Runtime) -> EmailSender | None:

@@ -10,6 +10,7 @@ from app.domain.event_catalogue import EventType
 from app.domain.event_data import money
 from app.domain.global_id import global_id
 from app.domain.ledger import Transaction, TransactionKind, Wallet
+from app.domain.notice import kind_of as notice_kind
 from app.domain.outbox import Channel, OutboxMessage, message
 from app.domain.outgoing import OutboxEvent
 
@@ -51,8 +52,8 @@ _BY_EVENT: Mapping[str, EmailKind] = {
 
 
 def is_mailed(event: OutboxEvent) -> bool:
-    """Tell whether an e-mail tells of an event, if its customer and the store want it."""
-    return _kind_of(event) is not None
+    """Tell whether an e-mail tells of an event, to its customer or to those who run the store, if they want it."""
+    return _kind_of(event) is not None or notice_kind(event) is not None
 
 
 def _kind_of(event: OutboxEvent) -> EmailKind | None:

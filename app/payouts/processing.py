@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from app.backends.patience import DatabaseBusy
+from app.backends.patience import DatabaseBusy, be_patient
 from app.domain.access import Actor, ActorKind
 from app.domain.errors import DomainError, PayoutMethodsClosed
 from app.domain.money import currency_of
@@ -84,6 +84,7 @@ class Payouts:
             await self.provider.close()
 
     async def _repeat(self) -> None:
+        be_patient()
         while True:
             try:
                 await self.send_due()
