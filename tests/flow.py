@@ -91,7 +91,7 @@ class Flow:
         self.endpoint = str(row_id(told["webhookEndpoint"]["id"]))
 
     async def _told(self, caller: Caller, document: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        told = await caller.ask(document, {"input": given})
+        told: Row = await caller.ask(document, {"input": given})
         if told["userErrors"]:
             self.faults.append(f"{given['idempotencyKey']} was refused: {told['userErrors']}")
         return told

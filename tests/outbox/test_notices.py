@@ -1,6 +1,7 @@
 """Notices to those who run the store, read back from a real SMTP server."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tortoise.context import TortoiseContext
@@ -170,7 +171,7 @@ async def test_an_endpoint_that_is_gone_and_odd_things_are_told(
 
 def test_every_kind_has_words() -> None:
     money = {"amount": "1.00", "currency": "USD"}
-    bodies = {
+    bodies: dict[NoticeKind, dict[str, Any]] = {
         NoticeKind.WITHDRAWAL_WAITING: {"withdrawal": {"reference": "WD-1", "amount": money}},
         NoticeKind.PAYOUT_DISAGREEMENT: {"payout": {"provider": "<b>bridge</b>"}},
         NoticeKind.MESSAGE_DEAD: {"message": {"channel": "WEBHOOK", "topic": "order.created"}},

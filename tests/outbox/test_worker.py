@@ -101,7 +101,8 @@ async def test_nobody_listens_nothing_is_written(database: TortoiseContext, cloc
             f"'ENABLED', '[]', '[]', 'STAFF', 's-1', '{now}', '{now}')"
         )
         await deaf.submit(credit("c1", 500))
-        assert await types() == ["transaction.posted"]
+        await deaf.submit(freeze("c1"))
+        assert await types() == ["transaction.posted"], "nobody listens to wallets that are stopped"
 
 
 async def test_a_command_adds_a_message_of_its_own(writer: Writer, worker_of: Make) -> None:
