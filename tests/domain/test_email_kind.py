@@ -17,8 +17,9 @@ from app.domain.email_kind import (
     switched_off,
 )
 from app.domain.errors import FieldInvalid
+from app.domain.event_catalogue import EventType
 from app.domain.mailing import email_of
-from app.domain.outgoing import EventType, OutboxEvent
+from app.domain.outgoing import OutboxEvent
 from app.domain.settings import StoreSettings
 
 ID = UUID("00000000-0000-7000-8000-000000000001")
