@@ -23,7 +23,7 @@ from app.domain.ledger import (
     TransactionKind,
     WalletChange,
 )
-from app.domain.outgoing import OutboxEvent
+from app.domain.outgoing import Heard
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.expressions import Cel
@@ -270,7 +270,7 @@ async def running_writer(
     *,
     publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
     publish_outgoing: Callable[[], None] = lambda: None,
-    also_heard: Callable[[OutboxEvent], bool] | None = None,
+    also_heard: Heard | None = None,
     batch_size_max: int = 512,
     queue_max: int = 10_000,
 ) -> AsyncIterator[Writer]:

@@ -9,8 +9,8 @@ from app.domain.email_kind import EmailKind
 from app.domain.event_catalogue import EventType
 from app.domain.event_data import money
 from app.domain.global_id import global_id
-from app.domain.ledger import Transaction, TransactionKind, Wallet
-from app.domain.notice import kind_of as notice_kind
+from app.domain.ledger import Row, Transaction, TransactionKind, Wallet
+from app.domain.notice import NOTICED
 from app.domain.outbox import Channel, OutboxMessage, message
 from app.domain.outgoing import OutboxEvent
 
@@ -51,9 +51,17 @@ _BY_EVENT: Mapping[str, EmailKind] = {
 """Events that always come to an e-mail of one kind."""
 
 
-def is_mailed(event: OutboxEvent) -> bool:
-    """Tell whether an e-mail tells of an event, to its customer or to those who run the store, if they want it."""
-    return _kind_of(event) is not None or notice_kind(event) is not None
+_MAILED = frozenset({*_BY_EVENT, *NOTICED, EventType.CASHBACK_AWARDED})
+
+
+def is_mailed(event_type: EventType, row: Row) -> bool:
+    """Tell whether an e-mail may tell of an event of a row, to its customer or to those who run the store.
+
+    It is asked of every event that a command brings about, before anything is made of it.
+    """
+    if isinstance(row, Transaction):
+        return row.amount_minor > 0 and row.kind in _BY_TRANSACTION
+    return event_type in _MAILED
 
 
 def _kind_of(event: OutboxEvent) -> EmailKind | None:

@@ -33,6 +33,9 @@ _BY_EVENT: Mapping[str, NoticeKind] = {
 _DISAGREE = frozenset({EventType.WITHDRAWAL_PAID, EventType.WITHDRAWAL_UPDATED})
 _GONE = "GONE"
 
+NOTICED: frozenset[str] = frozenset({*_BY_EVENT, *_DISAGREE, EventType.WEBHOOK_ENDPOINT_DISABLED})
+"""The events that a notice may follow from."""
+
 
 def kind_of(event: OutboxEvent) -> NoticeKind | None:
     """Return what notice follows from an event, if one does."""

@@ -7,7 +7,7 @@ An event's `data` is public: ids as the API gives them, money as a decimal strin
 the customer, and nothing else of a person; no notes, no codes, no secrets.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -377,15 +377,19 @@ class Happened:
     transactions: tuple[Transaction, ...] = ()
 
 
+Heard = Callable[[EventType, Row], bool]
+"""Whether somebody is told of such an event of such a row."""
+
+
 def events_of(
-    happened: Happened, mint: Mint, wanted: Collection[str] = frozenset(EventType)
+    happened: Happened, mint: Mint, is_wanted: Heard = lambda _type, _row: True
 ) -> list[OutboxEvent]:
     """Return the events that follow from what a command did, in the order in which they are best read.
 
-    Of those that are not `wanted` no data are made: most commands are heard by nobody.
+    Of those that nobody wants no data are made: most commands are heard by nobody.
     """
     found = (*_of_wallet(happened), *_of_rows(happened))
-    return [_event(one, happened, mint) for one in found if one.type in wanted]
+    return [_event(one, happened, mint) for one in found if is_wanted(one.type, one.subject)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,11 +116,15 @@ def posted(kind: str, direction: str = "CREDIT") -> dict[str, object]:
             EmailKind.WITHDRAWAL_REQUESTED,
         ),
         (
-            event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "APPROVED"}),
+            event(EventType.WITHDRAWAL_APPROVED, withdrawal={"status": "APPROVED"}),
             EmailKind.WITHDRAWAL_APPROVED,
         ),
-        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "IN_REVIEW"}), None),
-        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "RETURNED"}), EmailKind.WITHDRAWAL_FAILED),
+        (event(EventType.WITHDRAWAL_IN_REVIEW, withdrawal={"status": "IN_REVIEW"}), None),
+        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "PAID"}), None),
+        (
+            event(EventType.WITHDRAWAL_RETURNED, withdrawal={"status": "RETURNED"}),
+            EmailKind.WITHDRAWAL_FAILED,
+        ),
         (event(EventType.WITHDRAWAL_PAID, withdrawal={"status": "PAID"}), EmailKind.WITHDRAWAL_PAID),
         (event(EventType.SETTINGS_CHANGED, settings={}), None),
         (event("party.begun"), None),

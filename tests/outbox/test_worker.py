@@ -34,7 +34,9 @@ def bell() -> Bell:
 @pytest.fixture
 async def writer(database: TortoiseContext, clock: Clock, bell: Bell) -> AsyncIterator[Writer]:
     """A writer whose events somebody hears."""
-    async with running_writer(clock, also_heard=lambda _event: True, publish_outgoing=bell.ring) as running:
+    async with running_writer(
+        clock, also_heard=lambda _type, _row: True, publish_outgoing=bell.ring
+    ) as running:
         yield running
     audit(await read_tables())
 

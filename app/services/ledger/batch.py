@@ -20,7 +20,7 @@ from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.event_catalogue import EventType
 from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.order import Order
-from app.domain.outgoing import Happened, OutboxEvent, events_of
+from app.domain.outgoing import Happened, Heard, events_of
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.top_up import TopUp
@@ -42,9 +42,6 @@ from app.services.ledger.store import Found, Session, TableWrite
 
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
-
-ALL: frozenset[str] = frozenset(EventType)
-"""Every event."""
 
 Answer = Outcome | Exception
 
@@ -115,7 +112,7 @@ class Batch:
         mint: Mint,
         currency: str,
         known: Known,
-        also_heard: Callable[[OutboxEvent], bool] | None = None,
+        also_heard: Heard | None = None,
     ) -> None:
         self._commands = commands
         self._session = session
@@ -517,10 +514,13 @@ class Batch:
 
     def _tell(self, happened: Happened) -> None:
         """Write down what somebody listens to, and nothing else: most of what happens is heard by nobody."""
-        also = self._also_heard
-        for event in events_of(happened, self._mint, self._heard if also is None else ALL):
-            if event.type in self._heard or (also is not None and also(event)):
-                self.writes.rows[event.id] = event
+        heard, also = self._heard, self._also_heard
+
+        def is_heard(event_type: EventType, row: Row) -> bool:
+            return event_type in heard or (also is not None and also(event_type, row))
+
+        for event in events_of(happened, self._mint, is_heard):
+            self.writes.rows[event.id] = event
 
     def _write_wallet(self, state: WalletState, draft: Draft) -> None:
         writes, wallet = self.writes, draft.wallet

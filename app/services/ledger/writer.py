@@ -22,7 +22,7 @@ from tortoise.transactions import in_transaction
 
 from app.domain.cashback.expression import Expressions
 from app.domain.ledger import Mint, WalletChange
-from app.domain.outgoing import OutboxEvent
+from app.domain.outgoing import Heard
 from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
 from app.services.ledger.failure import Failure, failure_of
@@ -90,7 +90,7 @@ class Writer:
         publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
         publish_rights: Callable[[], None] = lambda: None,
         publish_outgoing: Callable[[], None] = lambda: None,
-        also_heard: Callable[[OutboxEvent], bool] | None = None,
+        also_heard: Heard | None = None,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
