@@ -19,7 +19,7 @@ from uuid import UUID
 
 import structlog
 
-from app.backends.patience import DatabaseBusy
+from app.backends.patience import DatabaseBusy, be_patient
 from app.context import Runtime
 from app.domain.cashback.period import local
 from app.domain.due import Due
@@ -293,6 +293,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work for ever: a round, and a rest. What goes wrong is told, and does not end it."""
+        be_patient()
         tries = 0
         while True:
             try:

@@ -23,6 +23,7 @@ from app.context import Context, Runtime, unauthenticated
 from app.db import dialect, open_database, require_migrated
 from app.domain.access import Principal, PrincipalKind
 from app.domain.fraud import GuessLimits
+from app.domain.mailing import is_mailed
 from app.email.message import Envelope
 from app.email.smtp import Smtp
 from app.email.templates import Templates
@@ -45,6 +46,7 @@ from app.operations.readiness import Readiness
 from app.operations.tracing import Tracing, otlp_tracing
 from app.outbox.client import Poster
 from app.outbox.mailing import EmailSender
+from app.outbox.notices import NoticeSender
 from app.outbox.webhooks import WebhookSender
 from app.outbox.worker import OutboxWorker
 from app.payouts.choice import provider_of
@@ -251,7 +253,7 @@ def _senders(settings: Settings, runtime: Runtime, payouts: Payouts) -> list[Sen
     emails = _email_sender(settings, runtime)
     senders: list[Sender] = [webhooks]
     if emails is not None:
-        senders.append(emails)
+        senders += [emails, NoticeSender(emails.smtp, emails.envelope, emails.store_name)]
     if payouts.provider.kinds:
         senders.append(payouts)
     return senders
@@ -291,7 +293,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         publish=hub.publish,
         publish_rights=access.invalidate,
         publish_outgoing=bell.ring,
-        always_heard=settings.smtp_url is not None,
+        also_heard=None if settings.smtp_url is None else is_mailed,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
         process=process,

@@ -28,7 +28,7 @@ import httpx
 
 from app.cli import settings_table
 from app.domain.errors import ErrorCode as RefusalCode
-from app.domain.outgoing import CATALOGUE
+from app.domain.event_catalogue import CATALOGUE
 from app.execution.errors import ErrorCode as RequestCode
 
 PROJECT = Path(__file__).parent.parent

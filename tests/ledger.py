@@ -23,6 +23,7 @@ from app.domain.ledger import (
     TransactionKind,
     WalletChange,
 )
+from app.domain.outgoing import Heard
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.expressions import Cel
@@ -269,7 +270,7 @@ async def running_writer(
     *,
     publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
     publish_outgoing: Callable[[], None] = lambda: None,
-    always_heard: bool = False,
+    also_heard: Heard | None = None,
     batch_size_max: int = 512,
     queue_max: int = 10_000,
 ) -> AsyncIterator[Writer]:
@@ -280,7 +281,7 @@ async def running_writer(
         clock=clock,
         publish=publish,
         publish_outgoing=publish_outgoing,
-        always_heard=always_heard,
+        also_heard=also_heard,
         batch_size_max=batch_size_max,
         queue_max=queue_max,
         expressions=Cel(),

@@ -8,7 +8,7 @@ from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
-from app.backends.patience import DatabaseBusy, DatabaseSlow, hurry
+from app.backends.patience import DatabaseBusy, DatabaseSlow, be_patient, hurry
 from app.db import READER, connections_in_use, ping
 from app.settings import Settings
 from tests.databases import settings_for
@@ -52,6 +52,35 @@ async def test_no_connection_is_free(database: TortoiseContext) -> None:
     enough.set()
     assert await asyncio.gather(*holders) == [1] * size
     await ping()
+    assert connections_in_use()[READER][0] == 0
+
+
+async def test_whom_nobody_waits_for_stands_in_line(database: TortoiseContext) -> None:
+    """The server's own tasks wait for a connection far longer than a request does, and so do tasks that they start."""
+    enough, held, done = asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
+    size = connections_in_use()[READER][1]
+
+    async def hold() -> None:
+        async with in_transaction(READER):
+            held.release()
+            await enough.wait()
+
+    async def own_task() -> None:
+        be_patient()
+        await asyncio.gather(ping(), asyncio.create_task(ping()))
+        done.set()
+
+    holders = [asyncio.create_task(hold()) for _ in range(size)]
+    for _ in holders:
+        await held.acquire()
+    waiting = asyncio.create_task(own_task())
+    # A request that begins after it has given up before it.
+    with pytest.raises(DatabaseBusy):
+        await ping()
+    assert not done.is_set()
+    assert not waiting.done()
+    enough.set()
+    await asyncio.gather(*holders, waiting)
     assert connections_in_use()[READER][0] == 0
 
 

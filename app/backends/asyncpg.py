@@ -19,7 +19,7 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 
-from app.backends.patience import DatabaseBusy, DatabaseSlow, time_is_up
+from app.backends.patience import DatabaseBusy, DatabaseSlow, acquire_timeout_s, time_is_up
 from app.backends.transaction import uninterrupted
 
 # How long a connection may take to come to rest before it is thrown away instead.
@@ -120,7 +120,7 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
 
 async def _taken(pool: Any, timeout_s: float | None) -> Any:
     try:
-        return await pool.acquire(timeout=timeout_s)
+        return await pool.acquire(timeout=acquire_timeout_s(timeout_s))
     except TimeoutError as error:
         raise DatabaseBusy("no connection was free") from error
 

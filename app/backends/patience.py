@@ -7,7 +7,11 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
+PATIENCE_S = 30.0
+"""How long those wait for a connection whom nobody waits for."""
+
 _deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
+_patient: ContextVar[bool] = ContextVar("patient", default=False)
 
 
 class DatabaseBusy(Exception):
@@ -33,6 +37,19 @@ class DatabaseSlow(Exception):
 def hurry(timeout_s: float) -> None:
     """End the reading statements of this task, and of those that it starts, when the time is up."""
     _deadline_s.set(asyncio.get_running_loop().time() + timeout_s)
+
+
+def be_patient() -> None:
+    """Say that nobody waits for this task, nor for those that it starts: it stands in line for a connection.
+
+    The server's own tasks look at the same moment as it starts, and a store with one reading connection has one for all.
+    """
+    _patient.set(True)
+
+
+def acquire_timeout_s(usual_s: float | None) -> float | None:
+    """Return how long this task waits for a connection, given how long a request does."""
+    return usual_s if usual_s is None or not _patient.get() else max(usual_s, PATIENCE_S)
 
 
 def time_is_up() -> asyncio.Timeout:

@@ -29,7 +29,7 @@ from tortoise.backends.sqlite.client import (
 from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from app.backends.patience import DatabaseBusy, DatabaseSlow, time_is_up
+from app.backends.patience import DatabaseBusy, DatabaseSlow, acquire_timeout_s, time_is_up
 from app.backends.transaction import uninterrupted
 
 # Keyword arguments that Tortoise gives every client; the rest of them are pragmas.
@@ -141,7 +141,7 @@ async def _lock(lock: asyncio.Lock, timeout_s: float | None) -> None:
         await lock.acquire()
         return
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(acquire_timeout_s(timeout_s)):
             await lock.acquire()
     except TimeoutError as error:
         raise DatabaseBusy("the connection was not free") from error

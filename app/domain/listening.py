@@ -10,9 +10,11 @@ from uuid import UUID
 from app.domain.access import Actor, Capability
 from app.domain.audit import AuditAction, AuditEntry, changes
 from app.domain.errors import FieldInvalid, LimitReached, NotFound
+from app.domain.event_catalogue import CATALOGUE, EventType
+from app.domain.event_data import public_time
 from app.domain.ledger import Desk
 from app.domain.outbox import Channel, OutboxMessage, message
-from app.domain.outgoing import CATALOGUE, EventType, OutboxEvent, public_time
+from app.domain.outgoing import OutboxEvent
 from app.domain.role import require_held
 from app.domain.webhook_endpoint import (
     ENDPOINTS_MAX,

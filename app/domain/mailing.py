@@ -6,10 +6,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from app.domain.email_kind import EmailKind
+from app.domain.event_catalogue import EventType
+from app.domain.event_data import money
 from app.domain.global_id import global_id
-from app.domain.ledger import Transaction, TransactionKind, Wallet
+from app.domain.ledger import Row, Transaction, TransactionKind, Wallet
+from app.domain.notice import NOTICED
 from app.domain.outbox import Channel, OutboxMessage, message
-from app.domain.outgoing import EventType, OutboxEvent, money
+from app.domain.outgoing import OutboxEvent
 
 Body = dict[str, Any]
 
@@ -20,16 +23,6 @@ _BY_TRANSACTION: Mapping[str, EmailKind] = {
     TransactionKind.PROMOTION: EmailKind.PROMOTION,
 }
 """Credits that are told of by themselves; adjustments are when staff say so, cashback by its award."""
-
-_BY_STATUS: Mapping[str, EmailKind] = {
-    "APPROVED": EmailKind.WITHDRAWAL_APPROVED,
-    "PAID": EmailKind.WITHDRAWAL_PAID,
-    "REJECTED": EmailKind.WITHDRAWAL_REJECTED,
-    "CANCELLED": EmailKind.WITHDRAWAL_CANCELLED,
-    "FAILED": EmailKind.WITHDRAWAL_FAILED,
-    "RETURNED": EmailKind.WITHDRAWAL_FAILED,
-}
-"""The steps of a withdrawal that a customer is told of, by the status that it came to."""
 
 _PENDING = "PENDING"
 
@@ -48,7 +41,27 @@ _BY_EVENT: Mapping[str, EmailKind] = {
     EventType.WALLET_FROZEN: EmailKind.WALLET_FROZEN,
     EventType.WALLET_UNFROZEN: EmailKind.WALLET_UNFROZEN,
     EventType.WITHDRAWAL_REQUESTED: EmailKind.WITHDRAWAL_REQUESTED,
+    EventType.WITHDRAWAL_APPROVED: EmailKind.WITHDRAWAL_APPROVED,
+    EventType.WITHDRAWAL_PAID: EmailKind.WITHDRAWAL_PAID,
+    EventType.WITHDRAWAL_REJECTED: EmailKind.WITHDRAWAL_REJECTED,
+    EventType.WITHDRAWAL_CANCELLED: EmailKind.WITHDRAWAL_CANCELLED,
+    EventType.WITHDRAWAL_FAILED: EmailKind.WITHDRAWAL_FAILED,
+    EventType.WITHDRAWAL_RETURNED: EmailKind.WITHDRAWAL_FAILED,
 }
+"""Events that always come to an e-mail of one kind."""
+
+
+_MAILED = frozenset({*_BY_EVENT, *NOTICED, EventType.CASHBACK_AWARDED})
+
+
+def is_mailed(event_type: EventType, row: Row) -> bool:
+    """Tell whether an e-mail may tell of an event of a row, to its customer or to those who run the store.
+
+    It is asked of every event that a command brings about, before anything is made of it.
+    """
+    if isinstance(row, Transaction):
+        return row.amount_minor > 0 and row.kind in _BY_TRANSACTION
+    return event_type in _MAILED
 
 
 def _kind_of(event: OutboxEvent) -> EmailKind | None:
@@ -60,8 +73,6 @@ def _kind_of(event: OutboxEvent) -> EmailKind | None:
         return _BY_TRANSACTION.get(told["kind"]) if told["direction"] == "CREDIT" else None
     if event.type == EventType.CASHBACK_AWARDED:
         return EmailKind.CASHBACK_PENDING if data["award"]["status"] == _PENDING else None
-    if event.type.startswith("withdrawal."):
-        return _BY_STATUS.get(data["withdrawal"]["status"])
     return None
 
 

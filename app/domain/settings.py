@@ -15,6 +15,7 @@ from app.domain.cashback.period import zone_of
 from app.domain.email_kind import DEFAULT_KINDS, EmailKind, check_language, read_kinds
 from app.domain.errors import FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR
+from app.domain.notice_kind import DEFAULT_NOTICES, NoticeKind, check_addresses, read_notices
 from app.domain.order import OrderStatus
 from app.domain.refund import RefundDestination
 from app.domain.withdrawal_terms import WithdrawalTerms
@@ -116,6 +117,11 @@ class StoreSettings:
     email_language: str = "en"
     """The language of e-mails to customers whose own is not known."""
 
+    notice_emails: tuple[str, ...] = ()
+    """Where those who run the store are told of what waits for a person."""
+    notice_kinds: tuple[NoticeKind, ...] = DEFAULT_NOTICES
+    """Which notices they get."""
+
     top_ups_enabled: bool = False
     """Whether customers can pay in."""
     top_up_minimum_minor: int = 0
@@ -161,6 +167,7 @@ class StoreSettings:
             raise FieldInvalid("Choose from 0 to 365 days.", field=("refundGraceDays",))
         _check_reminder_days(self.expiry_reminder_days)
         _check_emails(self.email_kinds, self.email_language)
+        _check_notices(self.notice_emails, self.notice_kinds)
         if len(self.wallet_payment_methods) > PAYMENT_METHODS_MAX:
             raise FieldInvalid(f"Name at most {PAYMENT_METHODS_MAX}.", field=("walletPaymentMethods",))
         if len(self.order_statuses) > ORDER_STATUSES_MAX:
@@ -274,6 +281,12 @@ def _check_emails(kinds: tuple[EmailKind, ...], language: str) -> None:
         raise FieldInvalid("Name a language, such as en.", field=("emailLanguage",))
 
 
+def _check_notices(addresses: tuple[str, ...], kinds: tuple[NoticeKind, ...]) -> None:
+    check_addresses(addresses)
+    if len(set(kinds)) < len(kinds):
+        raise FieldInvalid("A kind stands here twice. Name each once.", field=("noticeKinds",))
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -291,6 +304,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "order_statuses": lambda pairs: tuple((name, OrderStatus(status)) for name, status in pairs),
     "shortfall_policy": ShortfallPolicy,
     "email_kinds": read_kinds,
+    "notice_emails": tuple,
+    "notice_kinds": read_notices,
     "withdrawals": WithdrawalTerms.from_data,
 }
 """How the fields are read whose values JSON does not hold as they are."""

@@ -7,13 +7,32 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import Protocol
 from uuid import UUID
-
-from app.email.templates import Rendered
 
 
 class AddressUnusable(Exception):
     """An address that no e-mail can go to. The message does not repeat it."""
+
+
+class Written(Protocol):
+    """What stands in an e-mail."""
+
+    @property
+    def subject(self) -> str:
+        """Its subject."""
+
+    @property
+    def text(self) -> str:
+        """What it says, as plain text."""
+
+    @property
+    def html(self) -> str:
+        """The same as HTML."""
+
+    @property
+    def language(self) -> str:
+        """The language that it is written in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ def recipient(name: str, address: str) -> Address:
             raise ValueError
         return Address(display_name=" ".join(name.split()), username=local, domain=ascii_domain)
     except (ValueError, UnicodeError):
-        raise AddressUnusable("The customer's e-mail address is none. Correct it.") from None
+        raise AddressUnusable("The e-mail address is none. Correct it.") from None
 
 
 def message_id(row_id: UUID, sender: Address) -> str:
@@ -43,7 +62,7 @@ def message_id(row_id: UUID, sender: Address) -> str:
 
 
 def compose(
-    rendered: Rendered, to: Address, envelope: Envelope, *, row_id: UUID, written_at: datetime
+    rendered: Written, to: Address, envelope: Envelope, *, row_id: UUID, written_at: datetime
 ) -> EmailMessage:
     """Return the e-mail. Line breaks in a header raise `ValueError`: nobody adds headers by a name."""
     plain = to.username.isascii()
@@ -58,7 +77,7 @@ def compose(
 
 
 def _headers(
-    rendered: Rendered, to: Address, envelope: Envelope, row_id: UUID, written_at: datetime
+    rendered: Written, to: Address, envelope: Envelope, row_id: UUID, written_at: datetime
 ) -> Mapping[str, str | Address]:
     headers: dict[str, str | Address] = {
         "From": envelope.sender,

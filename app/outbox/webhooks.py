@@ -9,9 +9,10 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.domain.access import Actor, ActorKind
+from app.domain.event_catalogue import EventType
 from app.domain.listening import payload_of
 from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
-from app.domain.outgoing import EventType, OutboxEvent
+from app.domain.outgoing import OutboxEvent
 from app.domain.webhook_endpoint import WebhookEndpoint
 from app.outbox.client import Answer, Poster, Undelivered
 from app.sealing import Sealer, Unreadable

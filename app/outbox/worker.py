@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from app.backends.patience import DatabaseBusy
+from app.backends.patience import DatabaseBusy, be_patient
 from app.domain.outbox import Channel, OutboxMessage, SendOutcome, Verdict
 from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
 from app.services.outbox import (
@@ -164,6 +164,7 @@ class OutboxWorker:
     # --- the tasks ------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
+        be_patient()
         while True:
             try:
                 more = bool(self._at_once) and await self._round()

@@ -9,6 +9,7 @@ from app.domain.email_kind import EmailKind, check_language
 from app.domain.errors import CurrencyMismatch, FieldInvalid
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import check_reason
+from app.domain.notice_kind import ADDRESSES_MAX, NoticeKind, check_addresses
 from app.domain.order import OrderStatus, check_id
 from app.domain.settings import (
     ORDER_STATUSES_MAX,
@@ -27,6 +28,7 @@ from app.services import settings as store_settings
 from app.services.settings import SettingsInForce
 
 EMAIL_KINDS_MAX = len(EmailKind)
+NOTICES_MAX = len(NoticeKind)
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?")
 
 
@@ -81,6 +83,10 @@ def _changes(given: UpdateSettingsInput, currency: str) -> dict[str, Any]:
         "email_language": None
         if given.email_language is None
         else check_language(given.email_language, field="emailLanguage"),
+        "notice_emails": None
+        if given.notice_emails is None
+        else check_addresses(given.notice_emails[: ADDRESSES_MAX + 1]),
+        "notice_kinds": None if given.notice_kinds is None else tuple(given.notice_kinds[: NOTICES_MAX + 1]),
         "top_ups_enabled": given.top_ups_enabled,
         "top_up_minimum_minor": _minor(given.top_up_minimum, currency, "topUpMinimum"),
         "top_up_maximum_minor": _minor(given.top_up_maximum, currency, "topUpMaximum"),

@@ -11,6 +11,7 @@ from app.domain.global_id import row_id
 from app.domain.ledger import Draft, Row
 from app.domain.mailing import Body, transaction_body
 from app.domain.settings import StoreSettings
+from app.domain.withdrawal import WithdrawalStatus
 from app.models.customer import Customer
 from app.models.settings import SettingsVersion
 from app.models.transaction import Transaction
@@ -71,6 +72,12 @@ async def note_of(kind: EmailKind, body: Body) -> str:
         return posted.note if posted else ""
     withdrawal = await Withdrawal.get_or_none(id=row_id(body["withdrawal"]["id"]))
     return (withdrawal.decision_note or "") if withdrawal else ""
+
+
+async def still_waits(withdrawal_id: UUID) -> bool:
+    """Tell whether a withdrawal waits for somebody to decide it."""
+    waiting = [str(WithdrawalStatus.REQUESTED), str(WithdrawalStatus.IN_REVIEW)]
+    return await Withdrawal.exists(id=withdrawal_id, status__in=waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.db import READER, WRITER
 from app.domain.access import Actor, ActorKind
 from app.domain.due import Due
 from app.domain.ledger import Desk
-from app.domain.outbox import Channel, MessageStatus, OutboxMessage, SendOutcome, message
+from app.domain.outbox import Channel, MessageStatus, OutboxMessage, SendOutcome, message, message_id
 from app.domain.outgoing import OutboxEvent
 from app.models.outbox import (
     OutboxAttempt as OutboxAttemptModel,
@@ -48,6 +48,8 @@ class Recipient:
     target: str
     topic: str
     body: dict[str, Any]
+    source: str | None = None
+    """What the message tells of, where several events come to one message; otherwise it is the event."""
 
 
 class Sender(Protocol):
@@ -101,18 +103,32 @@ async def relay(writer: Writer, senders: Sequence[Sender]) -> int:
         for event_id, recipients in (await sender.recipients(events)).items():
             found.setdefault(event_id, []).extend((sender.channel, recipient) for recipient in recipients)
 
+    shared = {
+        message_id(to.source, channel, to.target)
+        for told in found.values()
+        for channel, to in told
+        if to.source is not None
+    }
+
     def decide(desk: Desk) -> None:
         for event in events:
             current = desk.found(OutboxEvent, event.id)
             if current is None or current.relayed_at is not None:
                 continue
             for channel, to in found.get(event.id, ()):
-                desk.add(
-                    message(event.id, channel, to.target, to.topic, to.body, now=desk.now, event_id=event.id)
+                source = to.source or event.id
+                written = message(
+                    source, channel, to.target, to.topic, to.body, now=desk.now, event_id=event.id
                 )
+                if to.source is None or desk.current(OutboxMessage, written.id) is None:
+                    desk.add(written)
             desk.add(current.relayed(desk.now))
 
-    named = tuple((OutboxEvent, event.id) for event in events)
+    # What another event may have written before is named too: it is not written again.
+    named = (
+        *((OutboxEvent, event.id) for event in events),
+        *((OutboxMessage, row_id) for row_id in sorted(shared)),
+    )
     await writer.submit(DeskCommand("relayEvents", COURIER, decide, rows=named, repeatable=True))
     return len(events)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from app.backends.patience import be_patient
 from app.domain.access import Actor, ActorKind
 from app.domain.errors import DomainError
 from app.services import sync
@@ -61,6 +62,7 @@ class Poller:
                 await asyncio.gather(task, return_exceptions=True)
 
     async def _repeat(self) -> None:
+        be_patient()
         while True:
             try:
                 await self.run()

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from app.backends.patience import DatabaseBusy
+from app.backends.patience import DatabaseBusy, be_patient
 from app.domain.access import Actor, ActorKind
 from app.domain.delivery import Delivery, Door
 from app.domain.errors import DomainError, InvalidInput
@@ -156,6 +156,7 @@ class Processor:
 
     async def _watch(self) -> None:
         """Look for what is due: what failed, what another process left behind, what no queue had room for."""
+        be_patient()
         while True:
             try:
                 if self._at_once:
@@ -168,6 +169,7 @@ class Processor:
 
     async def _work_on(self) -> None:
         me = asyncio.current_task()
+        be_patient()
         while True:
             delivery_id = await self._inbox.get()
             self._busy.add(me)

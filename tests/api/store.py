@@ -213,7 +213,7 @@ SETTINGS = (
     "walletPaymentMethods orderStatuses { storeStatus means } timeZone returnPeriodDays shortfallPolicy giftCardsRedeemable "
     "giftCardPartialRedemption giftCardLifetimeMonths giftCardCheckByAnyone expiryReminderDays topUpsEnabled "
     f"topUpMinimum {MONEY} topUpMaximum {MONEY} topUpDayMaximum {MONEY} walletBalanceMaximum {MONEY} "
-    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours emailKinds emailLanguage payoutMethodWaitingHours "
+    f"topUpSuggested {MONEY} topUpMethods topUpProducts topUpHours emailKinds emailLanguage noticeEmails noticeKinds payoutMethodWaitingHours "
     f"withdrawals {{ enabled minimum {MONEY} maximum {MONEY} maximumPerDay {MONEY} maximumPerWeek {MONEY} "
     f"maximumPerMonth {MONEY} feeFixed {MONEY} feePercent feePayer waitingDays methods autoApproveBelow {MONEY} "
     "payerName payerIban payerBic } version updatedAt updatedBy note }"

@@ -17,8 +17,9 @@ from app.domain.email_kind import (
     switched_off,
 )
 from app.domain.errors import FieldInvalid
+from app.domain.event_catalogue import EventType
 from app.domain.mailing import email_of
-from app.domain.outgoing import EventType, OutboxEvent
+from app.domain.outgoing import OutboxEvent
 from app.domain.settings import StoreSettings
 
 ID = UUID("00000000-0000-7000-8000-000000000001")
@@ -115,11 +116,15 @@ def posted(kind: str, direction: str = "CREDIT") -> dict[str, object]:
             EmailKind.WITHDRAWAL_REQUESTED,
         ),
         (
-            event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "APPROVED"}),
+            event(EventType.WITHDRAWAL_APPROVED, withdrawal={"status": "APPROVED"}),
             EmailKind.WITHDRAWAL_APPROVED,
         ),
-        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "IN_REVIEW"}), None),
-        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "RETURNED"}), EmailKind.WITHDRAWAL_FAILED),
+        (event(EventType.WITHDRAWAL_IN_REVIEW, withdrawal={"status": "IN_REVIEW"}), None),
+        (event(EventType.WITHDRAWAL_UPDATED, withdrawal={"status": "PAID"}), None),
+        (
+            event(EventType.WITHDRAWAL_RETURNED, withdrawal={"status": "RETURNED"}),
+            EmailKind.WITHDRAWAL_FAILED,
+        ),
         (event(EventType.WITHDRAWAL_PAID, withdrawal={"status": "PAID"}), EmailKind.WITHDRAWAL_PAID),
         (event(EventType.SETTINGS_CHANGED, settings={}), None),
         (event("party.begun"), None),

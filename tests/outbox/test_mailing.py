@@ -13,12 +13,15 @@ from tortoise.context import TortoiseContext
 
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
 from app.domain.bucket import Bucket
+from app.domain.cashback.reward import Vesting
 from app.domain.customer import CustomerDetails
 from app.domain.email_kind import DEFAULT_KINDS, EmailKind
 from app.domain.ledger import Draft, Explanation, Row, Transaction, TransactionKind
-from app.domain.mailing import adjustment_email
+from app.domain.mailing import adjustment_email, is_mailed
+from app.domain.order import OrderStatus
 from app.domain.outbox import BACKOFF_S, Channel, MessageStatus
 from app.domain.settings import StoreSettings
+from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.email.message import Envelope, message_id
 from app.email.smtp import Smtp
 from app.email.templates import Templates
@@ -29,7 +32,9 @@ from app.services import customer as customers, outbox, reminder
 from app.services.ledger.writer import Writer
 from app.services.outbox import Bell
 from app.settings import mailbox, smtp_server
+from tests.cashback import rule
 from tests.email.postbox import Postbox, opened, parts
+from tests.gift_cards import issue, open_redemption, redeem
 from tests.ledger import (
     NOTE,
     STAFF,
@@ -37,10 +42,13 @@ from tests.ledger import (
     change_settings,
     command,
     credit,
+    decide_withdrawal,
     freeze,
+    request_withdrawal,
     running_writer,
     unfreeze,
 )
+from tests.orders import pay, refund, snapshot, tell
 
 EARLY = BACKOFF_S[Channel.EMAIL][0]
 ADA = {"name": "Ada Lovelace", "email": "ada@shop.example"}
@@ -53,7 +61,7 @@ def bell() -> Bell:
 
 @pytest.fixture
 async def writer(database: TortoiseContext, clock: Clock, bell: Bell) -> AsyncIterator[Writer]:
-    async with running_writer(clock, always_heard=True, publish_outgoing=bell.ring) as running:
+    async with running_writer(clock, also_heard=is_mailed, publish_outgoing=bell.ring) as running:
         yield running
 
 
@@ -247,6 +255,65 @@ async def test_value_that_expires_is_told_of_once(
     worker = worker_of(postbox.port)
     assert await worker.work_off() == 1
     assert postbox.came[0]["Subject"] == "Läden & Co: $7.00 in your wallet expires on March 4, 2026"
+
+
+async def topics(postbox: Postbox) -> list[str]:
+    """What was sent and came, in its order."""
+    rows = {row.id.hex: row.topic for row in await OutboxMessage.filter(channel="EMAIL", status="DELIVERED")}
+    return [rows[str(message["Message-ID"]).strip("<").partition("@")[0]] for message in postbox.came]
+
+
+async def test_the_steps_of_a_withdrawal_are_told_each_once(
+    writer: Writer, worker_of: Callable[..., OutboxWorker], postbox: Postbox
+) -> None:
+    """By the commands themselves, the way that each of them goes."""
+    await known(writer)
+    await writer.submit(credit("c1", 9_000))
+    worker, expected = worker_of(postbox.port), []
+    for status in (WithdrawalStatus.PAID, WithdrawalStatus.REJECTED, WithdrawalStatus.CANCELLED):
+        asked = (await writer.submit(request_withdrawal("c1", 1_000))).answer
+        assert isinstance(asked, Withdrawal)
+        await worker.work_off()
+        await writer.submit(decide_withdrawal("c1", asked, status))
+        await worker.work_off()
+        expected += ["WITHDRAWAL_REQUESTED", f"WITHDRAWAL_{status}"]
+        for message in postbox.came[-2:]:
+            assert asked.reference in parts(message)[0]
+    assert await topics(postbox) == expected
+    assert "$10.00" in parts(postbox.came[0])[0]
+
+
+async def test_cashback_and_its_refund_are_told_by_the_orders_own_commands(
+    writer: Writer, worker_of: Callable[..., OutboxWorker], postbox: Postbox
+) -> None:
+    await rule(writer, vesting=Vesting())
+    await customers.register(writer, STAFF, external_id="ada", details=CustomerDetails(), **ADA)
+    await tell(writer, snapshot(1, OrderStatus.COMPLETED, 10_000))
+    await worker_of(postbox.port).work_off()
+    assert await topics(postbox) == ["CASHBACK_EARNED"]
+    assert "$5.00" in parts(postbox.came[0])[0]
+    await writer.submit(credit("ada", 2_000))
+    await pay(writer, "ada", 2_000, order="1043", total=2_000)
+    await refund(writer, 700, order="1043")
+    await worker_of(postbox.port).work_off()
+    assert await topics(postbox) == ["CASHBACK_EARNED", "REFUND"]
+    assert "$7.00" in parts(postbox.came[1])[0]
+
+
+async def test_a_redeemed_gift_card_is_told_of_without_its_code(
+    writer: Writer, worker_of: Callable[..., OutboxWorker], postbox: Postbox
+) -> None:
+    await known(writer)
+    await open_redemption(writer)
+    codes = (await issue(writer)).codes
+    assert codes is not None
+    (code,) = codes
+    await redeem(writer, "c1", code)
+    await worker_of(postbox.port).work_off()
+    assert await topics(postbox) == ["GIFT_CARD_REDEEMED"]
+    for shown in parts(postbox.came[0]):
+        assert "$25.00" in shown
+        assert code not in shown
 
 
 # --- what can't be sent now, or ever ------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def bell() -> Bell:
 @pytest.fixture
 async def writer(database: TortoiseContext, clock: Clock, bell: Bell) -> AsyncIterator[Writer]:
     """A writer whose events somebody hears."""
-    async with running_writer(clock, always_heard=True, publish_outgoing=bell.ring) as running:
+    async with running_writer(
+        clock, also_heard=lambda _type, _row: True, publish_outgoing=bell.ring
+    ) as running:
         yield running
     audit(await read_tables())
 
@@ -97,11 +99,12 @@ async def test_nobody_listens_nothing_is_written(database: TortoiseContext, cloc
         now = clock().isoformat(" ")
         await get_connection(WRITER).execute_query(
             "INSERT INTO webhook_endpoints (id, url, description, events, status, capabilities, secrets, created_by_kind, "
-            "created_by_id, created_at, updated_at) VALUES ('00000000-0000-7000-8000-000000000060', 'https://a', '', '[]', "
+            "created_by_id, created_at, updated_at) VALUES ('00000000-0000-7000-8000-000000000060', 'https://a', '', '[\"transaction.*\"]', "
             f"'ENABLED', '[]', '[]', 'STAFF', 's-1', '{now}', '{now}')"
         )
         await deaf.submit(credit("c1", 500))
-        assert await types() == ["transaction.posted"]
+        await deaf.submit(freeze("c1"))
+        assert await types() == ["transaction.posted"], "nobody listens to wallets that are stopped"
 
 
 async def test_a_command_adds_a_message_of_its_own(writer: Writer, worker_of: Make) -> None:

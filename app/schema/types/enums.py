@@ -21,6 +21,7 @@ from app.domain.errors import ErrorCode
 from app.domain.fraud import SignalKind
 from app.domain.gift_card import GiftCardAccount, GiftCardEvent, GiftCardStatus
 from app.domain.ledger import CounterAccount, TransactionKind, WalletStatus
+from app.domain.notice_kind import NoticeKind
 from app.domain.order import OrderProblem, OrderStatus
 from app.domain.outbox import MessageStatus as OutgoingWebhookStatus
 from app.domain.payment import CaptureMethod, PaymentEnd, PaymentOrigin, PaymentStatus
@@ -68,6 +69,7 @@ __all__ = [
     "GiftCardEvent",
     "GiftCardStatus",
     "LeftOutReason",
+    "NoticeKind",
     "OrderPaymentState",
     "OrderProblem",
     "OrderRefundState",
@@ -162,6 +164,7 @@ publish(RenewalStatus, "How an announced renewal stands.")
 publish(PromotionStatus, "How a promotion stands.")
 publish(CouponProblem, "Why a coupon gives nothing.")
 publish(RedemptionStatus, "What became of a coupon.", name="CouponRedemptionStatus")
+publish(NoticeKind, "What a notice to those who run the store tells.")
 publish(EmailKind, "What an e-mail to a customer tells.")
 publish(CaptureOn, "Which status of an order captures what the wallet holds for it.")
 publish(RenewalPolicy, "What a renewal takes from a wallet that has less than it costs.")

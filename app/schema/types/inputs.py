@@ -16,6 +16,7 @@ from app.schema.types.enums import (
     Direction,
     Door,
     EmailKind,
+    NoticeKind,
     OrderStatus,
     PayoutFileFormat,
     PayoutMethodKind,
@@ -878,6 +879,14 @@ class UpdateSettingsInput:
     email_language: str | None = strawberry.field(
         default=None,
         description="The language of e-mails to customers whose own is not known, such as en or pt-BR.",
+    )
+    notice_emails: list[str] | None = strawberry.field(
+        default=None,
+        description="The addresses of those who run the store, ten at most: they are told of what waits for a person. An "
+        "empty list tells nobody.",
+    )
+    notice_kinds: list[NoticeKind] | None = strawberry.field(
+        default=None, description="The notices that they get; an empty list sends none."
     )
     top_ups_enabled: bool | None = strawberry.field(default=None, description="Whether customers can pay in.")
     top_up_minimum: MoneyInput | None = strawberry.field(

@@ -6,6 +6,7 @@ from app.schema.types.enums import (
     Bucket,
     CaptureOn,
     EmailKind,
+    NoticeKind,
     OrderStatus,
     RefundDestination,
     RenewalPolicy,
@@ -91,6 +92,10 @@ class Settings:
     email_language: str = strawberry.field(
         description="The language of e-mails to customers whose own is not known."
     )
+    notice_emails: list[str] = strawberry.field(
+        description="The addresses of those who run the store: they are told of what waits for a person."
+    )
+    notice_kinds: list[NoticeKind] = strawberry.field(description="The notices that they get.")
     top_ups_enabled: bool = strawberry.field(description="Whether customers can pay in.")
     top_up_minimum: Money = strawberry.field(description="The smallest top-up; zero is any.")
     top_up_maximum: Money = strawberry.field(description="The largest top-up; zero is any.")
@@ -150,6 +155,8 @@ def settings_type(found: SettingsInForce, *, currency: str, store_name: str) -> 
         expiry_reminder_days=settings.expiry_reminder_days,
         email_kinds=list(settings.email_kinds),
         email_language=settings.email_language,
+        notice_emails=list(settings.notice_emails),
+        notice_kinds=list(settings.notice_kinds),
         top_ups_enabled=settings.top_ups_enabled,
         top_up_minimum=money(settings.top_up_minimum_minor, currency),
         top_up_maximum=money(settings.top_up_maximum_minor, currency),

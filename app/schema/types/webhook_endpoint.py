@@ -6,7 +6,7 @@ import orjson
 import strawberry
 
 from app.context import AppInfo
-from app.domain.outgoing import CATALOGUE, EventType
+from app.domain.event_catalogue import CATALOGUE, EventType
 from app.models.outbox import OutboxAttempt as OutboxAttemptModel, OutboxMessage as OutboxMessageModel
 from app.models.webhook_endpoint import WebhookEndpoint as WebhookEndpointModel
 from app.schema.types.enums import (

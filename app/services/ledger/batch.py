@@ -17,13 +17,15 @@ from app.domain.cashback.expression import Expressions
 from app.domain.cashback.posting import pay_debts
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
+from app.domain.event_catalogue import EventType
 from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
 from app.domain.order import Order
-from app.domain.outgoing import Happened, events_of
+from app.domain.outgoing import Happened, Heard, events_of
 from app.domain.payment import Payment
 from app.domain.settings import SettingsChange, StoreSettings
 from app.domain.top_up import TopUp
 from app.domain.top_up_intent import RECENT
+from app.domain.webhook_endpoint import listens
 from app.domain.withdrawal import Withdrawal
 from app.services.ledger import cashback, records, tables, withdrawals
 from app.services.ledger.cashback import KnownRules
@@ -55,6 +57,7 @@ class Known:
         self.settings_version = 0
         self.settings = StoreSettings()
         self.rules = KnownRules(expressions)
+        self._heard: tuple[str | None, frozenset[str]] = (None, frozenset())
         self._size_max = size_max
         self._states: dict[UUID, WalletState] = {}
         self._ids: dict[UUID | str, UUID] = {}
@@ -67,6 +70,13 @@ class Known:
     def wallet_id(self, ref: WalletRef) -> UUID | None:
         """Return the id of the wallet that is meant, if it is known. A wallet and its customer never part."""
         return ref.wallet_id or self._ids.get(ref.customer_id or ref.external_id or "")
+
+    def heard(self, listened: str | None) -> frozenset[str]:
+        """Return the events that enabled endpoints listen to, given what each of them listens to as one JSON text."""
+        if listened != self._heard[0]:
+            patterns = [pattern for each in orjson.loads(listened or "[]") for pattern in each]
+            self._heard = (listened, frozenset(name for name in EventType if listens(patterns, name)))
+        return self._heard[1]
 
     def keep(self, states: Iterable[WalletState]) -> None:
         """Remember states after their commit, dropping those that were not used for longest."""
@@ -102,7 +112,7 @@ class Batch:
         mint: Mint,
         currency: str,
         known: Known,
-        always_heard: bool = False,
+        also_heard: Heard | None = None,
     ) -> None:
         self._commands = commands
         self._session = session
@@ -110,7 +120,8 @@ class Batch:
         self._mint = mint
         self._currency = currency
         self._known = known
-        self._heard = always_heard
+        self._heard: frozenset[str] = frozenset()
+        self._also_heard = also_heard
         # Taken again once the locks are ours: time spent waiting for them has passed for everybody.
         self._now = clock()
         self._states: dict[UUID, WalletState] = {}
@@ -304,7 +315,7 @@ class Batch:
             if row["key"] is not None:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
                 self._claims[row["scope"], row["key"]] = stored
-        self._heard = self._heard or bool(rows[0]["heard"])
+        self._heard = self._known.heard(rows[0]["heard"])
         return rows[0]["version"] or 0, rows[0]["revision"] or 0
 
     async def _load_settings(self, version: int) -> None:
@@ -403,7 +414,7 @@ class Batch:
         )
         answer = command.decide(desk)
         result = {} if answer is None else {type(answer).__name__: str(answer.id)}
-        if self._heard and desk.rows:
+        if desk.rows and self._is_heard:
             befores = self._befores(desk.rows)
             self._tell(Happened(desk.now, desk.rows, befores, self._settings))
         for row in desk.rows:
@@ -447,7 +458,7 @@ class Batch:
         result = {"Wallet": str(wallet.id)}
         if answer is not None:
             result[type(answer).__name__] = str(answer.id)
-        if self._heard:
+        if self._is_heard:
             self._tell_of_wallet(state, draft)
         self._write_wallet(state, draft)
         writes.transactions += draft.transactions
@@ -496,8 +507,19 @@ class Batch:
         )
         return {row_id: before for row_id, before in found if before is not None}
 
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody listens to anything."""
+        return bool(self._heard) or self._also_heard is not None
+
     def _tell(self, happened: Happened) -> None:
-        for event in events_of(happened, self._mint):
+        """Write down what somebody listens to, and nothing else: most of what happens is heard by nobody."""
+        heard, also = self._heard, self._also_heard
+
+        def is_heard(event_type: EventType, row: Row) -> bool:
+            return event_type in heard or (also is not None and also(event_type, row))
+
+        for event in events_of(happened, self._mint, is_heard):
             self.writes.rows[event.id] = event
 
     def _write_wallet(self, state: WalletState, draft: Draft) -> None:

@@ -54,7 +54,7 @@ class Session(Protocol):
 
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """Return what is stored of these keys (scope and key), and with every row the settings' version and the rules',
-        and whether anybody is told of what happens (`heard`).
+        and what enabled endpoints listen to (`heard`), as one JSON text.
 
         There is always a row: when no key is stored, one without a key.
         """
@@ -73,7 +73,7 @@ SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope A
   k.result AS result
 FROM (
   SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
-    EXISTS (SELECT 1 FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
+    (SELECT {listened} FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
   FROM settings_versions
 ) s
 LEFT JOIN (
@@ -116,7 +116,8 @@ class PostgresSession:
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
-        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key")
+        listened = "json_agg(events ORDER BY id)::text"
+        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key", listened=listened)
         scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
         rows: Found
         _, rows = await self._db.execute_query(sql, [scopes, names])
@@ -164,7 +165,8 @@ class SqliteSession:
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
         scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
-        sql = _CLAIMS.format(wanted="json_each(?) AS wanted", scope=scope, key=key)
+        listened = "json_group_array(json(events))"
+        sql = _CLAIMS.format(wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened)
         rows: Found
         _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
         return rows

@@ -22,6 +22,7 @@ from tortoise.transactions import in_transaction
 
 from app.domain.cashback.expression import Expressions
 from app.domain.ledger import Mint, WalletChange
+from app.domain.outgoing import Heard
 from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
 from app.services.ledger.failure import Failure, failure_of
@@ -77,7 +78,7 @@ class Writer:
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
     one that changed who may do what, `publish_outgoing` after one that wrote what is to leave the program; `on_batch` after each batch with its size and the seconds that it took.
     `expressions` is the language of cashback rules; without it, rules that use it give nothing. Events are written where
-    an endpoint is enabled; with `always_heard` they always are, because somebody else listens too.
+    an enabled endpoint listens to them, or where `also_heard` says that somebody else does.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Writer:
         publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
         publish_rights: Callable[[], None] = lambda: None,
         publish_outgoing: Callable[[], None] = lambda: None,
-        always_heard: bool = False,
+        also_heard: Heard | None = None,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
         process: str = "",
@@ -104,7 +105,7 @@ class Writer:
         self._publish = publish
         self._publish_rights = publish_rights
         self._publish_outgoing = publish_outgoing
-        self._always_heard = always_heard
+        self._also_heard = also_heard
         self._batch_size_max = batch_size_max
         self._queue_max = queue_max
         self._queue: deque[_Pending] = deque()
@@ -227,7 +228,7 @@ class Writer:
                     mint=self._mint,
                     currency=self._currency,
                     known=self._known,
-                    always_heard=self._always_heard,
+                    also_heard=self._also_heard,
                 )
                 await batch.load()
                 batch.decide()
