@@ -603,6 +603,7 @@ async def _at_open_keys(settings: Settings, work: Callable[[_KeyDesk], Awaitable
 async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
     """Open the database with a writer of this process, beside whatever server runs."""
     from app.db import open_database, require_migrated
+    from app.domain.mailing import is_mailed
     from app.services.ledger.mint import RandomMint
     from app.services.ledger.writer import Writer
 
@@ -613,7 +614,7 @@ async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
             mint=RandomMint(),
             clock=lambda: datetime.now(UTC),
             # What happens here is told by e-mail too, by the server's workers.
-            always_heard=settings.smtp_url is not None,
+            also_heard=None if settings.smtp_url is None else is_mailed,
         )
         writer.start()
         try:

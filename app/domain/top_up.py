@@ -118,7 +118,7 @@ def check_method(text: str, settings: StoreSettings) -> str:
     """Return one of the store's payment methods for top-ups, or raise `FieldInvalid`; the wallet is none."""
     if text not in settings.top_up_methods or text in settings.wallet_payment_methods:
         raise FieldInvalid(
-            "The store takes no top-ups by this payment method. Choose one of `topUpOptions.methods`.",
+            "The store takes no top-ups by this payment method. Choose one of `topUpOptions.paymentMethods`.",
             field=("paymentMethod",),
         )
     return text

@@ -209,12 +209,12 @@ class Migration(migrations.Migration):
             )
         changed: set[tuple[str, str]] = set()
         # An attribute of the instance stands before the method, for as long as it is there.
-        state.reload_models = changed.update  # type: ignore[method-assign]
+        state.reload_models = changed.update  # type: ignore[method-assign, assignment]
         try:
             for operation in self.operations:
                 operation.state_forward(self.app_label, state)
         finally:
-            del state.reload_models  # type: ignore[method-assign]
+            del state.reload_models
         state.reload_models(changed)
         if not dry_run and schema_editor is not None:
             for operation in self.operations:

@@ -194,6 +194,8 @@ async def report_auto_top_up_charge(
             writer, principal, charge_id, input.problem or "", idempotency_key=key
         )
     else:
+        if input.problem is not None:
+            raise FieldInvalid("A charge that was paid has no problem. Leave it out.", field=("problem",))
         done = await autos.hear_paid(writer, principal, charge_id, _told(input), idempotency_key=key)
     return ReportAutoTopUpChargePayload(
         wallet=Wallet(model=done.wallet),

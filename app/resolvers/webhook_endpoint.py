@@ -36,7 +36,7 @@ from app.schema.types.webhook_endpoint import (
     OutgoingWebhook,
     OutgoingWebhookFilter,
     WebhookEndpoint,
-    WebhookEventType,
+    WebhookEventDefinition,
     event_types,
     message_filter,
 )
@@ -44,7 +44,7 @@ from app.services import webhook_endpoint as endpoints
 from app.services.webhook_endpoint import Asked, Resent
 
 
-async def list_webhook_event_types() -> list[WebhookEventType]:
+async def list_webhook_event_types() -> list[WebhookEventDefinition]:
     """List the kinds of events."""
     return event_types()
 

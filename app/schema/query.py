@@ -55,7 +55,7 @@ from app.schema.types.transaction import Transaction
 from app.schema.types.verification import LedgerVerification
 from app.schema.types.viewer import Viewer
 from app.schema.types.wallet import Wallet
-from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint, WebhookEventType
+from app.schema.types.webhook_endpoint import OutgoingWebhook, WebhookEndpoint, WebhookEventDefinition
 from app.schema.types.withdrawal import Withdrawal
 
 
@@ -221,7 +221,7 @@ class Query:
         Needs(Capability.SETTINGS_READ),
         "An e-mail as a customer would get it, made-up or about a transaction; nothing is sent.",
     )
-    webhook_event_types: list[WebhookEventType] = root(
+    webhook_event_types: list[WebhookEventDefinition] = root(
         webhook_endpoint_resolvers.list_webhook_event_types,
         Needs(Capability.WEBHOOK_ENDPOINTS_READ),
         "The kinds of events that endpoints can be told of.",

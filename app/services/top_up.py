@@ -10,6 +10,7 @@ from app.domain.access import Actor
 from app.domain.cashback.rule import TriggerKind
 from app.domain.errors import NotFound, OwnWallet, TopUpOfAnother
 from app.domain.ledger import Draft, Row
+from app.domain.note import check_text
 from app.domain.reference import read_reference
 from app.domain.top_up import TopUp, TopUpTold
 from app.domain.top_up_intent import TopUpIntent
@@ -69,8 +70,9 @@ async def record(
 ) -> Recorded:
     """Bring a wallet to what the store kept of a top-up; told twice it is credited once.
 
-    `intent` is the reference of the top-up that was started here, where it is known. `own` is the customer that the caller is themselves: nobody credits their own wallet. Raises `NotFound`, `OwnWallet`,
-    `CurrencyMismatch`, `TopUpOfAnother`, `BalanceTooLarge` or a refusal of the input.
+    `intent` is the reference of the top-up that was started here, where it is known. `own` is the customer that the caller
+    is themselves: nobody credits their own wallet. Raises `NotFound`, `OwnWallet`, `CurrencyMismatch`, `TopUpOfAnother`,
+    `BalanceTooLarge` or a refusal of the input.
     """
     told = told.checked()
     intent_id = await _intent_id(intent)
@@ -98,11 +100,15 @@ async def record(
     return await _recorded(outcome)
 
 
+INTENT_MAX = 64
+"""Characters of a reference, as people may write it."""
+
+
 async def _intent_id(reference: str | None) -> UUID | None:
     """Return the id of a top-up that was started here, or raise `NotFound`; a reference never changes."""
     if reference is None:
         return None
-    spoken = read_reference(reference)
+    spoken = read_reference(check_text(reference, field="intent", length_max=INTENT_MAX))
     found = None if spoken is None else await TopUpIntentModel.get_or_none(reference=spoken)
     if found is None:
         raise NotFound("top-up", field=("intent",))

@@ -198,8 +198,8 @@ def text_fields(mutation: str) -> list[str]:
     return [name for name, field in type_.fields.items() if str(field.type).rstrip("!") == "String"]
 
 
-SHORTENED = {"recordOrder": ("storeStatus", "number", "paymentMethod", "guestEmail")}
-"""What a store shows to people is cut: an order is not refused for it."""
+SHORTENED = {"recordOrder": ("storeStatus", "number", "paymentMethod", "guestEmail", "topUp")}
+"""What a store shows to people, or calls a top-up, is cut: an order is not refused for it."""
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

@@ -27,6 +27,7 @@ from graphql import (
 
 from app.domain.access import Principal, PrincipalKind
 from app.execution.documents import core_schema
+from app.jobs import work_off
 from app.schema.schema import schema
 from app.schema.types.node import decode_id, encode_id
 from app.services.fraud import BalanceReads
@@ -135,6 +136,7 @@ async def victim(api: Store) -> JsonObject:
     endpoint = await api.webhook_endpoint(enabled=False, description="Secretive shop")
     tried = {"webhookEndpointId": endpoint["id"], "idempotencyKey": fresh("key")}
     sent = (await api.done("sendTestWebhook", tried))["outgoingWebhook"]
+    asked = await asked_to_charge(api, customer)
     query = "query ($n: String!) { wallet(by: {storeCustomerId: $n}) { transactions(first: 2) { edges { cursor } } } }"
     answer = await api.execute(query, {"n": customer["storeCustomerId"]})
     return {
@@ -153,9 +155,34 @@ async def victim(api: Store) -> JsonObject:
         "OutgoingWebhook": sent["id"],
         "reference": customer["transaction"]["reference"],
         "withdrawalReference": withdrawal["reference"],
+        "PayoutMethod": (await api.payout_method(customer, label="Secretive bank"))["id"],
+        **asked,
         **bought,
         "cursor": answer.data["wallet"]["transactions"]["edges"][0]["cursor"],
     }
+
+
+async def asked_to_charge(api: Store, customer: JsonObject) -> JsonObject:
+    """A top-up that the customer started, their automatic one, and what the store was asked to charge for it."""
+    await api.set_settings(topUpsEnabled=True, topUpMethods=["card"], topUpMinimum=api.money("1.00"))
+    wallet = {"id": customer["wallet"]["id"]}
+    start = {"wallet": wallet, "amount": api.money("23.29"), "idempotencyKey": fresh("key")}
+    rule = {
+        "wallet": wallet,
+        "kind": "THRESHOLD",
+        "threshold": api.money("8000.00"),
+        "amount": api.money("29.31"),
+        "paymentMethod": "card",
+        "paymentToken": "Secretive token",
+        "idempotencyKey": fresh("key"),
+    }
+    intent = (await api.done("startTopUp", start))["topUpIntent"]["id"]
+    rule_id = (await api.done("setAutoTopUp", rule))["autoTopUp"]["id"]
+    await work_off(api.app.state.runtime, "auto-top-ups")
+    query = "{ autoTopUpCharges(last: 100) { nodes { id wallet { id } } } }"
+    nodes = (await api.execute(query, {}, ADMINISTRATOR)).data["autoTopUpCharges"]["nodes"]
+    (charge,) = (node["id"] for node in nodes if node["wallet"] == wallet)
+    return {"TopUpIntent": intent, "AutoTopUp": rule_id, "AutoTopUpCharge": charge}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -334,6 +361,7 @@ PUBLIC = {
     "cashbackOffers": ("nodes", "edges"),
     "previewCashback": ("earnings", "outcomes"),
     "checkCoupon": (),
+    "topUpOptions": (),
 }
 """What anybody may ask, and what of it is empty for somebody who is not known (there are no rules here)."""
 ROOTS = [(root, name) for root in ("Query", "Mutation") for name in root_fields(root)]
@@ -379,7 +407,7 @@ async def test_the_crawl_finds_what_is_there(api: Store, victim: JsonObject) -> 
     for name in root_fields("Query"):
         # What cashback tells is of rules and sums; tests/api/test_cashback.py is about who learns of it.
         plain = {"viewer", "settings", "verifyLedger", "roles", "apiKeys", "checkGiftCard", "checkCoupon"}
-        plain |= {"webhookEventTypes", "previewEmail"}
+        plain |= {"webhookEventTypes", "previewEmail", "topUpOptions", "payoutReconciliation"}
         if name in plain or "ashback" in name:
             continue
         met = False

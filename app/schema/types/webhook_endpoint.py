@@ -30,7 +30,7 @@ ADVICE = {
 
 
 @strawberry.type(description="A kind of event that endpoints can be told of.")
-class WebhookEventType:
+class WebhookEventDefinition:
     """A kind of event."""
 
     name: str = strawberry.field(description="Its name, such as payment.captured.")
@@ -41,10 +41,10 @@ class WebhookEventType:
     )
 
 
-def event_types() -> list[WebhookEventType]:
+def event_types() -> list[WebhookEventDefinition]:
     """Return all kinds of events, in the order of the catalogue."""
     return [
-        WebhookEventType(
+        WebhookEventDefinition(
             name=str(name), description=kind.description, version=BigInt(kind.version), capability=kind.needs
         )
         for name, kind in CATALOGUE.items()
