@@ -66,7 +66,7 @@ Make = Callable[..., OutboxWorker]
 @pytest.fixture
 def worker_of(writer: Writer, bell: Bell, clock: Clock) -> Make:
     def make(sealer: Sealer | None = SEALER, **more: Any) -> OutboxWorker:
-        poster = Poster(timeout_s=5, answer_size_max_bytes=1000, private=True)
+        poster = Poster(timeout_s=60, answer_size_max_bytes=1000, private=True)
         sender = WebhookSender(writer=writer, sealer=sealer, poster=poster, clock=clock)
         options: dict[str, Any] = {"interval_s": 0.05, "jitter": lambda: 1.0, **more}
         return OutboxWorker(writer=writer, bell=bell, clock=clock, senders=[sender], **options)
