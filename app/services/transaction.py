@@ -1,5 +1,6 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from app.models.paging import (
     Sort,
     fetch_page,
     integer_value,
+    start_of_newest,
     time_value,
 )
 from app.models.transaction import Allocation, Transaction
@@ -48,6 +50,8 @@ class TransactionFilter:
     amount_max_minor: int | None = None
     search: str | None = None
 
+
+_WHOLE_REFERENCE = re.compile(r"TX(-[0-9A-Z]{4}){3}")
 
 _EQUALITIES = {
     "kinds": "kind__in",
@@ -80,6 +84,29 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
         text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
         query = query.filter(Q(note__icontains=text) | Q(reference__istartswith=text))
     return query
+
+
+async def listed(wanted: TransactionFilter) -> QuerySet[Transaction]:
+    """Return the query of a list of the whole store's transactions.
+
+    Times, an actor and one kind are found by an index, however long the history is. Where the filter says more, the newest
+    `SEARCHED_MAX` transactions that these leave are looked at.
+    """
+    reference = read_reference(wanted.search)
+    if reference is not None and _WHOLE_REFERENCE.fullmatch(reference):
+        return transactions(replace(wanted, search=None)).filter(reference=reference)
+    query = transactions(wanted)
+    one_kind = wanted.kinds if wanted.kinds is None or len(wanted.kinds) == 1 else None
+    by_index = TransactionFilter(
+        kinds=one_kind,
+        created_from=wanted.created_from,
+        created_to=wanted.created_to,
+        actor_id=wanted.actor_id,
+    )
+    if wanted == by_index:
+        return query
+    start = await start_of_newest(transactions(by_index), "created_at")
+    return query if start is None else query.filter(created_at__gte=start)
 
 
 def _amounts(wanted: TransactionFilter) -> Q:
