@@ -1,6 +1,6 @@
 """Customers are found by parts of their name, e-mail or store id: the same way, by an index, on both databases.
 
-A word's grams (docs/adr/0022-growth.md) lead to few customers or to many. Few are named by their ids, whatever else the list asks for.
+A word's grams (docs/adr/0026-growth.md) lead to few customers or to many. Few are named by their ids, whatever else the list asks for.
 Of many, there are some in every stretch of the list: it is walked in its own order until the page is full.
 """
 

@@ -61,9 +61,11 @@ _EQUALITIES = {
 }
 
 
-def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> QuerySet[Transaction]:
-    """Return the query of a list of transactions, of one wallet or of the whole store."""
-    query = Transaction.all()
+def transactions(
+    wanted: TransactionFilter, wallet_id: UUID | None = None, since: datetime | None = None
+) -> QuerySet[Transaction]:
+    """Return the query of a list of transactions, of one wallet or of the whole store; with `since`, not of those before."""
+    query = Transaction.all() if since is None else Transaction.filter(created_at__gte=since)
     if wallet_id is not None:
         query = query.filter(wallet_id=wallet_id)
     for name, condition in _EQUALITIES.items():
@@ -79,6 +81,8 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
         of_bucket = Allocation.filter(bucket__in=wanted.buckets)
         if wallet_id is not None:
             of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
+        if since is not None:
+            of_bucket = of_bucket.filter(transaction__created_at__gte=since)
         query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
     if wanted.search:
         text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
@@ -95,7 +99,6 @@ async def listed(wanted: TransactionFilter) -> QuerySet[Transaction]:
     reference = read_reference(wanted.search)
     if reference is not None and _WHOLE_REFERENCE.fullmatch(reference):
         return transactions(replace(wanted, search=None)).filter(reference=reference)
-    query = transactions(wanted)
     one_kind = wanted.kinds if wanted.kinds is None or len(wanted.kinds) == 1 else None
     by_index = TransactionFilter(
         kinds=one_kind,
@@ -104,9 +107,9 @@ async def listed(wanted: TransactionFilter) -> QuerySet[Transaction]:
         actor_id=wanted.actor_id,
     )
     if wanted == by_index:
-        return query
+        return transactions(wanted)
     start = await start_of_newest(transactions(by_index), "created_at")
-    return query if start is None else query.filter(created_at__gte=start)
+    return transactions(wanted, since=start)
 
 
 def _amounts(wanted: TransactionFilter) -> Q:

@@ -9,7 +9,7 @@ from tortoise.queryset import QuerySet
 from app.domain import wallet as rules
 from app.domain.access import Actor, Capability, Principal
 from app.domain.errors import OwnWallet
-from app.domain.ledger import Draft
+from app.domain.ledger import Draft, WalletStatus
 from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
@@ -69,7 +69,7 @@ async def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
     query = Wallet.all().select_related("customer")
     for name, condition in _BOUNDS.items():
         bound = getattr(wanted, name)
-        if bound is not None:
+        if bound is not None and not (name == "statuses" and set(bound) >= set(WalletStatus)):
             query = query.filter(**{condition: bound})
     found = await narrowed(wanted.search, ids="customer_id", column="customer__search_text")
     return query if found is None else query.filter(found)

@@ -16,6 +16,7 @@ from tortoise.connection import get_connection
 from tortoise.transactions import in_transaction
 
 from app.backends.sqlite import SafeSqliteTransaction
+from app.db import keep_statistics
 from app.domain.customer import Customer
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Draft, Lot, Mint, Row, Transaction, Wallet, WalletState
@@ -76,8 +77,11 @@ class Load:
             if isinstance(db, SafeSqliteTransaction):
                 await SqliteSession(db).write([write for write in writes if write.rows], [])
                 return
+            # Nobody waits for these locks, so this process may be slow.
+            await db.execute_query("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
             for write in writes:
-                await _copy(db, write.table, write.rows)
+                if write.rows:
+                    await _copy(db, write.table, write.rows)
 
     def _writes(self, mint: Mint) -> Iterable[TableWrite]:
         # What names others stands after them: their references are looked up row by row.
@@ -129,5 +133,7 @@ async def written(claim_scope: str, key_prefix: str) -> dict[str, dict[str, Any]
 
 async def settle() -> None:
     """Have the database look at what was loaded, so that its plans are made for it."""
-    db = get_connection(WRITER)
-    await db.execute_query("PRAGMA optimize" if db.capabilities.dialect == "sqlite" else "VACUUM ANALYZE")
+    if get_connection(WRITER).capabilities.dialect == "sqlite":
+        await keep_statistics(everything=True)
+    else:
+        await get_connection(WRITER).execute_query("VACUUM ANALYZE")
