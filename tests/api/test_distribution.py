@@ -94,7 +94,7 @@ async def test_how_far_the_writers_statements_go(api: Store, sent: list[str]) ->
     assert {way(part) for part in adjusting} == {Way.SHARD}
 
     text = DOCUMENT.read_text("utf-8")
-    if os.environ.get("COFFER_WRITE_DOCUMENTS"):
+    if os.environ.get("WRITE_DOCUMENTS"):
         text = put(text, "statements", statements(sent))
         DOCUMENT.write_text(text, "utf-8")
     assert between(text, "statements") == statements(sent)
