@@ -53,7 +53,7 @@ SEARCH = [
     # The texts are those of the customers: nothing but the grams is kept, and in which rows they are.
     RunByDialect(
         sqlite="CREATE VIRTUAL TABLE customer_search USING fts5 "
-        "(search_text, content='', detail='none', columnsize=0, tokenize='trigram case_sensitive 1')",
+        "(search_text, content='', detail='none', tokenize='trigram case_sensitive 1')",
         postgres=NOTHING,
     ),
     RunByDialect(

@@ -17,6 +17,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type, is_
 from tortoise.connection import get_connection
 
 from app.db import keep_statistics
+from app.models import paging
 from app.schema.types.node import encode_id
 from app.seed.scale import Scale, grow
 from app.services.liability import liabilities
@@ -28,6 +29,14 @@ from tests.databases import row_id
 pytestmark = pytest.mark.slow
 
 WALLETS = 400
+
+SAME = dict.fromkeys(
+    ("status", "kind", "action", "channel", "trigger_kind", "trigger"), 250_000
+) | dict.fromkeys(
+    ("created_at", "received_at", "awarded_at", "posted_minor", "amount_minor", "last_activity_at", "due_at"),
+    2,
+)
+"""How many of a million rows have the same value in a column; in others it is 50."""
 
 FEW = {
     "api_keys",
@@ -42,8 +51,10 @@ FEW = {
 
 BOUNDED = re.compile(
     # By what names one row or a few of them; by what the newest transactions are; what an amount of work waits for.
-    r"sqlite_autoindex_|_by_(wallet|external_id|number|hold|order|batch|their_reference|payout_reference|last_characters) "
-    r"|created_at>\?|received_at>\?"
+    r"sqlite_autoindex_|_by_(wallet|external_id|number|hold|order|batch|subscription|their_reference|payout_reference"
+    r"|last_characters) |orders_with_problems|withdrawals_with_problem|created_at>\?|received_at>\?|awarded_at>\?"
+    # What lies in a range of amounts, or was used in a while, is sorted: as much as there is in it.
+    r"|posted_minor>|amount_minor>|last_activity_at>|expires_at>|last_activity_at<"
 )
 """Indexes whose rows of one value, or of one stretch of time, may be sorted: they don't grow with the store."""
 
@@ -60,11 +71,35 @@ TEXTS = {"batchId": str(ROW), "source": "shop", "search": "damaged", "events": [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def grown(api: Store) -> AsyncIterator[Store]:
+async def grown(api: Store, dialect: str) -> AsyncIterator[Store]:
     """A store with something in its lists; its database knows what it holds."""
     await grow(Scale(WALLETS, datetime(2026, 6, 1, tzinfo=UTC)), customers=0)
+    with pytest.MonkeyPatch.context() as patch:
+        # As in a long history: there are more than are looked at.
+        patch.setattr(paging, "SEARCHED_MAX", 500)
+        if dialect == "sqlite":
+            await pretend_to_be_big()
+        yield api
+
+
+async def pretend_to_be_big() -> None:
+    """Tell SQLite's planner that every table has a million rows, of which a quarter have the same state or kind."""
+    connection = get_connection("writer")
     await keep_statistics(everything=True)
-    yield api
+    await connection.execute_query("DELETE FROM sqlite_stat1")
+    indexes = await connection.execute_query_dict(
+        "SELECT tbl_name, name FROM sqlite_schema WHERE type = 'index' AND tbl_name NOT LIKE 'customer_search%'"
+    )
+    for index in indexes:
+        columns = await connection.execute_query_dict(f"PRAGMA index_info({index['name']})")
+        names = [column["name"] for column in columns]
+        same = [str(max(1, SAME.get(names[0], 50) >> 6 * place)) for place in range(len(names))]
+        if index["name"].startswith("sqlite_autoindex") or names[-1] == "id":
+            same[-1] = "1"
+        values = [index["tbl_name"], index["name"], " ".join(["1000000", *same])]
+        await connection.execute_query("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", values)
+    # Whoever has the tables open already reads the figures when a table comes.
+    await connection.execute_script("CREATE TABLE new_one (id INTEGER); DROP TABLE new_one")
 
 
 def lists() -> dict[str, Any]:
@@ -137,7 +172,7 @@ def document(field: str, arguments: JsonObject) -> str:
     given = {**arguments, "after": None}
     declared = ", ".join(f"${name}: {types[name]}" for name in given)
     passed = ", ".join(f"{name}: ${name}" for name in given)
-    return f"query ({declared}) {{ {field}({passed}, first: 3) {{ nodes {{ id }} pageInfo {{ endCursor }} totalCount }} }}"
+    return f"query ({declared}) {{ {field}({passed}, first: 3) {{ nodes {{ __typename }} pageInfo {{ endCursor }} totalCount }} }}"
 
 
 ASKED = [
