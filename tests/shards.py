@@ -21,6 +21,7 @@ class Way(StrEnum):
     NAMED = "the shards of its wallets, once the wallet stands in its condition"
     OWN = "the shards of its own keys"
     EVERYWHERE = "any machine: everywhere the same"
+    EVERY = "every machine: everywhere the same, so all are told"
     FAN_OUT = "all shards"
 
 
@@ -43,7 +44,7 @@ def way(part: str) -> Way:
     places = [DISTRIBUTION[name] for name in tables(part)]
     spread = [place for place in places if place.placement is not Placement.REFERENCE]
     if not spread:
-        return Way.EVERYWHERE
+        return Way.EVERYWHERE if part.startswith("SELECT") and "FOR UPDATE" not in part else Way.EVERY
     if all(place.placement is Placement.OWN for place in spread):
         return (
             Way.OWN
