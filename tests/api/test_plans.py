@@ -22,7 +22,7 @@ from app.schema.types.node import encode_id
 from app.seed.scale import Scale, grow
 from app.services.liability import liabilities
 from tests.api.store import ADMINISTRATOR, CORE, JsonObject, Store, root_fields
-from tests.api.test_statements import counted
+from tests.api.test_statements import Statements, counted
 from tests.databases import row_id
 
 # Breadth, not depth: the fast loop leaves it to `make test`.
@@ -186,10 +186,14 @@ async def statements(store: Store, query: str, variables: JsonObject) -> list[tu
         answer = await store.execute(query, variables, ADMINISTRATOR)
         (page,) = answer.data.values()
         await store.execute(query, {**variables, "after": page["pageInfo"]["endCursor"]}, ADMINISTRATOR)
-    sent = [record.args for record in found.records]
-    return [
-        (args[0], args[1] or []) for args in sent if isinstance(args, tuple) and args[0].startswith("SELECT")
-    ]
+    return selects(found)
+
+
+def selects(found: Statements) -> list[tuple[str, list[Any]]]:
+    """What was read, with its values."""
+    sent: list[Any] = [record.args for record in found.records]
+    pairs = [(args[0], args[1] or []) for args in sent if isinstance(args, tuple)]
+    return [pair for pair in pairs if pair[0].lstrip().startswith("SELECT")]
 
 
 async def faults(dialect: str, sent: list[tuple[str, list[Any]]], url: str) -> list[str]:
@@ -260,8 +264,9 @@ async def test_what_is_owed_is_summed_up_along_an_index(
     with counted() as found:
         owed = await liabilities()
     assert {one.bucket for one in owed} == {"CASH", "PROMO"}
-    sent = [(args[0], args[1] or []) for record in found.records if isinstance(args := record.args, tuple)]
-    wallets = [each for each in sent if "overdraft" not in each[0]]
+    # What is overdrawn and what is on cards is read by partial indexes, or is not much.
+    wallets = [pair for pair in selects(found) if "FROM wallets w" in pair[0] or "OFFSET" in pair[0]]
+    assert wallets
     assert await faults(dialect, wallets, module_database_url) == []
 
 
