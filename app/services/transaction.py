@@ -82,7 +82,9 @@ def transactions(
         if wallet_id is not None:
             of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
         if since is not None:
-            of_bucket = of_bucket.filter(transaction__created_at__gte=since)
+            # Asked as "is among" once more, so that no plan begins with all allocations there are.
+            newest = Subquery(Transaction.filter(created_at__gte=since).values("id"))
+            of_bucket = of_bucket.filter(transaction_id__in=newest)
         query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
     if wanted.search:
         text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
