@@ -197,7 +197,11 @@ def selects(found: Statements) -> list[tuple[str, list[Any]]]:
 
 
 async def faults(dialect: str, sent: list[tuple[str, list[Any]]], url: str) -> list[str]:
-    """The plans that read a big table through, or sort it."""
+    """The plans that read a big table through, or sort it.
+
+    A count of what no index holds is left out: it ends at 10,000, so it is long only where few are found.
+    """
+    sent = [pair for pair in sent if not pair[0].startswith("SELECT COUNT(")]
     if dialect == "sqlite":
         return [fault for sql, values in sent for fault in await _sqlite_faults(sql, values)]
     connection = await asyncpg.connect(url)
@@ -240,10 +244,7 @@ async def _sqlite_faults(sql: str, values: list[Any]) -> list[str]:
     through = [
         step
         for step in steps
-        # A count ends by itself: it reads as much as it may count.
-        if step.startswith("SCAN")
-        and not re.search(r"USING|VIRTUAL|CONSTANT|counted|json_each", step)
-        and "COUNT(" not in sql
+        if step.startswith("SCAN") and not re.search(r"USING|VIRTUAL|CONSTANT|counted|json_each", step)
     ]
     sorted_whole = "USE TEMP B-TREE FOR ORDER BY" in steps and not BOUNDED.search(read + " ")
     return [f"{through or 'sorts'} {steps}: {sql}"] if through or sorted_whole else []
