@@ -360,7 +360,17 @@ def _migrate(settings: Settings) -> list[str]:
 
 @cli.command()
 @_in_one_sentence
-def seed() -> None:
+def seed(
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Make so many wallets instead, with ten transactions each; interrupted, it goes on."
+        ),
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--seed", help="Another number, another store; with --scale.")
+    ] = None,
+) -> None:
     """Make up some 200 customers with months of history. Repeating it changes nothing."""
     settings = load_settings()
     if not settings.in_development:
@@ -368,7 +378,39 @@ def seed() -> None:
             "Made-up customers have no place in production. "
             f"Set {environment_variable('environment')}=development if this is not your shop."
         )
-    _seed(settings)
+    if scale is not None:
+        asyncio.run(_grow(settings, scale, number))
+    elif number is not None:
+        raise CannotDo("The story of the 200 customers is always the same: give --seed with --scale.")
+    else:
+        _seed(settings)
+
+
+async def _grow(settings: Settings, wallets: int, number: int | None) -> None:
+    from tortoise.connection import get_connection
+
+    from app.db import READER, open_database, require_migrated
+    from app.seed.people import SEED
+    from app.seed.scale import NotTheSameStore, Scale, grow
+
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    wanted = Scale(wallets, midnight, SEED if number is None else number, settings.currency)
+    async with open_database(settings):
+        await require_migrated()
+        (row,) = await get_connection(READER).execute_query_dict(
+            "SELECT COUNT(*) AS n FROM (SELECT 1 FROM customers LIMIT 1000) AS c"
+        )
+        with _progress() as bar:
+            task = bar.add_task("Making up wallets", total=wallets)
+            try:
+                grown = await grow(
+                    wanted,
+                    customers=row["n"],
+                    on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            except NotTheSameStore as error:
+                raise CannotDo(str(error)) from None
+    typer.echo(f"{grown.done:,} wallets were made now, {grown.known:,} had been made before.")
 
 
 def _seed(settings: Settings, *, only_if_empty: bool = False) -> None:

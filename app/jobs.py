@@ -21,6 +21,7 @@ import structlog
 
 from app.backends.patience import DatabaseBusy, be_patient
 from app.context import Runtime
+from app.db import keep_statistics
 from app.domain.cashback.period import local
 from app.domain.due import Due
 from app.domain.settings import StoreSettings
@@ -199,6 +200,11 @@ def _outgoing_kept(runtime: Runtime) -> tuple[timedelta, timedelta]:
     return kept, max(kept, FAILED_KEPT)
 
 
+async def _keep_statistics(_runtime: Runtime, _now: datetime) -> None:
+    """Have the database know what its tables hold; when the server starts, and once an hour."""
+    await keep_statistics()
+
+
 def _kept(runtime: Runtime) -> tuple[timedelta, timedelta]:
     kept = timedelta(days=runtime.settings.deliveries_kept_days)
     return kept, max(kept, FAILED_KEPT)
@@ -225,7 +231,7 @@ JOBS: tuple[Job, ...] = (
     Job("expire-top-ups", _due(top_up_intents.due), _do(top_up_intents.expire)),
     Job("auto-top-ups", _due(auto_top_ups.due), _do(auto_top_ups.ask)),
     Job("prune-deliveries", _deliveries_due, _prune_deliveries, PRUNING_INTERVAL_S),
-    Job("prune-outbox", _outgoing_due, _prune_outgoing, PRUNING_INTERVAL_S),
+    Job("prune-outbox", _outgoing_due, _prune_outgoing, PRUNING_INTERVAL_S, _keep_statistics),
 )
 """All that the clock does. A new job is a line here: what waits for it, and how one of these is done."""
 

@@ -368,6 +368,7 @@ WEIGHTS = {
     "Query.checkCoupon": 20,
     # A count walks all rows that the filter finds, not a page of them.
     "*.totalCount": 10,
+    "*.totalCountIsExact": 10,
     # A frame around what is paid for already.
     "*.pageInfo": 0,
     "*.edges": 0,

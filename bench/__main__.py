@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import http, ledger, report, telling
+from bench import growth, http, ledger, report, telling
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     ledger.main(long=options.long)
     http.main(long=options.long)
     telling.main(long=options.long)
+    growth.main(long=options.long)
 
 
 if __name__ == "__main__":

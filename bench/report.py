@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from bench.growth import Growth, Verified
     from bench.http import Answered
     from bench.ledger import Measurement
 
@@ -159,6 +160,53 @@ def _http_row(runs: list[Any]) -> list[str]:
         f"{_ms(run.p50_ms for run in runs)} / {_ms(run.p99_ms for run in runs)}",
         f"{server:,.0f} + {database:,.0f}" if database else f"{server:,.0f}",
     ]
+
+
+# --- growth -------------------------------------------------------------------------------------------------
+
+
+def publish_growth(
+    found: "Sequence[Growth]",
+    verified: "Sequence[Verified]",
+    scale: int,
+    bar: float,
+    *,
+    long: bool,
+    data: Any,
+) -> None:
+    """Print what `bench.growth` measured and write it down."""
+    said = (
+        f"Measured by `python -m bench.growth --scale {scale}{' --long' if long else ''}` on {machine()}: p50 / p99 in ms over HTTP, "
+        f"one caller, the two stores asked in turns. The bar is a p99 of at most {bar} times that at 10,000 wallets."
+    )
+    grids = [
+        Grid(
+            f"{database}, {scale:,} wallets beside 10,000",
+            ("question", "10,000", f"{scale:,}", "p99, times"),
+            [
+                [
+                    each.question,
+                    f"{each.small_p50_ms:.1f} / {each.small_p99_ms:.1f}",
+                    f"{each.big_p50_ms:.1f} / {each.big_p99_ms:.1f}",
+                    f"{each.ratio:.2f}{' (!)' if each.ratio > bar else ''}",
+                ]
+                for each in found
+                if each.database == database
+            ],
+        )
+        for database in dict.fromkeys(each.database for each in found)
+    ]
+    rows = [
+        [
+            f"{each.database}, {each.wallets:,} wallets",
+            f"{each.transactions:,}",
+            f"{each.transactions / each.duration_s:,.0f}",
+            f"{each.grown_mib:.0f}",
+        ]
+        for each in verified
+    ]
+    grids.append(Grid("`verify`", ("ledger", "transactions", "per second", "MiB more at its peak"), rows))
+    publish("growth", said, grids, data)
 
 
 # --- writing down -------------------------------------------------------------------------------------------

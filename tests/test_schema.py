@@ -110,7 +110,9 @@ def test_the_house_names_things_in_one_way() -> None:
             assert part in {"userErrors", "replayed"} or not is_non_null_type(member.type), f"{name}.{part}"
     for name, type_ in OURS.items():
         if name.endswith("Connection") and isinstance(type_, GraphQLObjectType):
-            assert list(type_.fields) == ["edges", "nodes", "pageInfo", "totalCount"], name
+            assert list(type_.fields) == ["edges", "nodes", "pageInfo", "totalCount", "totalCountIsExact"], (
+                name
+            )
 
 
 def test_what_moves_money_demands_a_key() -> None:

@@ -12,8 +12,14 @@ PAGE_MAX = 100
 PAGE_DEFAULT = 20
 """Rows in one page when nothing is said."""
 
-OFFSET_MAX = 100_000
-"""Rows that may be skipped by an offset."""
+OFFSET_MAX = 10_000
+"""Rows that may be skipped by an offset: each of them is read."""
+
+COUNT_MAX = 10_000
+"""Rows that are counted at most."""
+
+SEARCHED_MAX = 20_000
+"""Of a list that is searched by what no index holds, the rows that are looked at, the newest ones."""
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from app.domain.errors import FieldInvalid
-from app.domain.page import Page, PageRequest
+from app.domain.page import COUNT_MAX, SEARCHED_MAX, Page, PageRequest
 
 M = TypeVar("M", bound=Model)
 F = TypeVar("F", bound=Hashable)
@@ -37,7 +38,8 @@ class Sort:
     """An order of rows: by one column, then by id, both in the same direction.
 
     `column` is the Tortoise path to filter and order by, `value` reads it from a row, `parse` reads it back
-    from a cursor.
+    from a cursor. Where `column` is another table's, `tie` is the path to that table's id, as its index has both, and
+    `tie_value` reads it from a row.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Sort:
     value: Callable[[Any], Any]
     parse: Callable[[Any], Any]
     descending: bool = False
+    tie: str = "id"
+    tie_value: Callable[[Any], UUID] = attrgetter("id")
 
 
 def time_value(value: Any) -> datetime:
@@ -73,7 +77,7 @@ def make_cursor(sort: Sort, row: Any) -> str:
     """Return the opaque cursor of a row."""
     value = sort.value(row)
     plain = value.isoformat() if isinstance(value, datetime) else value
-    content = orjson.dumps([sort.name, plain, row.id.hex])
+    content = orjson.dumps([sort.name, plain, sort.tie_value(row).hex])
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
@@ -100,7 +104,7 @@ def _beyond(sort: Sort, at: tuple[Any, UUID], *, forwards: bool) -> Q:
     way = "gt" if forwards != sort.descending else "lt"
     # The first condition says nothing new, but it lets the database start in the index at the right place.
     return Q(**{f"{sort.column}__{way}e": value}) & (
-        Q(**{f"{sort.column}__{way}": value}) | Q(**{f"id__{way}": cast("Any", row_id)})
+        Q(**{f"{sort.column}__{way}": value}) | Q(**{f"{sort.tie}__{way}": cast("Any", row_id)})
     )
 
 
@@ -131,11 +135,34 @@ async def fetch_page(query: QuerySet[M], sort: Sort, request: PageRequest) -> Pa
     """Read one page: one statement, whatever the page."""
     sign = "-" if sort.descending != request.backwards else ""
     query = (
-        _bounded(query, sort, request).order_by(f"{sign}{sort.column}", f"{sign}id").limit(request.size + 1)
+        _bounded(query, sort, request)
+        .order_by(f"{sign}{sort.column}", f"{sign}{sort.tie}")
+        .limit(request.size + 1)
     )
     if request.offset:
         query = query.offset(request.offset)
     return _page(list(await query), sort, request)
+
+
+async def count_of(query: QuerySet[Any]) -> int:
+    """Return how many rows a query finds, one more than `COUNT_MAX` at most: more are not worth their time."""
+    rows = query.limit(COUNT_MAX + 1).values_list("id", flat=True)
+    rows._make_query()
+    sql, values = rows.query.get_parameterized_sql()
+    _, found = await get_connection("default").execute_query(
+        f"SELECT COUNT(*) AS number FROM ({sql}) AS counted", values
+    )
+    return int(found[0]["number"])
+
+
+async def start_of_newest(query: QuerySet[Any], column: str) -> datetime | None:
+    """Return since when a query's newest `SEARCHED_MAX` rows are, by a column of times that an index holds; `None` for
+    fewer. What no index finds is looked for in these only, so that it takes no longer as the history grows.
+    """
+    found: list[Any] = list(
+        await query.order_by(f"-{column}").offset(SEARCHED_MAX).limit(1).values_list(column, flat=True)
+    )
+    return found[0] if found else None
 
 
 async def fetch_pages(

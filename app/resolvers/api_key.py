@@ -30,7 +30,7 @@ async def list_api_keys(
     """List the keys."""
     query = keys.keys(info.context.runtime.clock(), ended=include_ended)
     page = await keys.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: ApiKey(model=row), query.count)
+    return connection(page, lambda row: ApiKey(model=row), query)
 
 
 @answering(CreateApiKeyPayload)

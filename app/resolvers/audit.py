@@ -28,7 +28,7 @@ async def list_audit_entries(
     """List the entries."""
     query = audit.entries(_wanted(filter))
     page = await audit.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: AuditEntry(model=row), query.count)
+    return connection(page, lambda row: AuditEntry(model=row), query)
 
 
 def _wanted(given: AuditEntryFilter | None) -> AuditFilter:

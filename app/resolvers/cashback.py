@@ -110,7 +110,7 @@ async def list_cashback_rules(
     request = PageRequest(first, after, last, before, offset)
     descending = order.direction is SortDirection.DESC
     page = await rules.page_of(query, order.field.value, request, descending=descending)
-    return connection(page, rule_of, query.count)
+    return connection(page, rule_of, query)
 
 
 async def list_cashback_offers(
@@ -124,7 +124,7 @@ async def list_cashback_offers(
     query = rules.offers(info.context.runtime.clock())
     request = PageRequest(first, after, last, before, None)
     page = await rules.page_of(query, CashbackRuleSortField.PRIORITY.value, request, descending=True)
-    return connection(page, offer_of, query.count)
+    return connection(page, offer_of, query)
 
 
 # --- change -------------------------------------------------------------------------------------------------

@@ -26,4 +26,4 @@ async def list_cashback_awards(
     """List the store's awards."""
     query = cashback.awards(award_filter(filter))
     page = await cashback.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: CashbackAward(model=row), query.count)
+    return connection(page, lambda row: CashbackAward(model=row), query)

@@ -45,7 +45,9 @@ async def list_customers(
     offset: Offset = None,
     search: Annotated[
         str | None,
-        strawberry.argument(description="Parts of the name, e-mail or store id, without regard to case."),
+        strawberry.argument(
+            description="Parts of the name, e-mail or store id, without regard to case; one of at least three characters."
+        ),
     ] = None,
     sort: Annotated[
         CustomerSort | None, strawberry.argument(description="The order; by name when left out.")
@@ -53,14 +55,14 @@ async def list_customers(
 ) -> Connection[Customer]:
     """List customers."""
     order = sort or CustomerSort(field=CustomerSortField.NAME)
-    query = customers.customers(search)
+    query = await customers.customers(search)
     page = await customers.page_of(
         query,
         order.field.value,
         PageRequest(first, after, last, before, offset),
         descending=order.direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Customer(model=row), query.count)
+    return connection(page, lambda row: Customer(model=row), query)
 
 
 @answering(RegisterCustomerPayload)

@@ -32,7 +32,7 @@ async def list_webhook_deliveries(
     """List deliveries."""
     query = deliveries.deliveries(delivery_filter(filter))
     page = await deliveries.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: WebhookDelivery(model=row), query.count)
+    return connection(page, lambda row: WebhookDelivery(model=row), query)
 
 
 @answering(ReplayWebhookDeliveriesPayload)

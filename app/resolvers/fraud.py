@@ -25,4 +25,4 @@ async def list_fraud_signals(
     """List signals."""
     query = fraud.signals(signal_filter(filter))
     page = await fraud.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: FraudSignal(model=row), query.count)
+    return connection(page, lambda row: FraudSignal(model=row), query)

@@ -77,7 +77,7 @@ async def list_gift_cards(
     """List cards."""
     query = gift_cards.gift_cards(gift_card_filter(filter, search))
     page = await gift_cards.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: GiftCard(model=row), query.count)
+    return connection(page, lambda row: GiftCard(model=row), query)
 
 
 async def check_gift_card(

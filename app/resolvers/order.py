@@ -45,7 +45,7 @@ async def list_orders(
     """List the store's orders."""
     query = orders.orders(order_filter(filter, search))
     page = await orders.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: Order(model=row), query.count)
+    return connection(page, lambda row: Order(model=row), query)
 
 
 @answering(RecordOrderPayload)

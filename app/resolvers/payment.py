@@ -62,7 +62,7 @@ async def list_payments(
     """List the store's payments."""
     query = payments.payments(texts(statuses, "statuses"))
     page = await payments.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: Payment(model=row), query.count)
+    return connection(page, lambda row: Payment(model=row), query)
 
 
 @answering(AuthorizePaymentPayload)

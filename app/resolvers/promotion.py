@@ -79,7 +79,7 @@ async def list_promotions(
         search=search,
     )
     page, query = await promotions.page_of(wanted, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: Promotion(model=row), query.count)
+    return connection(page, lambda row: Promotion(model=row), query)
 
 
 Code = Annotated[str, strawberry.argument(description="The code; capitals and small letters are the same.")]

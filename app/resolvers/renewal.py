@@ -34,7 +34,7 @@ async def list_renewals(
     """List the renewals that are to come."""
     query = renewals.upcoming(due_before)
     page = await renewals.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: Renewal(model=row), query.count)
+    return connection(page, lambda row: Renewal(model=row), query)
 
 
 @answering(ChargeRenewalPayload)

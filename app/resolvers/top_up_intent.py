@@ -73,7 +73,7 @@ async def list_charges(
     """List what the store is asked to charge."""
     query = autos.charges(texts(statuses, "statuses"))
     page = await autos.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: AutoTopUpCharge(model=row), query.count)
+    return connection(page, lambda row: AutoTopUpCharge(model=row), query)
 
 
 @answering(StartTopUpPayload)

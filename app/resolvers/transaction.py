@@ -36,7 +36,12 @@ async def list_transactions(
     before: Before = None,
     offset: Offset = None,
     filter: Annotated[  # noqa: A002 — the argument's name in the API
-        TransactionFilter | None, strawberry.argument(description="What the list is narrowed to.")
+        TransactionFilter | None,
+        strawberry.argument(
+            description="What the list is narrowed to. By time, by `actorId` and by one of `kinds` it goes as far back as the "
+            "store's history does; with anything else, the newest 20,000 transactions that these leave are looked at: give "
+            "`created` to look further back."
+        ),
     ] = None,
     direction: Annotated[
         SortDirection, strawberry.argument(description="Oldest (ASC) or newest (DESC) first.")
@@ -45,11 +50,11 @@ async def list_transactions(
     """List the store's transactions."""
     context = info.context
     wanted = transaction_filter(filter, context.runtime.settings.currency, context.principal)
-    query = transactions.transactions(wanted)
+    query = await transactions.listed(wanted)
     page = await transactions.page_of(
         query,
         transactions.BY_TIME,
         PageRequest(first, after, last, before, offset),
         descending=direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Transaction(model=row), query.count)
+    return connection(page, lambda row: Transaction(model=row), query)

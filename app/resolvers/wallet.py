@@ -40,7 +40,7 @@ async def list_wallets(
     search: Annotated[
         str | None,
         strawberry.argument(
-            description="Parts of the customer's name, e-mail or store id, without regard to case."
+            description="Parts of the customer's name, e-mail or store id, without regard to case; one of at least three characters."
         ),
     ] = None,
     filter: Annotated[  # noqa: A002 — the argument's name in the API
@@ -52,14 +52,14 @@ async def list_wallets(
 ) -> Connection[Wallet]:
     """List wallets."""
     order = sort or WalletSort(field=WalletSortField.CREATED_AT, direction=SortDirection.DESC)
-    query = wallets.wallets(wallet_filter(filter, search, info.context.runtime.settings.currency))
+    query = await wallets.wallets(wallet_filter(filter, search, info.context.runtime.settings.currency))
     page = await wallets.page_of(
         query,
         order.field.value,
         PageRequest(first, after, last, before, offset),
         descending=order.direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Wallet(model=row), query.count)
+    return connection(page, lambda row: Wallet(model=row), query)
 
 
 @answering(FreezeWalletPayload)

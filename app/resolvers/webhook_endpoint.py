@@ -63,7 +63,7 @@ async def list_webhook_endpoints(
     """List the endpoints."""
     query = endpoints.endpoints(status)
     page = await endpoints.page_of(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: WebhookEndpoint(model=row), query.count)
+    return connection(page, lambda row: WebhookEndpoint(model=row), query)
 
 
 async def list_outgoing_webhooks(
@@ -80,7 +80,7 @@ async def list_outgoing_webhooks(
     """List the messages to endpoints."""
     query = endpoints.messages(message_filter(filter))
     page = await endpoints.page_of_messages(query, PageRequest(first, after, last, before, offset))
-    return connection(page, lambda row: OutgoingWebhook(model=row), query.count)
+    return connection(page, lambda row: OutgoingWebhook(model=row), query)
 
 
 @answering(CreateWebhookEndpointPayload)

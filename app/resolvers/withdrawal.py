@@ -106,14 +106,14 @@ async def list_withdrawals(
     """List the store's withdrawals."""
     order = sort or WithdrawalSort(field=WithdrawalSortField.REQUESTED_AT, direction=SortDirection.DESC)
     currency = info.context.runtime.settings.currency
-    query = withdrawals.withdrawals(withdrawal_filter(filter, search, statuses, currency))
+    query = await withdrawals.searched(withdrawal_filter(filter, search, statuses, currency))
     page = await withdrawals.page_of(
         query,
         PageRequest(first, after, last, before, offset),
         sort=order.field.value,
         descending=order.direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Withdrawal(model=row), query.count)
+    return connection(page, lambda row: Withdrawal(model=row), query)
 
 
 @answering(RequestWithdrawalPayload)

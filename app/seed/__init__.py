@@ -6,6 +6,7 @@ story      what happens to whom, and when
 orders     what the demo customer orders, pays and gets back
 gift_cards which of the store's gift cards are still to be redeemed
 payouts    where customers are paid out to, and what they pay in
+scale      a store of any size, loaded in bulk
 plant      tells the story to the ledger's writer, day by day
 
 Everything goes through the group-commit writer like any other command, with a clock that is moved along and with

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -72,6 +72,27 @@ def _names() -> Iterator[tuple[str, str]]:
         else:
             name = f"{fake.first_name()} {fake.last_name()}"
             yield name, _local_part(name)
+
+
+def names_of(*, first: int, last: int) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Return so many given and so many family names, each with how it is written in an address; the same every time."""
+    fakers = [Faker(locale) for locale in dict.fromkeys(_LOCALES) if locale != "ja_JP"]
+    for number, fake in enumerate(fakers):
+        fake.seed_instance(SEED + number)
+    return (
+        _different([fake.first_name for fake in fakers], first),
+        _different([fake.last_name for fake in fakers], last),
+    )
+
+
+def _different(ways: list[Callable[[], str]], size: int) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for way in cycle(ways):
+        name = way()
+        found.setdefault(name, _local_part(name))
+        if len(found) == size:
+            return tuple(found.items())
+    raise AssertionError("names never end")
 
 
 def _local_part(name: str) -> str:

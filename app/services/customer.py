@@ -8,7 +8,7 @@ from tortoise.queryset import QuerySet
 from app.domain.access import Actor, Principal
 from app.domain.cashback.rule import TriggerKind
 from app.domain.celebration import SIGN_UP_KEY, Celebration, celebration_id, sign_up
-from app.domain.customer import CustomerDetails, check_words, fold
+from app.domain.customer import CustomerDetails, check_words
 from app.domain.email_kind import check_language
 from app.domain.errors import FieldInvalid, NotFound, OwnWallet
 from app.domain.ledger import Draft, Row
@@ -16,6 +16,7 @@ from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
 from app.models.paging import Sort, fetch_page, text_value, time_value
+from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
 from app.services.ledger.rows import customer_of, wallet_of
@@ -30,7 +31,6 @@ SORTS = {
 EMAIL_MAX = 254
 NAME_MAX = 200
 EXTERNAL_ID_MAX = 128
-SEARCH_MAX = 100
 
 NOTHING = CustomerDetails()
 """What is told of a customer of whom nothing more is known than the id."""
@@ -44,21 +44,12 @@ class Registered:
     wallet: Wallet
 
 
-def search(query: QuerySet[Customer], text: str) -> QuerySet[Customer]:
-    """Narrow a query to the customers whose name, e-mail or store id holds every word, without regard to case."""
-    if len(text) > SEARCH_MAX:
-        raise FieldInvalid(
-            f"A search has at most {SEARCH_MAX} characters. Shorten it and try again.", field=("search",)
-        )
-    for word in fold(check_text(text, field="search", length_max=SEARCH_MAX)).split():
-        query = query.filter(search_text__contains=word)
-    return query
-
-
-def customers(search_text: str | None) -> QuerySet[Customer]:
-    """Return the query of a list of customers."""
-    query = Customer.all()
-    return search(query, search_text) if search_text else query
+async def customers(search_text: str | None) -> QuerySet[Customer]:
+    """Return the query of a list of customers: those whose name, e-mail or store id holds every word of a search,
+    without regard to case. Raises a refusal of the search.
+    """
+    found = await narrowed(search_text, ids="id", column="search_text")
+    return Customer.all() if found is None else Customer.filter(found)
 
 
 async def page_of(

@@ -1,5 +1,6 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from app.models.paging import (
     Sort,
     fetch_page,
     integer_value,
+    start_of_newest,
     time_value,
 )
 from app.models.transaction import Allocation, Transaction
@@ -49,6 +51,8 @@ class TransactionFilter:
     search: str | None = None
 
 
+_WHOLE_REFERENCE = re.compile(r"TX(-[0-9A-Z]{4}){3}")
+
 _EQUALITIES = {
     "kinds": "kind__in",
     "created_from": "created_at__gte",
@@ -57,9 +61,11 @@ _EQUALITIES = {
 }
 
 
-def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> QuerySet[Transaction]:
-    """Return the query of a list of transactions, of one wallet or of the whole store."""
-    query = Transaction.all()
+def transactions(
+    wanted: TransactionFilter, wallet_id: UUID | None = None, since: datetime | None = None
+) -> QuerySet[Transaction]:
+    """Return the query of a list of transactions, of one wallet or of the whole store; with `since`, not of those before."""
+    query = Transaction.all() if since is None else Transaction.filter(created_at__gte=since)
     if wallet_id is not None:
         query = query.filter(wallet_id=wallet_id)
     for name, condition in _EQUALITIES.items():
@@ -75,11 +81,37 @@ def transactions(wanted: TransactionFilter, wallet_id: UUID | None = None) -> Qu
         of_bucket = Allocation.filter(bucket__in=wanted.buckets)
         if wallet_id is not None:
             of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
+        if since is not None:
+            # Asked as "is among" once more, so that no plan begins with all allocations there are.
+            newest = Subquery(Transaction.filter(created_at__gte=since).values("id"))
+            of_bucket = of_bucket.filter(transaction_id__in=newest)
         query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
     if wanted.search:
         text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
         query = query.filter(Q(note__icontains=text) | Q(reference__istartswith=text))
     return query
+
+
+async def listed(wanted: TransactionFilter) -> QuerySet[Transaction]:
+    """Return the query of a list of the whole store's transactions.
+
+    Times, an actor and one kind are found by an index, however long the history is. Where the filter says more, the newest
+    `SEARCHED_MAX` transactions that these leave are looked at.
+    """
+    reference = read_reference(wanted.search)
+    if reference is not None and _WHOLE_REFERENCE.fullmatch(reference):
+        return transactions(replace(wanted, search=None)).filter(reference=reference)
+    one_kind = wanted.kinds if wanted.kinds is None or len(wanted.kinds) == 1 else None
+    by_index = TransactionFilter(
+        kinds=one_kind,
+        created_from=wanted.created_from,
+        created_to=wanted.created_to,
+        actor_id=wanted.actor_id,
+    )
+    if wanted == by_index:
+        return transactions(wanted)
+    start = await start_of_newest(transactions(by_index), "created_at")
+    return transactions(wanted, since=start)
 
 
 def _amounts(wanted: TransactionFilter) -> Q:

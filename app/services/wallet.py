@@ -8,12 +8,12 @@ from tortoise.queryset import QuerySet
 
 from app.domain import wallet as rules
 from app.domain.access import Actor, Capability, Principal
-from app.domain.customer import fold
 from app.domain.errors import OwnWallet
-from app.domain.ledger import Draft
-from app.domain.note import check_note, check_text
+from app.domain.ledger import Draft, WalletStatus
+from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
+from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
 from app.services.ledger.rows import wallet_of
@@ -22,14 +22,19 @@ from app.services.ledger.writer import Writer
 SORTS = {
     "BALANCE": Sort("BALANCE", "posted_minor", lambda row: row.posted_minor, integer_value),
     "CREATED_AT": Sort("CREATED_AT", "created_at", lambda row: row.created_at, time_value),
-    "CUSTOMER_NAME": Sort("CUSTOMER_NAME", "customer__name", lambda row: row.customer.name, text_value),
+    "CUSTOMER_NAME": Sort(
+        "CUSTOMER_NAME",
+        "customer__name",
+        lambda row: row.customer.name,
+        text_value,
+        tie="customer__id",
+        tie_value=lambda row: row.customer_id,
+    ),
     "LAST_ACTIVITY_AT": Sort(
         "LAST_ACTIVITY_AT", "last_activity_at", lambda row: row.last_activity_at, time_value
     ),
 }
 """The orders that a list of wallets comes in."""
-
-SEARCH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +64,24 @@ _BOUNDS = {
 }
 
 
-def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
-    """Return the query of a list of wallets, each with its customer."""
+async def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
+    """Return the query of a list of wallets, each with its customer. Raises a refusal of the search."""
     query = Wallet.all().select_related("customer")
     for name, condition in _BOUNDS.items():
         bound = getattr(wanted, name)
-        if bound is not None:
+        if bound is not None and not (name == "statuses" and set(bound) >= set(WalletStatus)):
             query = query.filter(**{condition: bound})
-    if wanted.search:
-        for word in fold(check_text(wanted.search, field="search", length_max=SEARCH_MAX)).split():
-            query = query.filter(customer__search_text__contains=word)
-    return query
+    found = await narrowed(wanted.search, ids="customer_id", column="customer__search_text")
+    return query if found is None else query.filter(found)
 
 
 async def page_of(
     query: QuerySet[Wallet], sort: str, request: PageRequest, *, descending: bool
 ) -> Page[Wallet]:
     """Read one page of a list of wallets."""
+    if sort == "CUSTOMER_NAME":
+        # It holds for every wallet, and says that each has a customer: so the database may begin with these, in order.
+        query = query.filter(customer__name__gte="")
     return await fetch_page(query, replace(SORTS[sort], descending=descending), request)
 
 

@@ -13,7 +13,6 @@ from tortoise.queryset import QuerySet
 
 from app.domain import withdrawal as rules
 from app.domain.access import Actor, Capability, Principal
-from app.domain.customer import fold
 from app.domain.errors import CurrencyMismatch, DomainError, FieldInvalid, NotFound, OwnWallet
 from app.domain.ledger import Desk, Draft
 from app.domain.money import currency_of, parse_amount
@@ -23,6 +22,7 @@ from app.domain.page import Page, PageRequest
 from app.domain.payout_method import PayoutMethod, require_usable
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, integer_value, time_value
+from app.models.search import FEW_MAX, SEARCH_MAX, few, walking, words_of
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
@@ -34,8 +34,6 @@ REFERENCE_MAX = 128
 
 DECIDED_MAX = 100
 """Withdrawals that one request can decide."""
-
-SEARCH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +109,32 @@ def withdrawals(wanted: WithdrawalFilter, wallet_id: UUID | None = None) -> Quer
             query = query.filter(**{condition: bound})
     if wanted.has_problem is not None:
         query = query.filter(problem__isnull=not wanted.has_problem)
-    return query.filter(_search(wanted.search)) if wanted.search else query
+    return query
 
 
-def _search(text: str) -> Q:
-    text = check_text(text, field="search", length_max=SEARCH_MAX)
-    words = Q()
-    for word in fold(text).split():
-        words &= Q(wallet__customer__search_text__contains=word)
-    named = Q(reference=text.upper()) | Q(provider_reference=text) | Q(payout_reference=text)
-    return named | Q(batch_reference=text.upper()) | words
+async def searched(wanted: WithdrawalFilter) -> QuerySet[WithdrawalModel]:
+    """Return the query of the store's withdrawals, those that the search finds. Raises a refusal of the search."""
+    query = withdrawals(wanted)
+    text = check_text(wanted.search or "", field="search", length_max=SEARCH_MAX)
+    return query.filter(await _search(text)) if text else query
+
+
+async def _search(text: str) -> Q:
+    # Asked for first and alone: each of them has an index, and together with the customer's name there would be none.
+    named = WithdrawalModel.filter(
+        Q(reference=text.upper())
+        | Q(provider_reference=text)
+        | Q(payout_reference=text)
+        | Q(batch_reference=text.upper())
+    )
+    ids: list[Any] = list(await named.limit(FEW_MAX).values_list("id", flat=True))
+    if ids:
+        return Q(id__in=ids)
+    words = words_of(text)
+    found = await few(words)
+    if found is None:
+        return walking(words, "wallet__customer__search_text")
+    return Q(wallet_id__in=list(found.wallet_ids))
 
 
 async def page_of(

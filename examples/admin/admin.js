@@ -9,7 +9,7 @@ const FIELDS_SHOWN = ["amount", "note"];
 const WALLETS = `
   query ($search: String, $after: String) {
     wallets(first: 20, after: $after, search: $search, sort: { field: LAST_ACTIVITY_AT, direction: DESC }) {
-      totalCount
+      totalCount totalCountIsExact
       nodes { id status balance { amount currency } customer { name email storeCustomerId } }
       pageInfo { hasNextPage endCursor }
     }
@@ -89,16 +89,21 @@ let idempotencyKey = crypto.randomUUID(); // one for each intention, kept until 
 
 // --- the list -----------------------------------------------------------------------------------------------------
 
+// What an index finds: a word of three letters, or two of Chinese, Japanese or Korean writing. Until then the list stays.
+const canBeFound = (text) => /\S{3}|[\u2e80-\u{10ffff}]{2}/u.test(text);
+
 async function find({ more = false } = {}) {
-  const turn = ++searches;
   const search = get("search").value.trim() || null;
+  if (search && !canBeFound(search)) return;
+  const turn = ++searches;
   const { wallets } = await coffer.ask(WALLETS, { search, after: more ? listCursor : null });
   if (turn !== searches) return; // somebody typed on; a newer answer is on its way
   listCursor = wallets.pageInfo.endCursor;
   const items = wallets.nodes.map(itemOf);
   if (more) get("wallets").append(...items);
   else get("wallets").replaceChildren(...items);
-  get("count").textContent = `${wallets.totalCount} ${wallets.totalCount === 1 ? "wallet" : "wallets"}`;
+  const counted = wallets.totalCountIsExact ? wallets.totalCount : `more than ${wallets.totalCount}`;
+  get("count").textContent = `${counted} ${counted === 1 ? "wallet" : "wallets"}`;
   get("more").hidden = !wallets.pageInfo.hasNextPage;
 }
 

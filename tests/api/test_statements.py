@@ -30,10 +30,12 @@ class Statements(logging.Handler):
         super().__init__(logging.DEBUG)
         self.by_all = by_all
         self.sent: list[str] = []
+        self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.by_all or _ours.get():
             self.sent.append(record.getMessage())
+            self.records.append(record)
 
 
 @contextmanager

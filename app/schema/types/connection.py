@@ -1,11 +1,15 @@
 """Relay connections over keyset pages."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
+from tortoise.queryset import QuerySet
 
-from app.domain.page import Page
+from app.domain.page import COUNT_MAX, Page
+from app.models.paging import count_of
 
 T = TypeVar("T")
 
@@ -22,7 +26,7 @@ Before = Annotated[str | None, strawberry.argument(description="Go back from thi
 Offset = Annotated[
     int | None,
     strawberry.argument(
-        description="Skip this many; for table components that count pages. Cursors are faster."
+        description="Skip this many, at most 10,000; for table components that count pages. Cursors are faster."
     ),
 ]
 
@@ -45,6 +49,21 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The row.")
 
 
+class Counter:
+    """Counts the rows of a list once, when somebody asks."""
+
+    def __init__(self, ask: Callable[[], Awaitable[int]]) -> None:
+        self._ask = ask
+        self._asked: asyncio.Future[int] | None = None
+
+    async def count(self) -> int:
+        """Return how many rows there are, a few more than `COUNT_MAX` at most."""
+        if self._asked is None:
+            self._asked = asyncio.ensure_future(self._ask())
+        # Shielded: of two fields that wait for it, one may be cancelled.
+        return await asyncio.shield(self._asked)
+
+
 @strawberry.type(description="A page of rows.")
 class Connection(Generic[T]):
     """As the Relay specification has it, with `nodes` for those who need no cursors."""
@@ -52,18 +71,28 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The rows, each with its cursor.")
     nodes: list[T] = strawberry.field(description="The rows alone.")
     page_info: PageInfo = strawberry.field(description="Where the page lies.")
-    counter: strawberry.Private[Callable[[], Awaitable[int]]]
+    counter: strawberry.Private[Counter]
 
-    @strawberry.field(description="How many rows there are in all pages; counted only when asked for.")
+    @strawberry.field(
+        description="How many rows there are in all pages; counted only when asked for, and up to 10,000: where there are more, "
+        "this is 10,000, and `totalCountIsExact` is false."
+    )
     async def total_count(self) -> int:
-        """Count all rows."""
-        return await self.counter()
+        """Count the rows."""
+        return min(await self.counter.count(), COUNT_MAX)
+
+    @strawberry.field(
+        description="Whether `totalCount` counts all rows; false where there are more than 10,000. Both are counted once."
+    )
+    async def total_count_is_exact(self) -> bool:
+        """Tell whether all rows were counted."""
+        return await self.counter.count() <= COUNT_MAX
 
 
 def connection(
-    page: Page[Any], wrap: Callable[[Any], T], counter: Callable[[], Awaitable[int]]
+    page: Page[Any], wrap: Callable[[Any], T], rows: QuerySet[Any] | Callable[[], Awaitable[int]]
 ) -> Connection[T]:
-    """Return a page of models as a connection of GraphQL objects."""
+    """Return a page of models as a connection of GraphQL objects; `rows` is what finds all of them, or counts them."""
     nodes = [wrap(row) for row in page.rows]
     return Connection(
         edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(page.cursors, nodes, strict=True)],
@@ -74,5 +103,5 @@ def connection(
             start_cursor=page.cursors[0] if page.cursors else None,
             end_cursor=page.cursors[-1] if page.cursors else None,
         ),
-        counter=counter,
+        counter=Counter(partial(count_of, rows) if isinstance(rows, QuerySet) else rows),
     )

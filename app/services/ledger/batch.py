@@ -28,6 +28,7 @@ from app.domain.top_up_intent import RECENT
 from app.domain.webhook_endpoint import listens
 from app.domain.withdrawal import Withdrawal
 from app.services.ledger import cashback, records, tables, withdrawals
+from app.services.ledger.bulk import allocation_rows
 from app.services.ledger.cashback import KnownRules
 from app.services.ledger.command import (
     Command,
@@ -567,7 +568,8 @@ class Batch:
         reservations = rows_of(tables.RESERVATIONS, writes.reservations.values())
         yield TableWrite("upsert", tables.RESERVATIONS, reservations)
         yield TableWrite("insert", tables.TRANSACTIONS, rows_of(tables.TRANSACTIONS, writes.transactions))
-        yield TableWrite("insert", tables.ALLOCATIONS, list(self._allocation_rows()))
+        allocations = list(allocation_rows(writes.transactions, self._mint))
+        yield TableWrite("insert", tables.ALLOCATIONS, allocations)
         yield from self._writes_beside(beside)
 
     def _lots(self) -> tuple[list[Lot], list[Lot]]:
@@ -608,19 +610,6 @@ class Batch:
         for claim, command, result in self.writes.claims:
             text = orjson.dumps(result).decode()
             yield (self._mint.id(), claim.scope, claim.key, command, claim.request_hash, text, self._now)
-
-    def _allocation_rows(self) -> Iterable[tuple[Any, ...]]:
-        for transaction in self.writes.transactions:
-            for position, a in enumerate(transaction.allocations):
-                yield (
-                    self._mint.id(),
-                    transaction.id,
-                    a.lot_id,
-                    position,
-                    str(a.bucket),
-                    a.amount_minor,
-                    a.expires_at,
-                )
 
     def _notifications(self, process: str) -> list[str]:
         latest = {change.wallet.id: change.wallet for change in self.changes}

@@ -17,6 +17,9 @@ from tortoise.backends.base.client import TransactionalDBClient
 from app.backends.sqlite import SafeSqliteTransaction
 from app.services.ledger.tables import Table
 
+READER = "default"
+"""The name of the connection that is for reading."""
+
 WRITER = "writer"
 """The name of the connection that only the writer uses."""
 

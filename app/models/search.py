@@ -1,0 +1,129 @@
+"""Customers are found by parts of their name, e-mail or store id: the same way, by an index, on both databases.
+
+A word's grams (docs/adr/0026-growth.md) lead to few customers or to many. Few are named by their ids, whatever else the list asks for.
+Of many, there are some in every stretch of the list: it is walked in its own order until the page is full.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from tortoise.connection import get_connection
+from tortoise.expressions import Q
+
+from app.domain.customer import fold
+from app.domain.errors import FieldInvalid
+from app.domain.note import check_text
+
+SEARCH_MAX = 100
+"""Characters of a search at most."""
+
+WORD_MIN = 3
+"""Characters that one of a search's words must have."""
+
+FEW_MAX = 1_000
+"""Customers that are named by their ids; where more are found, the list is walked."""
+
+_IDEOGRAPHS_FROM = "\u2e80"
+"""Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
+
+_FOUND = (
+    "SELECT c.id AS customer_id, w.id AS wallet_id FROM {found} LEFT JOIN wallets w ON w.customer_id = c.id "
+    "WHERE {indexed} AND {exact} LIMIT {most}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Few customers, by the ids of them and of their wallets."""
+
+    customer_ids: Sequence[UUID]
+    wallet_ids: Sequence[UUID]
+
+
+def words_of(text: str, *, field: str = "search") -> list[str]:
+    """Return the folded words of a search; none for a blank one.
+
+    Raises `FieldInvalid` for a text that can't be one, or whose words are all too short for an index.
+    """
+    words = fold(check_text(text, field=field, length_max=SEARCH_MAX)).split()
+    if words and not any(_has_grams(word) for word in words):
+        raise FieldInvalid(
+            f"A search needs a word of at least {WORD_MIN} characters. Write more of the name, e-mail or id.",
+            field=tuple(field.split(".")),
+        )
+    return words
+
+
+def _has_grams(word: str) -> bool:
+    return len(word) >= WORD_MIN or _is_ideographic(word)
+
+
+def _is_ideographic(word: str) -> bool:
+    return len(word) == WORD_MIN - 1 and min(word) >= _IDEOGRAPHS_FROM
+
+
+async def few(words: Sequence[str]) -> Few | None:
+    """Return the customers that hold all words, or `None` when they are more than a few."""
+    connection = get_connection("default")
+    if connection.capabilities.dialect == "sqlite":
+        sql, values = _on_sqlite(words), [_grams_of(words), *words]
+    else:
+        sql, values = _on_postgres(words), []
+    rows = await connection.execute_query_dict(sql, values)
+    if len(rows) > FEW_MAX:
+        return None
+    return Few([row["customer_id"] for row in rows], [row["wallet_id"] for row in rows if row["wallet_id"]])
+
+
+def _on_sqlite(words: Sequence[str]) -> str:
+    exact = " AND ".join(["instr(c.search_text, ?) > 0"] * len(words))
+    if not any(len(word) >= WORD_MIN for word in words):
+        # Two ideographs are no gram here: the names are read until there are enough.
+        return _FOUND.format(found="customers c", indexed="? IS NOT NULL", exact=exact, most=FEW_MAX + 1)
+    found = (
+        "customer_search s CROSS JOIN customer_search_rows r ON r.number = s.rowid "
+        "CROSS JOIN customers c ON c.id = r.customer_id"
+    )
+    return _FOUND.format(found=found, indexed="customer_search MATCH ?", exact=exact, most=FEW_MAX + 1)
+
+
+def _grams_of(words: Sequence[str]) -> str:
+    grams = dict.fromkeys(word[at : at + 3] for word in words for at in range(len(word) - 2))
+    return " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
+
+
+def _on_postgres(words: Sequence[str]) -> str:
+    # The words stand in the statement, so that its plan is made for them: whether a word is in nearly every customer
+    # is what the statistics know.
+    long = [word for word in words if _has_grams(word)]
+    indexed = " AND ".join(f"coffer_grams(c.search_text) @> coffer_grams({_literal(word)})" for word in long)
+    exact = " AND ".join(f"strpos(c.search_text, {_literal(word)}) > 0" for word in words)
+    return _FOUND.format(found="customers c", indexed=indexed, exact=exact, most=FEW_MAX + 1)
+
+
+def _literal(word: str) -> str:
+    # As an escape string, which is read the same whatever the server's settings are.
+    return "E'{}'".format(word.replace("\\", "\\\\").replace("'", "''"))
+
+
+def walking(words: Sequence[str], column: str) -> Q:
+    """Return the condition that a text holds all words, for a list that is walked; `column` is its Tortoise path."""
+    condition = Q()
+    for word in words:
+        condition &= Q(**{f"{column}__contains": word})
+    return condition
+
+
+async def narrowed(text: str | None, *, ids: str, column: str, field: str = "search") -> Q | None:
+    """Return what narrows a list to the customers that a text finds; `None` for a blank text.
+
+    `ids` and `column` are the Tortoise paths to the customer's id and to its searched text.
+    """
+    words = words_of(text, field=field) if text else []
+    if not words:
+        return None
+    found = await few(words)
+    named: Any = None if found is None else list(found.customer_ids)
+    return walking(words, column) if named is None else Q(**{f"{ids}__in": named})
