@@ -6,9 +6,9 @@ Japanese or Korean writing are a gram too. SQLite keeps them in a full-text tabl
 of their own, because `VACUUM` may give the customers' rows others.
 """
 
-from tortoise import migrations
 from tortoise.migrations import operations as ops
 
+from app.migrations import _operations
 from app.migrations._operations import RunByDialect
 
 _GRAMS = r"""
@@ -87,7 +87,7 @@ INDEXES = [
 ]
 
 
-class Migration(migrations.Migration):
+class Migration(_operations.Migration):
     """Everything above."""
 
     dependencies = [("coffer", "0015_email")]
