@@ -10,10 +10,10 @@ only when somebody looks at it: most are made for an error that doesn't happen.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from enum import Enum, EnumType
+from enum import Enum
 from inspect import iscoroutinefunction
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import strawberry
 from graphql import (
@@ -65,8 +65,16 @@ Field = Callable[[Run, Any, Place | None], Any]
 """(run, source, place of the source) → the completed field, or an awaitable of it."""
 Complete = Callable[[Run, Any, Any, Place], Any]
 """(run, value, info, place) → the completed value, or an awaitable of it; raises what it fails with."""
-Fail = Callable[[Run, Exception, Place], None]
-"""(run, error, place): note the error, or raise it located where the type is non-null."""
+Fail = Callable[[Run, Exception, Place], Any]
+"""(run, error, place) → None, with the error noted; raises it, located, where the type is non-null."""
+
+
+class Ends(NamedTuple):
+    """What becomes of a value, and of an error in its place."""
+
+    complete: Complete
+    fail: Fail
+
 
 SETTLED = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """Types whose values nobody can await: they are by far the most, and asking takes time."""
@@ -81,7 +89,7 @@ class Shape(NamedTuple):
     schema: strawberry.Schema
     core: GraphQLSchema
     hide_suggestions: bool
-    count: Callable[[int], None]
+    note: Callable[[int], None]
     """Told how many fields were compiled."""
     names: dict[GraphQLLeafType, dict[Any, Any]]
     """Of each enumeration: its members and their names."""
@@ -97,7 +105,7 @@ class Compiler:
         fragments: Mapping[str, FragmentDetails],
         conditions: Mapping[str, bool],
     ) -> None:
-        self._schema, self._core, self._hide_suggestions, self._count, self._names = shape
+        self._schema, self._core, self._hide_suggestions, self._note, self._names = shape
         self._operation = operation
         self._fragments = dict(fragments)
         # Not the caller's own variables: what is compiled is kept long after the request.
@@ -127,7 +135,7 @@ class Compiler:
         return _together(self._fields(type_, collected.grouped_field_set))
 
     def _fields(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> tuple[tuple[str, Field], ...]:
-        self._count(len(grouped))
+        self._note(len(grouped))
         known = ((key, self._core.get_field(parent, d[0].node.name.value), d) for key, d in grouped.items())
         return tuple(
             (key, self._field(parent, key, field, details)) for key, field, details in known if field
@@ -140,18 +148,17 @@ class Compiler:
             name = parent.name
             return lambda _run, _source, _place: name
         where = f"{parent}.{details[0].node.name.value}"
-        complete = self._completion(known.type, details, where)
-        fail = _failure(known.type, details)
+        ends = Ends(self._completion(known.type, details, where), _failure(known.type, details))
         get = self._getter(known)
         if get is not None and not _looks_at_info(known.type):
-            return _plain_field(get, _kept_type(known.type), complete, fail, (key, parent.name))
+            return _plain_field(get, _kept_type(known.type), ends, (key, parent.name))
         ask = _asking(get) if get else self._method(known) or self._resolver(known, details[0].node)
         nodes = [found.node for found in details]
 
         def info_of(run: Run, place: Place) -> Any:
             return run.build_resolve_info(known, nodes, parent, _path(place))
 
-        return _asking_field(ask, info_of, complete, fail, (key, parent.name))
+        return _asking_field(ask, info_of, ends, (key, parent.name))
 
     # --- resolvers ------------------------------------------------------------------------------------------
 
@@ -165,21 +172,23 @@ class Compiler:
             return attrgetter(field.python_name) if field.default_resolver is getattr else None
         base = self._bare(field)
         if base and base.self_parameter and not _given(base):
-            function: Callable[[Any], Any] = base.wrapped_func
-            return function
+            return cast("Callable[[Any], Any]", base.wrapped_func)
         return None
 
     def _method(self, known: GraphQLField) -> Callable[..., Any] | None:
         """Return a method that asks for `info` and has neither arguments nor extensions."""
         field = _own(known)
         base = self._bare(field) if field and not known.args else None
-        if base is None or not base.self_parameter or _given(base) != {base.info_parameter}:
+        if field is None or base is None or not base.self_parameter:
             return None
-        function, name = base.wrapped_func, base.info_parameter.name if base.info_parameter else "info"
+        parameter, function = base.info_parameter, cast("Callable[..., Any]", base.wrapped_func)
+        if parameter is None or _given(base) != {parameter}:
+            return None
+        name, own = parameter.name, field
         info_class = self._schema.config.info_class
 
         def ask(_run: Run, source: Any, info: Any) -> Any:
-            return function(source, **{name: info_class(_raw_info=info, _field=field)})
+            return function(source, **{name: info_class(_raw_info=info, _field=own)})
 
         return ask
 
@@ -227,18 +236,16 @@ class Compiler:
             return _enumeration(type_, self._names, leaf) if isinstance(type_, GraphQLEnumType) else leaf
         if is_abstract_type(type_):
             return self._abstract(type_, details, nothing)
-        assert isinstance(type_, GraphQLObjectType)
-        return self._object(type_, details, nothing)
+        return self._object(cast("GraphQLObjectType", type_), details, nothing)
 
     def _list(
         self,
         type_: GraphQLList[Any],
         details: FieldDetailsList,
         where: str,
-        nothing: Callable[[], None],
+        nothing: Callable[[], Any],
     ) -> Complete:
-        complete_item = self._completion(type_.of_type, details, where)
-        fail = _failure(type_.of_type, details)
+        ends = Ends(self._completion(type_.of_type, details, where), _failure(type_.of_type, details))
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
             if type(value) is not list:
@@ -249,7 +256,7 @@ class Compiler:
                 if hasattr(value, "__aiter__") or not is_iterable(value):
                     info = info or run.build_resolve_info(*self._told(details, place))
                     return run.complete_list_value(type_, details, info, _path(place), value, None)
-            return _items(run, iter(value), info, place, complete_item, fail)
+            return _items(run, iter(value), info, place, ends)
 
         return complete
 
@@ -259,14 +266,12 @@ class Compiler:
         """Return what `info` is built of for a field that seldom needs one."""
         while isinstance(place[1], int):
             place = place[0]
-        parent = self._core.get_type(str(place[2]))
-        assert isinstance(parent, GraphQLObjectType)
-        known = self._core.get_field(parent, details[0].node.name.value)
-        assert known is not None
+        parent = cast("GraphQLObjectType", self._core.get_type(str(place[2])))
+        known = cast("GraphQLField", self._core.get_field(parent, details[0].node.name.value))
         return known, [found.node for found in details], parent, _path(place)
 
     def _abstract(
-        self, type_: GraphQLAbstractType, details: FieldDetailsList, nothing: Callable[[], None]
+        self, type_: GraphQLAbstractType, details: FieldDetailsList, nothing: Callable[[], Any]
     ) -> Complete:
         known: dict[str, Complete] = {}
 
@@ -294,7 +299,7 @@ class Compiler:
         return complete
 
     def _object(
-        self, type_: GraphQLObjectType, details: FieldDetailsList, nothing: Callable[[], None]
+        self, type_: GraphQLObjectType, details: FieldDetailsList, nothing: Callable[[], Any]
     ) -> Complete:
         selected, is_type_of = self._selected(type_, details), type_.is_type_of
 
@@ -380,11 +385,10 @@ def _serially(fields: tuple[tuple[str, Field], ...]) -> Fields:
     return execute
 
 
-def _plain_field(
-    get: Callable[[Any], Any], kept: type | None, complete: Complete, fail: Fail, own: tuple[str, str]
-) -> Field:
+def _plain_field(get: Callable[[Any], Any], kept: type | None, ends: Ends, own: tuple[str, str]) -> Field:
     """Return a field that needs nothing but its source; values of the type `kept` are in the answer as they are."""
     key, parent = own
+    complete, fail = ends
 
     def field(run: Run, source: Any, place: Place | None) -> Any:
         try:
@@ -393,7 +397,7 @@ def _plain_field(
                 return value
             here = (place, key, parent)
             if type(value) not in SETTLED and is_awaitable(value):
-                return _awaited(run, value, None, here, complete, fail)
+                return _awaited(run, value, None, here, ends)
             completed = complete(run, value, None, here)
             if type(completed) not in SETTLED and is_awaitable(completed):
                 return _guarded(run, completed, here, fail)
@@ -407,12 +411,12 @@ def _plain_field(
 def _asking_field(
     ask: Callable[[Run, Any, Any], Any],
     info_of: Callable[[Run, Place], Any],
-    complete: Complete,
-    fail: Fail,
+    ends: Ends,
     own: tuple[str, str],
 ) -> Field:
     """Return a field whose resolver, or type, is told about the run; as `Executor.execute_field`."""
     key, parent = own
+    complete, fail = ends
 
     def field(run: Run, source: Any, place: Place | None) -> Any:
         here = (place, key, parent)
@@ -420,7 +424,7 @@ def _asking_field(
         try:
             value = ask(run, source, info)
             if type(value) not in SETTLED and is_awaitable(value):
-                return _awaited(run, value, info, here, complete, fail)
+                return _awaited(run, value, info, here, ends)
             completed = complete(run, value, info, here)
             if type(completed) not in SETTLED and is_awaitable(completed):
                 return _guarded(run, completed, here, fail)
@@ -431,15 +435,13 @@ def _asking_field(
     return field
 
 
-async def _awaited(
-    run: Run, value: Awaitable[Any], info: Any, place: Place, complete: Complete, fail: Fail
-) -> Any:
+async def _awaited(run: Run, value: Awaitable[Any], info: Any, place: Place, ends: Ends) -> Any:
     """Complete what a resolver, or an item of a list, promised; as `Executor.complete_awaitable_value`."""
     try:
-        completed = complete(run, await value, info, place)
+        completed = ends.complete(run, await value, info, place)
         return await completed if is_awaitable(completed) else completed
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-        return fail(run, error, place)
+        return ends.fail(run, error, place)
 
 
 async def _guarded(run: Run, completed: Awaitable[Any], place: Place, fail: Fail) -> Any:
@@ -478,8 +480,9 @@ def _given(base: StrawberryResolver[Any]) -> set[Any]:
 # --- values -------------------------------------------------------------------------------------------------
 
 
-def _items(run: Run, iterator: Iterator[Any], info: Any, place: Place, complete: Complete, fail: Fail) -> Any:
+def _items(run: Run, iterator: Iterator[Any], info: Any, place: Place, ends: Ends) -> Any:
     """Complete the items of a list, as `Executor.complete_iterable_value`."""
+    complete, fail = ends
     results: list[Any] = []
     waiting: list[int] = []
     try:
@@ -487,7 +490,7 @@ def _items(run: Run, iterator: Iterator[Any], info: Any, place: Place, complete:
             here = (place, index, None)
             completed: Any
             if type(item) not in SETTLED and is_awaitable(item):
-                completed = _awaited(run, item, info, here, complete, fail)
+                completed = _awaited(run, item, info, here, ends)
                 waiting.append(index)
             else:
                 try:
@@ -516,7 +519,7 @@ async def _gathered_items(results: list[Any], waiting: list[int]) -> list[Any]:
     return results
 
 
-def _leaf(type_: GraphQLLeafType, nothing: Callable[[], None]) -> Complete:
+def _leaf(type_: GraphQLLeafType, nothing: Callable[[], Any]) -> Complete:
     kept, coerce = _kept_type(type_), type_.coerce_output_value
 
     def complete(_run: Run, value: Any, _info: Any, _place: Place) -> Any:
@@ -541,15 +544,15 @@ def _enumeration(
     type_: GraphQLEnumType, names: dict[GraphQLLeafType, dict[Any, Any]], leaf: Complete
 ) -> Complete:
     """Return the completion of an enumeration of Strawberry's, which compares a member with every other for its name."""
-    members = getattr(type_, "wrapped_cls", None)
-    if not isinstance(members, EnumType):
+    members: Any = getattr(type_, "wrapped_cls", None)
+    if not (isinstance(members, type) and issubclass(members, Enum)):
         return leaf
     if type_ not in names:
         names[type_] = {member: type_.coerce_output_value(member) for member in members}
-    own = names[type_]
+    own, member_type = names[type_], cast("type[Any]", members)
 
     def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
-        name = own.get(value) if type(value) is members else None
+        name = own.get(value) if type(value) is member_type else None
         return leaf(run, value, info, place) if name is None else name
 
     return complete
@@ -577,7 +580,7 @@ def _looks_at_info(type_: GraphQLOutputType) -> bool:
     return is_abstract_type(named) or (isinstance(named, GraphQLObjectType) and named.is_type_of is not None)
 
 
-def _absence(where: str) -> Callable[[], None]:
+def _absence(where: str) -> Callable[[], Any]:
     def nothing() -> None:
         raise TypeError(f"Cannot return null for non-nullable field {where}.")
 

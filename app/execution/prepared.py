@@ -79,10 +79,11 @@ A document of a few lines may select two thousand fields, and an interface's are
 COERCION_ERRORS_MAX = 50
 """As graphql-core has it."""
 
-_BUILT_BY = (
-    "schema fragment_definitions fragments root_value context_value operation variable_values field_resolver "
-    "type_resolver subscribe_field_resolver enable_early_execution middleware_manager is_awaitable"
-).split()
+_BUILT_BY = [
+    *("schema", "fragment_definitions", "fragments", "root_value", "context_value", "operation"),
+    *("variable_values", "field_resolver", "type_resolver", "subscribe_field_resolver"),
+    *("enable_early_execution", "middleware_manager", "is_awaitable"),
+]
 """How executors are built: another graphql-core might have it otherwise."""
 
 
