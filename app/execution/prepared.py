@@ -70,8 +70,9 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from app.execution.compiling import Compiler, Fields, Shape
 
-FIELDS_MAX = 50_000
-"""How many compiled fields are kept, of all operations together; then all are forgotten, and compiled when they come.
+FIELDS_MAX = 32_000
+"""How many compiled fields are kept, of all operations together: some three KiB each, so a hundred MiB at most. Beyond
+them all are forgotten, and compiled again as they come.
 
 A document of a few lines may select two thousand fields, and an interface's are compiled for each type that is met.
 """
