@@ -132,12 +132,11 @@ class _Writer:
             return self.variable(str(type_), self.plain(type_))
         return self.literal(type_, self.plain(type_))
 
-    def plain(self, type_: Any) -> Any:
+    def plain(self, type_: Any, *, null: bool = True) -> Any:
         """Draw a value as JSON has it."""
         if isinstance(type_, GraphQLNonNull):
-            found = self.plain(type_.of_type)
-            return self.plain(type_) if found is None else found
-        if self.chance(10):
+            return self.plain(type_.of_type, null=False)
+        if null and self.chance(10):
             return None
         if isinstance(type_, GraphQLList):
             return [self.plain(type_.of_type) for _ in range(self.draw(st.integers(0, 2)))]
@@ -147,10 +146,7 @@ class _Writer:
             names = list(type_.fields)
             if type_.is_one_of:
                 name = self.pick(*names)
-                found = None
-                while found is None:
-                    found = self.plain(type_.fields[name].type)
-                return {name: found}
+                return {name: self.plain(type_.fields[name].type, null=False)}
             return {
                 name: self.plain(type_.fields[name].type)
                 for name in names
