@@ -353,6 +353,7 @@ def _endpoint(
         costs=Costs(weights=WEIGHTS),
         observe=observer,
         hurry=hurry,
+        prepared=settings.prepared_operations,
     )
 
 

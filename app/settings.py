@@ -235,6 +235,10 @@ class Settings(BaseSettings):
     only_trusted_documents: bool = Field(
         False, description="Run nothing but the trusted documents: for a store whose front ends are known."
     )
+    prepared_operations: bool = Field(
+        True,
+        description="Compile each GraphQL operation once, which answers the same in less time; off: graphql-core runs all.",
+    )
     subscriptions_per_principal_max: int = Field(
         20, ge=1, le=10_000, description="Subscriptions that one caller may have open in each process."
     )

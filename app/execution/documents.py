@@ -5,7 +5,7 @@ static: they depend on the document alone, never on the caller, so that the outc
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import strawberry
@@ -29,6 +29,7 @@ from app.execution.cache import RecentlyUsed
 from app.execution.cost import Costs, Price, price_of
 from app.execution.errors import ErrorCode, RefusedError, with_code
 from app.execution.limits import Limits, oversize
+from app.execution.prepared import Prepared, Preparer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,8 @@ class Document:
     """A text that was parsed and found valid, or the errors that say why not."""
 
     ast: DocumentNode | None = None
-    operations: Mapping[str | None, OperationDefinitionNode] = field(default_factory=dict)
+    operations: Mapping[str | None, "Operation"] = field(default_factory=dict)
     """By name; the only operation also under None."""
-    prices: Mapping[str | None, Price] = field(default_factory=dict)
-    """By the same names."""
     errors: tuple[dict[str, Any], ...] = ()
 
 
@@ -51,6 +50,9 @@ class Operation:
     definition: OperationDefinitionNode
     name: str | None
     price: Price
+    prepared: Prepared | None
+    """What runs it; None for graphql-core's executor."""
+    root_fields: frozenset[str]
 
     @property
     def is_subscription(self) -> bool:
@@ -64,19 +66,25 @@ class Operation:
 
     def asks_for(self, root_fields: Collection[str]) -> bool:
         """Tell whether one of the root fields stands in it."""
-        return any(
-            isinstance(node, FieldNode) and node.name.value in root_fields
-            for node in self.definition.selection_set.selections
-        )
+        return not self.root_fields.isdisjoint(root_fields)
 
 
 class Documents:
     """Turns text into valid documents and remembers them."""
 
     def __init__(
-        self, schema: strawberry.Schema, *, limits: Limits, introspection: bool, costs: Costs | None = None
+        self,
+        schema: strawberry.Schema,
+        *,
+        limits: Limits,
+        introspection: bool,
+        costs: Costs | None = None,
+        prepared: bool = True,
     ) -> None:
         self._schema = core_schema(schema)
+        self._preparer = (
+            Preparer(schema, self._schema, hide_suggestions=not introspection) if prepared else None
+        )
         self._limits = limits
         self._costs = costs or Costs()
         self._introspection = introspection
@@ -90,10 +98,10 @@ class Documents:
         document = self.document(text)
         if document.ast is None:
             raise RefusedError(list(document.errors), of_document=True)
-        definition = document.operations.get(name)
-        if definition is None:
+        operation = document.operations.get(name)
+        if operation is None:
             raise _unresolved(name, document)
-        return Operation(document.ast, definition, name, document.prices[name])
+        return operation
 
     def document(self, text: str) -> Document:
         """Return what is known of the text, finding out if it is new."""
@@ -116,16 +124,21 @@ class Documents:
         if errors:
             return Document(errors=_formatted(errors, ErrorCode.GRAPHQL_VALIDATION_FAILED))
         found = [d for d in ast.definitions if isinstance(d, OperationDefinitionNode)]
-        operations: dict[str | None, OperationDefinitionNode] = {
-            (definition.name.value if definition.name else None): definition for definition in found
-        }
+        operations = {d.name.value if d.name else None: self._operation(ast, d) for d in found}
         if len(found) == 1:
-            operations[None] = found[0]
-        prices = {
-            name: price_of(self._schema, ast, definition, self._costs)
-            for name, definition in operations.items()
-        }
-        return Document(ast, operations, prices=prices)
+            operations[None] = replace(next(iter(operations.values())), name=None)
+        return Document(ast, operations)
+
+    def _operation(self, ast: DocumentNode, definition: OperationDefinitionNode) -> Operation:
+        nodes = definition.selection_set.selections
+        return Operation(
+            ast,
+            definition,
+            definition.name.value if definition.name else None,
+            price_of(self._schema, ast, definition, self._costs),
+            self._preparer.prepare(ast, definition) if self._preparer else None,
+            frozenset(node.name.value for node in nodes if isinstance(node, FieldNode)),
+        )
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:

@@ -45,7 +45,7 @@ class GraphQLEndpoint:
     `get_context` is called for every operation and again for every event of a subscription. `authenticate` raises
     an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page. `observe` is told
     of each operation when it is over. `hurry` is called with the seconds that a query has, in the context of its
-    task, so that whoever reads for it can end with it.
+    task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`).
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class GraphQLEndpoint:
         costs: Costs | None = None,
         observe: Observe = write_down,
         hurry: Callable[[float], object] = lambda _timeout_s: None,
+        prepared: bool = True,
     ) -> None:
         self.limits = limits or Limits()
         self.engine = Engine(
@@ -75,6 +76,7 @@ class GraphQLEndpoint:
             persisted=persisted,
             costs=costs,
             hurry=hurry,
+            prepared=prepared,
         )
         callers = Callers(authenticate, get_context, get_request_id, principal_key, address_of)
         self.gate = Gate(self.engine, callers, limits=self.limits, observe=observe, budget_of=budget_of)

@@ -1,8 +1,8 @@
 """Runs one operation.
 
-Operations go through graphql-core's executor directly, in the class that Strawberry's schema names for it: the
-document is parsed and validated already, and the schema has no extensions, so nothing of `schema.execute` is left to
-do. Variables are coerced before anything runs; that is why `_executor` may refuse and `run` may not fail.
+Operations are run as they were prepared (`prepared`), or by graphql-core's executor directly, in the class that
+Strawberry's schema names for it: the document is parsed and validated already, and the schema has no extensions, so
+nothing of `schema.execute` is left to do. Variables are coerced before anything runs; that is why `_executor` may refuse and `run` may not fail.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ class Engine:
         persisted: PersistedDocuments | None = None,
         costs: Costs | None = None,
         hurry: Callable[[float], object] = lambda _timeout_s: None,
+        prepared: bool = True,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("The endpoint runs no schema extensions: pass what they do as callables.")
@@ -49,7 +50,9 @@ class Engine:
         self._limits = limits
         self._introspection = introspection
         self._persisted = persisted or PersistedDocuments()
-        self._documents = Documents(schema, limits=limits, introspection=introspection, costs=costs)
+        self._documents = Documents(
+            schema, limits=limits, introspection=introspection, costs=costs, prepared=prepared
+        )
         self._hurry = hurry
         self._running: set[asyncio.Task[Response]] = set()
         self._draining = False
@@ -74,6 +77,7 @@ class Engine:
         context = await self._context(fresh_context, request_id)
         executor = self._executor(operation, request, context)
         return await self._to_the_end(
+            operation,
             executor,
             request_id,
             timeout_s=self._timeout_s(operation),
@@ -103,7 +107,7 @@ class Engine:
                     event = _of_event(executor, payload)
                     event.context_value = await fresh_context()
                     yield await self._to_the_end(
-                        event, request_id, timeout_s=self._limits.operation_timeout_s, serially=False
+                        operation, event, request_id, timeout_s=self._limits.operation_timeout_s
                     )
             except RefusedError as refused:
                 yield {"errors": refused.errors}
@@ -144,16 +148,19 @@ class Engine:
             raise refused_by(error, request_id) from error
 
     def _executor(self, operation: Operation, request: GraphQLRequest, context: object) -> Executor[Any]:
-        executor = self._executor_class.build(
-            self._schema,
-            operation.ast,
-            context_value=context,
-            raw_variable_values=request.variables,
-            operation_name=operation.name,
-            is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
-            hide_suggestions=not self._introspection,
-            operation_extensions=request.extensions,
-        )
+        if operation.prepared is not None:
+            executor = operation.prepared.executor(request.variables, context, request.extensions)
+        else:
+            executor = self._executor_class.build(
+                self._schema,
+                operation.ast,
+                context_value=context,
+                raw_variable_values=request.variables,
+                operation_name=operation.name,
+                is_awaitable=cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable),
+                hide_suggestions=not self._introspection,
+                operation_extensions=request.extensions,
+            )
         if isinstance(executor, list):
             errors = [with_code(error, ErrorCode.BAD_USER_INPUT) for error in executor]
             raise RefusedError(errors, of_document=True)
@@ -161,15 +168,16 @@ class Engine:
 
     async def _to_the_end(
         self,
+        operation: Operation,
         executor: Executor[Any],
         request_id: str,
         *,
         timeout_s: float,
         may_be_cancelled: bool = True,
-        serially: bool | None = None,
     ) -> Response:
         # Resolvers that need no waiting have run when this returns; coroutines have not begun.
-        outcome = executor.execute_operation(serially)
+        prepared = operation.prepared
+        outcome = executor.execute_operation() if prepared is None else prepared.run(executor)
         if isinstance(outcome, ExecutionResult):
             return _response(outcome, request_id)
         hurry = partial(self._hurry, timeout_s) if may_be_cancelled else None

@@ -1,0 +1,269 @@
+"""Prepared operations answer as graphql-core does: data, errors, and what was asked of whom, in the same order."""
+
+import asyncio
+import gc
+import inspect
+import weakref
+from typing import Any, cast
+
+import pytest
+import strawberry
+from graphql import (
+    ExecutionResult,
+    Executor,
+    OperationDefinitionNode,
+    get_introspection_query,
+    parse,
+    validate,
+)
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from app.execution import prepared as prepared_module
+from app.execution.documents import Documents, core_schema
+from app.execution.engine import Engine
+from app.execution.errors import RefusedError
+from app.execution.limits import Limits
+from app.execution.prepared import Prepared, Preparer
+from app.execution.requests import GraphQLRequest
+from tests.execution.generated import Written, documents
+from tests.execution.shop import SCHEMA as SHOP
+from tests.execution.trouble import SCHEMA, TROUBLE, Notes
+
+# Both leave coroutines of their own unawaited where a sibling's error cancels what has not begun.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in.*:pytest.PytestUnraisableExceptionWarning"),
+]
+
+CORE = core_schema(SCHEMA)
+PREPARER = Preparer(SCHEMA, CORE, hide_suggestions=False)
+MANY = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+
+def prepared_of(text: str, preparer: Preparer = PREPARER) -> Prepared:
+    """Prepare the one operation of a document."""
+    ast = parse(text)
+    (operation,) = (d for d in ast.definitions if isinstance(d, OperationDefinitionNode))
+    found = preparer.prepare(ast, operation)
+    assert found is not None
+    return found
+
+
+async def told(outcome: Any, notes: Notes) -> Any:
+    """Wait for a result, and write down all that can be seen of it."""
+    at_once = not inspect.isawaitable(outcome)
+    result = outcome if at_once else await outcome
+    # What fails leaves others to finish in the background.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert isinstance(result, ExecutionResult)
+    errors = [
+        (e.formatted, type(e.original_error), str(e.original_error), [id(n) for n in e.nodes or ()] != [])
+        for e in result.errors or ()
+    ]
+    return at_once, repr(result.data), errors, notes.asked
+
+
+async def by_core(written: Written) -> Any:
+    """Run it with graphql-core alone."""
+    notes = Notes()
+    executor = StrawberryGraphQLCoreExecutionContext.build(
+        CORE,
+        parse(written.text),
+        context_value=notes,
+        raw_variable_values=written.variables,
+        is_awaitable=cast("Any", optimized_is_awaitable),
+    )
+    if isinstance(executor, list):
+        return [error.formatted for error in executor]
+    return await told(executor.execute_operation(), notes)
+
+
+async def as_prepared(prepared: Prepared, written: Written) -> Any:
+    """Run it as prepared."""
+    notes = Notes()
+    executor = prepared.executor(written.variables, notes, None)
+    if isinstance(executor, list):
+        return [error.formatted for error in executor]
+    return await told(prepared.run(executor), notes)
+
+
+def both(written: Written, trouble: float) -> tuple[Any, Any, Any]:
+    """Run it in every way; as prepared twice, since what is kept must not wear off."""
+    TROUBLE.set(trouble)
+    expected = asyncio.run(by_core(written))
+    prepared = prepared_of(written.text)
+    return (
+        expected,
+        asyncio.run(as_prepared(prepared, written)),
+        asyncio.run(as_prepared(prepared, written)),
+    )
+
+
+def require_valid(written: Written) -> None:
+    """Leave out the few documents that don't pass."""
+    assume(not validate(CORE, parse(written.text)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["query", "mutation"])
+@given(data=st.data(), trouble=st.sampled_from([0.0, 0.02, 0.1, 0.3]))
+@MANY
+def test_any_document_is_answered_as_by_graphql_core(kind: str, data: st.DataObject, trouble: float) -> None:
+    written = data.draw(documents(CORE, kind))
+    require_valid(written)
+
+    expected, first, second = both(written, trouble)
+
+    assert first == expected
+    assert second == expected
+
+
+def test_conditions_are_answered_anew_by_each_request() -> None:
+    text = """
+    query ($a: Boolean = true, $b: Boolean = false) {
+      sheet @include(if: $a) { name @skip(if: $b) ... on Person @include(if: $a) { age } even @skip(if: $a) }
+      somebody { ... on Person @include(if: $b) { age } name }
+      one @skip(if: $b) @include(if: $a) { id }
+    }
+    """
+    prepared = prepared_of(text)
+    given_: list[dict[str, Any]] = [
+        {"a": True, "b": True},
+        {"a": False},
+        {"b": True},
+        {"b": None},
+        {"a": None},
+        {},
+    ]
+    for variables in [*given_, *given_]:
+        written = Written(text, variables)
+        assert asyncio.run(as_prepared(prepared, written)) == asyncio.run(by_core(written))
+
+
+def test_variables_that_are_wrong_are_refused_in_the_same_words() -> None:
+    text = "query ($e: Even!, $w: Wish, $c: Choice) { sheet { granted(even: $e, wish: $w, choice: $c) } }"
+    for variables in ({}, {"e": 3}, {"e": 2, "w": {"numbre": 1}}, {"e": 2, "c": {"number": 1, "word": "a"}}):
+        expected, first, second = both(Written(text, variables), 0.0)
+        assert isinstance(expected, list)
+        assert first == second == expected
+
+
+def test_it_is_not_graphql_core_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: Any) -> None:
+        raise AssertionError("this is run by graphql-core")
+
+    for step in ("execute_operation", "execute_field", "execute_fields", "complete_value"):
+        monkeypatch.setattr(Executor, step, refuse)
+    text = "{ herd(seed: 3) { ...F ... on Cat { lives } owner { pets { ... on Dog { tricks } } } } } fragment F on Dog { mood }"
+
+    written = Written(text, {})
+
+    _, data, errors, _ = asyncio.run(as_prepared(prepared_of(text), written))
+    assert "'herd': [{" in data
+    assert errors == []
+
+
+class Own(StrawberryGraphQLCoreExecutionContext):
+    """An execution context of somebody's own."""
+
+
+def operation_in(schema: strawberry.Schema, text: str) -> Prepared | None:
+    """Return the operation of a document, as the engine gets it."""
+    return Documents(schema, limits=Limits(), introspection=True).operation(text, None).prepared
+
+
+def test_what_is_unknown_is_left_to_graphql_core() -> None:
+    @strawberry.type
+    class Query:
+        number: int = 1
+
+    own = strawberry.Schema(Query, execution_context_class=Own)
+    stock = strawberry.Schema(Query)
+    deferred = parse("{ ... @defer { number } }")
+
+    assert operation_in(stock, "{ number }") is not None
+    assert operation_in(own, "{ number }") is None
+    (operation,) = deferred.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    preparer = Preparer(stock, core_schema(stock), hide_suggestions=False)
+    assert preparer.prepare(deferred, operation) is None
+
+
+def test_it_can_be_switched_off() -> None:
+    documents_ = Documents(SHOP, limits=Limits(), introspection=True, prepared=False)
+    assert documents_.operation("{ hello }", None).prepared is None
+
+
+def test_what_is_compiled_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared_module, "FIELDS_MAX", 40)
+    preparer = Preparer(SCHEMA, CORE, hide_suggestions=False)
+    kept = []
+    for number in range(30):
+        prepared = prepared_of(f"{{ sheet {{ a{number}: name age }} herd {{ id name }} }}", preparer)
+        kept.append(weakref.ref(prepared))
+        asyncio.run(as_prepared(prepared, Written("", {})))
+    gc.collect()
+
+    alive = sum(found() is not None for found in kept)
+    assert 1 <= alive <= 10
+
+
+def test_nothing_of_a_request_is_kept() -> None:
+    text = "query ($seed: Int!, $b: Boolean!) { herd(seed: $seed) { id name @skip(if: $b) friend { id } } }"
+    prepared, notes = prepared_of(text), Notes()
+    variables = {"seed": 3, "b": False}
+    executor = prepared.executor(variables, notes, None)
+    assert not isinstance(executor, list)
+
+    asyncio.run(told(prepared.run(executor), notes))
+    seen = weakref.ref(notes)
+    del executor, notes
+    gc.collect()
+
+    assert seen() is None
+
+
+@pytest.mark.slow
+@given(written=documents(CORE, "subscription"), trouble=st.sampled_from([0.0, 0.1, 0.3]))
+@settings(MANY, max_examples=30)
+def test_events_are_answered_as_by_graphql_core(written: Written, trouble: float) -> None:
+    require_valid(written)
+    TROUBLE.set(trouble)
+
+    answers = [asyncio.run(_events(written, prepared=prepared)) for prepared in (False, True)]
+
+    assert answers[1] == answers[0]
+
+
+async def _events(written: Written, *, prepared: bool) -> tuple[list[Any], list[str]]:
+    engine = Engine(SCHEMA, limits=Limits(aliases_max=1000), introspection=True, prepared=prepared)
+    request = GraphQLRequest(written.text, written.variables)
+    notes = Notes()
+
+    async def context() -> Notes:
+        return notes
+
+    try:
+        stream = engine.stream(engine.operation(request), request, context, "request")
+        return [repr(event) async for event in stream], notes.asked
+    except RefusedError as refused:
+        return [repr(refused.errors)], notes.asked
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, SHOP])
+async def test_introspection_is_answered_as_by_graphql_core(schema: strawberry.Schema) -> None:
+    text = get_introspection_query(input_value_deprecation=True, specified_by_url=True)
+    core = core_schema(schema)
+    executor = StrawberryGraphQLCoreExecutionContext.build(core, parse(text))
+    assert not isinstance(executor, list)
+    prepared = operation_in(schema, text)
+    assert prepared is not None
+    own = prepared.executor(None, None, None)
+    assert not isinstance(own, list)
+
+    assert repr(prepared.run(own)) == repr(executor.execute_operation())
