@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import http, ledger, report
+from bench import beside, http, ledger, report
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
         return
     ledger.main(long=options.long)
     http.main(long=options.long)
+    beside.main(long=options.long)
 
 
 if __name__ == "__main__":
