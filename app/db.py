@@ -370,6 +370,9 @@ async def _apply_next() -> str | None:
             await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [_MIGRATION_LOCK_ID])
             for name in _WRITER_AVOIDS:
                 await connection.execute_query("SELECT set_config($1, 'on', true)", [name])
+            # Between two statements Tortoise works out the state of all models: seconds on a machine that is busy.
+            for name in _LET_GO:
+                await connection.execute_query("SELECT set_config($1, '0', true)", [name])
         pending = await _pending(connection)
         if not pending:
             return None
