@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import beside, http, ledger, report
+from bench import beside, http, ledger, live, report, runtime
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
     ledger.main(long=options.long)
     http.main(long=options.long)
     beside.main(long=options.long)
+    live.main(long=options.long)
+    runtime.main(long=options.long)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Told:
     per_second: float
     p50_ms: float
     p99_ms: float
+    max_ms: float
 
 
 def is_here() -> bool:
@@ -56,6 +57,7 @@ def send(
         per_second=float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]),
         p50_ms=_latency_ms(50, told),
         p99_ms=_latency_ms(99, told),
+        max_ms=_in_ms(*_found(r"Latency\s+\S+\s+\S+\s+([\d.]+)(us|ms|s|m)\s", told)),
     )
 
 
@@ -68,4 +70,8 @@ def _found(pattern: str, text: str) -> tuple[str, ...]:
 
 def _latency_ms(percentile: int, told: str) -> float:
     value, unit = _found(rf"\s{percentile}%\s+([\d.]+)(us|ms|s)", told)
-    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+    return _in_ms(value, unit)
+
+
+def _in_ms(value: str, unit: str) -> float:
+    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}[unit]
