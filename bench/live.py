@@ -39,7 +39,8 @@ FILES_BESIDE = 300
 COMING_AT_ONCE = 500
 """Handshakes that are under way at the same time."""
 STORM_TIMEOUT_S, DELIVERY_TIMEOUT_S = 300.0, 60.0
-SOCKETS_OF_ONE = 40
+SOCKETS_OF_ONE = 10
+"""With two subscriptions each, as many as one caller may have."""
 EVERYBODY = "everybody"
 EVENTS_PER_S = 1_000
 

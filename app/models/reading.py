@@ -56,14 +56,12 @@ class Rows(Generic[M]):
 
     def model_of(self, values: Sequence[Any], dialect: str) -> M:
         """Return the model of the values of the columns, in their order."""
-        instance = self._model.__new__(self._model)
+        instance = model_from(self._model, self._columns, values)
         state = instance.__dict__
-        state.update(zip(self._columns, values, strict=True))
         for name, convert in self._converters_of(dialect):
             value = state[name]
             if value is not None:
                 state[name] = convert(value)
-        state.update(_partial=False, _saved_in_db=True, _custom_generated_pk=True, _await_when_save={})
         return instance
 
     @property
@@ -79,6 +77,15 @@ class Rows(Generic[M]):
             )
             known = self._converters[dialect] = tuple((name, way) for name, way in found if way is not None)
         return known
+
+
+def model_from(model: type[M], names: Iterable[str], values: Iterable[Any]) -> M:
+    """Return a model of a row that is in the database, from values that are what the model holds."""
+    instance = model.__new__(model)
+    state = instance.__dict__
+    state.update(zip(names, values, strict=True))
+    state.update(_partial=False, _saved_in_db=True, _custom_generated_pk=True, _await_when_save={})
+    return instance
 
 
 def _converter(field: fields.Field[Any], dialect: str) -> Callable[[Any], Any] | None:

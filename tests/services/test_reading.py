@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import pytest
 from tortoise.transactions import in_transaction
 
-from app.domain.access import PrincipalKind
+from app.domain.access import Principal, PrincipalKind
+from app.domain.ledger import Transaction as Posted
 from app.domain.page import PageRequest
 from app.models.customer import Customer
 from app.models.reading import AT_ONCE, Lookup
@@ -15,10 +16,11 @@ from app.models.transaction import Transaction
 from app.models.wallet import Wallet
 from app.services import transaction as transactions, wallet as wallets
 from app.services.ledger.command import WalletRef
+from app.services.ledger.rows import transaction_of, wallet_of as wallet_of_record
 from app.services.ledger.writer import Writer
 from app.services.transaction import TransactionFilter
 from tests.ledger import credit, debit, submit_all
-from tests.orders import MANAGER, Principal
+from tests.orders import MANAGER
 
 CUSTOMERS = [f"c{n}" for n in range(5)]
 
@@ -142,3 +144,13 @@ async def test_one_who_stops_waiting_stops_nobody_else(wallet_of: dict[str, Wall
     assert await staying == 1
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+async def test_what_was_just_committed_is_told_as_it_is_read(writer: Writer) -> None:
+    outcome = (await submit_all(writer, [credit("c9", 250)]))[0]
+    assert not isinstance(outcome, BaseException)
+    assert outcome.wallet is not None
+    assert isinstance(outcome.answer, Posted)
+    assert fields_of(wallet_of_record(outcome.wallet)) == fields_of(await Wallet.get(id=outcome.wallet.id))
+    row = await Transaction.get(id=outcome.answer.id)
+    assert fields_of(transaction_of(outcome.answer)) == fields_of(row)
