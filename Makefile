@@ -14,6 +14,9 @@ RUNTIME  := $(VENV)/.runtime
 DEV      := $(VENV)/.dev
 NODE_DIRS := tests/clients tests/ecosystem
 CLIENTS  := $(NODE_DIRS:%=%/node_modules/.installed)
+# The Node program that the benches compare with.
+PEER_DIR := bench/peers/mercurius
+PEER     := $(PEER_DIR)/node_modules/.installed
 PIP       = $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r
 COMPILE   = $$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
             --custom-compile-command 'make lock' pyproject.toml
@@ -71,8 +74,8 @@ test: $(DEV) clients ## all tests: both databases, Node clients, browser
 	$(TOGETHER) $(STATIC)
 	$(PYTEST)
 
-bench: $(DEV) ## measure; the figures of the README
-	$(PY) -m bench
+bench: $(DEV) $(if $(shell command -v npm),$(PEER)) ## measure; the figures of the README (make bench LONG=1 for longer and more rounds)
+	$(PY) -m bench $(if $(LONG),--long)
 
 # --- files that are made ------------------------------------------------------------------------------------
 
@@ -111,7 +114,7 @@ $(DEV): requirements-dev.lock | $(PY)
 
 clients: $(if $(shell command -v npm),$(CLIENTS),no-npm)
 
-$(CLIENTS): %/node_modules/.installed: %/package-lock.json %/package.json
+$(CLIENTS) $(PEER): %/node_modules/.installed: %/package-lock.json %/package.json
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -121,5 +124,5 @@ no-npm:
 	@test -z "$(CI)"
 
 clean: ## remove what was made here, environments too
-	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .var dist
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) $(PEER_DIR)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .var dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aiodataloader import DataLoader
 from strawberry.types import Info
 
 from app.auth import AuthenticationError, Failure
@@ -15,7 +14,7 @@ from app.domain.access import Principal
 from app.domain.fraud import GuessLimits
 from app.email.templates import Templates
 from app.live import Hub
-from app.loaders import Loaders
+from app.loaders import Lazy, Loaders, forget_loaded
 from app.sealing import Sealer
 from app.services import (
     audit,
@@ -70,7 +69,7 @@ class Runtime:
     """Who has a cashback rule simulated now: one at a time for each of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """One operation, or one event of a subscription: loaders never outlive it."""
 
@@ -81,53 +80,51 @@ class Context:
     """What the caller's address is counted by; none for this machine itself."""
     noted: set[str] = field(default_factory=set)
     """What was counted of this operation already."""
-    loaders: Loaders = field(default_factory=Loaders)
-    histories: transactions.Histories = field(default_factory=transactions.histories)
-    history_counts: transactions.HistoryCounts = field(default_factory=transactions.history_counts)
-    withdrawal_pages: withdrawals.Pages = field(default_factory=withdrawals.pages)
-    withdrawal_backgrounds: BackgroundLoader = field(default_factory=BackgroundLoader)
-    withdrawal_counts: withdrawals.Counts = field(default_factory=withdrawals.counts)
-    order_pages: orders.Pages = field(default_factory=orders.pages)
-    order_counts: orders.Counts = field(default_factory=orders.counts)
-    order_histories: transactions.Parts = field(default_factory=transactions.of_orders)
-    order_history_counts: transactions.PartCounts = field(default_factory=transactions.order_counts)
-    payment_pages: payments.Pages = field(default_factory=payments.pages)
-    payment_counts: payments.Counts = field(default_factory=payments.counts)
-    payment_histories: transactions.Parts = field(default_factory=transactions.of_holds)
-    payment_history_counts: transactions.PartCounts = field(default_factory=transactions.hold_counts)
-    renewal_pages: renewals.Pages = field(default_factory=renewals.pages)
-    renewal_counts: renewals.Counts = field(default_factory=renewals.counts)
-    award_pages: cashback.Pages = field(default_factory=cashback.pages)
-    award_counts: cashback.Counts = field(default_factory=cashback.counts)
-    award_sums: cashback.SumLoader = field(default_factory=cashback.SumLoader)
-    evaluation_pages: cashback.EvaluationPages = field(default_factory=cashback.evaluation_pages)
-    evaluation_counts: cashback.EvaluationCounts = field(default_factory=cashback.evaluation_counts)
-    gift_card_histories: gift_cards.Histories = field(default_factory=gift_cards.histories)
-    gift_card_history_counts: gift_cards.HistoryCounts = field(default_factory=gift_cards.history_counts)
-    code_pages: promotions.CodePages = field(default_factory=promotions.code_pages)
-    code_counts: promotions.CodeCounts = field(default_factory=promotions.code_counts)
-    redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.redemption_pages)
-    redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.redemption_counts)
-    wallet_redemption_pages: promotions.RedemptionPages = field(default_factory=promotions.wallet_pages)
-    wallet_redemption_counts: promotions.RedemptionCounts = field(default_factory=promotions.wallet_counts)
-    reminder_pages: reminders.Pages = field(default_factory=reminders.pages)
-    reminder_counts: reminders.Counts = field(default_factory=reminders.counts)
-    top_up_pages: top_ups.Pages = field(default_factory=top_ups.pages)
-    top_up_counts: top_ups.Counts = field(default_factory=top_ups.counts)
-    top_up_standings: top_up_intents.Standings = field(default_factory=top_up_intents.Standings)
-    auto_top_up_rules: auto_top_ups.Rules = field(default_factory=auto_top_ups.Rules)
-    audit_pages: audit.Pages = field(default_factory=audit.pages)
-    audit_counts: audit.Counts = field(default_factory=audit.counts)
 
-    cashback_version_pages: cashback_rules.Pages = field(default_factory=cashback_rules.pages)
-    cashback_version_counts: cashback_rules.Counts = field(default_factory=cashback_rules.counts)
+    loaders = Lazy(Loaders)
+    histories = Lazy(transactions.histories)
+    history_counts = Lazy(transactions.history_counts)
+    withdrawal_pages = Lazy(withdrawals.pages)
+    withdrawal_backgrounds = Lazy(BackgroundLoader)
+    withdrawal_counts = Lazy(withdrawals.counts)
+    order_pages = Lazy(orders.pages)
+    order_counts = Lazy(orders.counts)
+    order_histories = Lazy(transactions.of_orders)
+    order_history_counts = Lazy(transactions.order_counts)
+    payment_pages = Lazy(payments.pages)
+    payment_counts = Lazy(payments.counts)
+    payment_histories = Lazy(transactions.of_holds)
+    payment_history_counts = Lazy(transactions.hold_counts)
+    renewal_pages = Lazy(renewals.pages)
+    renewal_counts = Lazy(renewals.counts)
+    award_pages = Lazy(cashback.pages)
+    award_counts = Lazy(cashback.counts)
+    award_sums = Lazy(cashback.SumLoader)
+    evaluation_pages = Lazy(cashback.evaluation_pages)
+    evaluation_counts = Lazy(cashback.evaluation_counts)
+    gift_card_histories = Lazy(gift_cards.histories)
+    gift_card_history_counts = Lazy(gift_cards.history_counts)
+    code_pages = Lazy(promotions.code_pages)
+    code_counts = Lazy(promotions.code_counts)
+    redemption_pages = Lazy(promotions.redemption_pages)
+    redemption_counts = Lazy(promotions.redemption_counts)
+    wallet_redemption_pages = Lazy(promotions.wallet_pages)
+    wallet_redemption_counts = Lazy(promotions.wallet_counts)
+    reminder_pages = Lazy(reminders.pages)
+    reminder_counts = Lazy(reminders.counts)
+    top_up_pages = Lazy(top_ups.pages)
+    top_up_counts = Lazy(top_ups.counts)
+    top_up_standings = Lazy(top_up_intents.Standings)
+    auto_top_up_rules = Lazy(auto_top_ups.Rules)
+    audit_pages = Lazy(audit.pages)
+    audit_counts = Lazy(audit.counts)
+    cashback_version_pages = Lazy(cashback_rules.pages)
+    cashback_version_counts = Lazy(cashback_rules.counts)
 
     def forget(self) -> None:
         """Have the loaders read anew: something was written, and the operation may hold several mutations."""
-        held = [getattr(self, part.name) for part in fields(self)]
-        for loader in (*held, *vars(self.loaders).values()):
-            if isinstance(loader, DataLoader):
-                loader.clear_all()
+        forget_loaded(self)
+        forget_loaded(self.loaders)
 
 
 AppInfo = Info[Context, Any]

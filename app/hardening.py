@@ -1,6 +1,5 @@
 """What every answer says to browsers, whoever gives it."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,9 +19,11 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, *, hsts_max_age_s: int = 0) -> None:
         self._app = app
-        self._headers = dict(HEADERS)
+        headers = dict(HEADERS)
         if hsts_max_age_s:
-            self._headers["strict-transport-security"] = f"max-age={hsts_max_age_s}; includeSubDomains"
+            headers["strict-transport-security"] = f"max-age={hsts_max_age_s}; includeSubDomains"
+        # Encoded once, not for every answer.
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -35,9 +36,9 @@ class SecurityHeadersMiddleware:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                message["headers"] = given + [header for header in self._headers if header[0] not in names]
             await send(message)
 
         try:

@@ -2,6 +2,11 @@
 
 ledger         adjustments through the writer, beside the same work done per request by the ORM and by hand
 http           the same through GraphQL over HTTP, and reads, with wrk
+beside         adjustments and reads over HTTP beside the programs in peers/, which do the same work
+live           sockets that watch wallets: thousands at once, one event to all, many events to one each
+runtime        the event loop, the parser of HTTP and the garbage collector's settings, one replaced at a time
+wrk            runs wrk, and reads what it tells
+plot           bars as SVG
 ways           how each of the compared programs does one adjustment
 load           callers, clocks and processor time
 report         tables for the terminal, Markdown, JSON and the README

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import growth, http, ledger, report, telling
+from bench import beside, growth, http, ledger, live, report, runtime, telling
 
 
 def main() -> None:
@@ -22,6 +22,9 @@ def main() -> None:
     http.main(long=options.long)
     telling.main(long=options.long)
     growth.main(long=options.long)
+    beside.main(long=options.long)
+    live.main(long=options.long)
+    runtime.main(long=options.long)
 
 
 if __name__ == "__main__":

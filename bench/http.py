@@ -9,10 +9,7 @@ key of its own. Afterwards there must be as many keys as wrk counted answers, an
 import asyncio
 import json
 import random
-import re
 import secrets
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +29,12 @@ from app.db import READER, open_database
 from app.domain.access import Actor, ActorKind
 from app.services.verification import verify
 from app.settings import Settings
-from bench import report
+from bench import report, wrk
 from bench.ledger import DATABASES, database_of, fill, server_of, settings_of
 from bench.load import Processes
 from bench.ways import NOTE, Coffer, Target
 from tests.server import ServerProcess, token
 
-SCRIPT = Path(__file__).with_name("wrk.lua")
-PAIRS = Path(__file__).with_name("wrk_pairs.lua")
-"""Sends two requests for each order: its rate is told in orders, not in requests."""
 WALLETS = 10_000
 WITH_HISTORY = 100
 TRANSACTIONS = 60
@@ -129,6 +123,7 @@ READING_ORDERS = 8
 """A page of orders is by far the heaviest: more at once, and a slow machine says that it has enough to do."""
 SPREAD = "adjustBalance, 10,000 wallets"
 PAIR = "authorizePayment + capturePayment, 10,000 wallets"
+"""Two requests for each order: its rate is told in orders, not in requests."""
 SHARE_MIN = 1 / 3
 """Paying an order is two requests, each of which does more than an adjustment: this much of its rate is promised."""
 IDLE_CPU_S, IDLE_TIMEOUT_S = 0.02, 20.0
@@ -189,7 +184,7 @@ class _Bench:
         """Fill the database, start the server, let wrk ask."""
         customers = [f"customer-{n}" for n in range(WALLETS)]
         targets = await fill(self._settings, customers)
-        await self._give_history(targets[:WITH_HISTORY])
+        await give_history(self._settings, targets[:WITH_HISTORY])
         found, answered, paired = [], 0, 0
         name = f"server-{self._database}"
         with ServerProcess(self._settings.database_url, folder=self._folder, name=name) as server:
@@ -229,37 +224,31 @@ class _Bench:
                 "customer": {"storeCustomerId": customer},
                 "refunds": [{"storeRefundId": str(n), "amount": "0.10"} for n in range(2)],
             }
-            self._post(_body(PAY, input=paid), seller)
-            self._post(_body(RECORD, input=told), seller)
-
-    async def _give_history(self, targets: list[Target]) -> None:
-        actor = Actor(ActorKind.SYSTEM, "bench")
-        async with Coffer(self._settings, WITH_HISTORY) as coffer:
-            for n in range(TRANSACTIONS):
-                await asyncio.gather(*(coffer.adjust(t, actor, f"{t.external_id}-{n}") for t in targets))
+            self._post(body_of(PAY, input=paid), seller)
+            self._post(body_of(RECORD, input=told), seller)
 
     def _cases(self, customers: list[str]) -> Iterator[Case]:
         ids = [self._ask(IDS, id=customer)["data"]["wallet"]["id"] for customer in customers[:WITH_HISTORY]]
         shuffled = random.sample(customers, len(customers))
-        spread = tuple(_body(ADJUST, input=_adjustment(customer)) for customer in shuffled)
-        hot = (_body(ADJUST, input=_adjustment("customer-0")),)
+        spread = tuple(body_of(ADJUST, input=adjustment_of(customer)) for customer in shuffled)
+        hot = (body_of(ADJUST, input=adjustment_of("customer-0")),)
         for connections in self._plan.connections:
             yield Case(SPREAD, connections, spread, writes=True)
             yield Case("adjustBalance, one wallet", connections, hot, writes=True)
             pair = (
-                _body(AUTHORIZE, input=_authorization()),
-                _body(CAPTURE, input={"paymentId": "PAYMENT", "idempotencyKey": "KEY"}),
+                body_of(AUTHORIZE, input=_authorization()),
+                body_of(CAPTURE, input={"paymentId": "PAYMENT", "idempotencyKey": "KEY"}),
             )
             yield Case(PAIR, connections, (*pair, *shuffled), pays=True)
-        yield Case("orders, 50 with payments and refunds", READING_ORDERS, (_body(ORDERS),))
-        yield Case("wallet, 6 fields", READING, tuple(_body(WALLET, id=wallet_id) for wallet_id in ids))
+        yield Case("orders, 50 with payments and refunds", READING_ORDERS, (body_of(ORDERS),))
+        yield Case("wallet, 6 fields", READING, tuple(body_of(WALLET, id=wallet_id) for wallet_id in ids))
         yield Case(
-            "wallet, 50 transactions", READING, tuple(_body(HISTORY, id=wallet_id) for wallet_id in ids)
+            "wallet, 50 transactions", READING, tuple(body_of(HISTORY, id=wallet_id) for wallet_id in ids)
         )
-        yield Case("wallets, 50 with customers", READING, (_body(LIST),))
+        yield Case("wallets, 50 with customers", READING, (body_of(LIST),))
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        return self._post(_body(query, **variables))
+        return self._post(body_of(query, **variables))
 
     def _post(self, body: str, caller: str | None = None) -> dict[str, Any]:
         bearer = f"Bearer {caller or self._token}"
@@ -277,39 +266,30 @@ class _Bench:
         prefix = secrets.token_hex(6)
         if not case.writes and not case.pays:
             self._post(case.bodies[0])
-        bodies = self._folder / "bodies"
-        bodies.write_text("\n".join(case.bodies) + "\n", encoding="utf-8")
         server_s, database_s = server.cpu_s(), database.cpu_s()
-        command = ["wrk", "-t1", f"-c{case.connections}", f"-d{self._plan.duration_s}s", "--latency"]
-        command += [
-            "--timeout",
-            "10s",
-            "-s",
-            str(PAIRS if case.pays else SCRIPT),
+        told = wrk.send(
             self._url,
-            "--",
-            self._token,
-            str(bodies),
-            prefix,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        told = done.stdout + done.stderr
-        _wait_until_idle(server)
+            case.bodies,
+            token=self._token,
+            prefix=prefix,
+            connections=case.connections,
+            duration_s=self._plan.duration_s,
+            folder=self._folder,
+            script=wrk.PAIRS if case.pays else wrk.SCRIPT,
+        )
+        wait_until_idle(server)
         server_s, database_s = server.cpu_s() - server_s, database.cpu_s() - database_s
-        requests = int(_found(r"(\d+) requests in", told)[0])
-        if "Non-2xx" in told or "Socket errors" in told:
-            raise AssertionError(f"{case.name}: {told}")
         # What was under way when wrk hung up is finished all the same, and was paid for.
-        paid = requests + case.connections
+        paid = told.requests + case.connections
         each = 2 if case.pays else 1
         return Answered(
             database=self._database,
             case=case.name,
             connections=case.connections,
-            requests=requests,
-            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", told)[0]) / each,
-            p50_ms=_latency_ms(50, told),
-            p99_ms=_latency_ms(99, told),
+            requests=told.requests,
+            per_second=told.per_second / each,
+            p50_ms=told.p50_ms,
+            p99_ms=told.p99_ms,
             server_us=server_s / paid * 1e6 * each,
             database_us=database_s / paid * 1e6 * each,
         )
@@ -348,7 +328,15 @@ class _Bench:
             raise AssertionError(f"{answered} requests were answered, and there are {row}")
 
 
-def _wait_until_idle(server: Processes) -> None:
+async def give_history(settings: Settings, targets: Sequence[Target]) -> None:
+    """Post as many transactions to each wallet as a page of its history needs."""
+    actor = Actor(ActorKind.SYSTEM, "bench")
+    async with Coffer(settings, len(targets)) as coffer:
+        for n in range(TRANSACTIONS):
+            await asyncio.gather(*(coffer.adjust(t, actor, f"{t.external_id}-{n}") for t in targets))
+
+
+def wait_until_idle(server: Processes) -> None:
     """Let the server finish what wrk no longer waits for: the next measurement must not pay for it."""
     deadline, spent_s = time.monotonic() + IDLE_TIMEOUT_S, -1.0
     while time.monotonic() < deadline and server.cpu_s() - spent_s > IDLE_CPU_S:
@@ -356,11 +344,13 @@ def _wait_until_idle(server: Processes) -> None:
         time.sleep(0.2)
 
 
-def _body(query: str, **variables: Any) -> str:
+def body_of(query: str, **variables: Any) -> str:
+    """Return the body of a request, in one line."""
     return json.dumps({"query": " ".join(query.split()), "variables": variables})
 
 
-def _adjustment(customer: str) -> dict[str, Any]:
+def adjustment_of(customer: str) -> dict[str, Any]:
+    """Return the input of an adjustment; KEY stands for its key."""
     return {
         "wallet": {"storeCustomerId": customer},
         "direction": "CREDIT",
@@ -398,22 +388,10 @@ def share_of_adjustments(found: Sequence[Answered]) -> dict[str, float]:
     }
 
 
-def _found(pattern: str, text: str) -> tuple[str, ...]:
-    match = re.search(pattern, text)
-    if match is None:
-        raise AssertionError(f"wrk said something else than expected:\n{text}")
-    return match.groups()
-
-
-def _latency_ms(percentile: int, told: str) -> float:
-    value, unit = _found(rf"\s{percentile}%\s+([\d.]+)(us|ms|s)", told)
-    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
-
-
 def main(*, long: bool) -> None:
     """Measure, print the tables and write them down."""
-    if shutil.which("wrk") is None:
-        print("bench.http is left out: there is no wrk on PATH. On Debian: apt-get install wrk")
+    if not wrk.is_here():
+        print(f"bench.http is left out: {wrk.MISSING}")
         return
     plan = LONG if long else SHORT
     found = run(plan)

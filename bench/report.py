@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from bench.plot import bars
 
 if TYPE_CHECKING:
     from bench.growth import Growth, Verified
@@ -109,8 +111,8 @@ def _ledger_row(callers: int, ways: dict[str, list[Any]]) -> list[str]:
             median(getattr(s, name) for s in samples) for name in ("python_us", "database_us")
         )
         row += [
-            f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
-            f"{_ms(s.p50_ms for s in samples)} / {_ms(s.p99_ms for s in samples)}",
+            rate_of(rates),
+            f"{ms(s.p50_ms for s in samples)} / {ms(s.p99_ms for s in samples)}",
             f"{python:,.0f} + {database:,.0f}" if database else f"{python:,.0f}",
         ]
         if way != BASELINE:
@@ -119,7 +121,13 @@ def _ledger_row(callers: int, ways: dict[str, list[Any]]) -> list[str]:
     return row
 
 
-def _ms(values: Iterable[float]) -> str:
+def rate_of(rates: Sequence[float]) -> str:
+    """Return the median with the lowest and the highest."""
+    return f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+
+
+def ms(values: Iterable[float]) -> str:
+    """Return the median of milliseconds, with a decimal where it is small."""
     found = median(values)
     return f"{found:.1f}" if found < 10 else f"{found:.0f}"
 
@@ -156,8 +164,8 @@ def _http_row(runs: list[Any]) -> list[str]:
     rates = [run.per_second for run in runs]
     server, database = (median(getattr(run, name) for run in runs) for name in ("server_us", "database_us"))
     return [
-        f"{median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
-        f"{_ms(run.p50_ms for run in runs)} / {_ms(run.p99_ms for run in runs)}",
+        rate_of(rates),
+        f"{ms(run.p50_ms for run in runs)} / {ms(run.p99_ms for run in runs)}",
         f"{server:,.0f} + {database:,.0f}" if database else f"{server:,.0f}",
     ]
 
@@ -222,6 +230,12 @@ def publish(name: str, said: str, grids: Sequence[Grid], data: Any) -> None:
     text = said + "\n\n" + "\n".join(grid.as_markdown() for grid in grids)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def publish_plot(name: str, title: str, groups: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw bars, a group for each kind of request, as SVG beside the tables."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.svg").write_text(bars(title, groups), encoding="utf-8")
 
 
 def fill_readme() -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-PACKAGE_LOCK = "tests/clients/package-lock.json"
+PACKAGE_LOCKS = ("tests/clients/package-lock.json", "bench/peers/mercurius/package-lock.json")
 
 
 def _read(name: str) -> str:
@@ -44,11 +44,12 @@ def test_every_locked_package_has_a_hash(name: str) -> None:
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-@pytest.mark.parametrize("name", [*LOCKS, PACKAGE_LOCK])
+@pytest.mark.parametrize("name", [*LOCKS, *PACKAGE_LOCKS])
 def test_no_lock_names_a_registry(name: str) -> None:
     assert re.findall(r"https?://|file:|--index-url|--find-links|\"resolved\"", _read(name)) == []
 
 
-def test_every_node_package_has_a_hash() -> None:
-    packages = json.loads(_read(PACKAGE_LOCK))["packages"]
+@pytest.mark.parametrize("name", PACKAGE_LOCKS)
+def test_every_node_package_has_a_hash(name: str) -> None:
+    packages = json.loads(_read(name))["packages"]
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []

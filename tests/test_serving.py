@@ -1,6 +1,7 @@
 """The server as a process of its own: how it ends, how it replaces a worker, and what a flood does to it."""
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -22,7 +23,7 @@ import websockets
 from tortoise.connection import get_connection
 
 from app.db import READER, open_database
-from app.serving import BoundedProtocol, drain_of
+from app.serving import COLLECT_YOUNG, BoundedProtocol, drain_of, settle_memory
 from tests.databases import settings_for
 from tests.test_operations import SECRET, token
 
@@ -319,3 +320,15 @@ def test_an_application_is_found_below_what_is_wrapped_around_it() -> None:
     application = SimpleNamespace(state=SimpleNamespace(drain=drain))
     assert drain_of(Wrapper(Wrapper(application))) is drain
     assert drain_of(Wrapper(object())) is None
+
+
+def test_what_was_loaded_at_the_start_is_left_alone_by_a_collector_that_still_works() -> None:
+    before = gc.get_threshold()
+    try:
+        settle_memory()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] == COLLECT_YOUNG
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

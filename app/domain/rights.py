@@ -9,6 +9,9 @@ from app.domain.access import CUSTOMER, ROLES, SERVICE, Capability, Identity, Pr
 from app.domain.api_key import ApiKey
 from app.domain.role import Role
 
+KNOWN_WORDS_MAX = 1_000
+"""Combinations of words that are remembered with what they come to."""
+
 
 class End(StrEnum):
     """Why what a credential proved is worth nothing any more."""
@@ -37,6 +40,9 @@ class Rights:
         self.roles = {role.id: role for role in roles}
         self.keys = {key.id: key for key in keys}
         self.keys_by_prefix = {key.prefix: key for key in self.keys.values()}
+        self._known_words: dict[
+            tuple[str, ...], tuple[PrincipalKind, tuple[str, ...], frozenset[Capability]]
+        ] = {}
         self._by_word: dict[str, list[Role]] = {}
         for role in self.roles.values():
             if role.archived_at is None:
@@ -52,23 +58,32 @@ class Rights:
         """Work out who may do what by a credential; raise `Ended` when it gives no rights any more."""
         if identity.api_key_id is not None:
             return self._of_key(identity, identity.api_key_id, now)
-        found: dict[str, Role] = {}
-        for word in identity.words:
-            for role in self._by_word.get(word, ()):
-                found[role.name] = role
-        kind = _kind(frozenset(found))
+        kind, roles, capabilities = self._of_words(identity.words)
         if kind is PrincipalKind.CUSTOMER and not identity.vouched_as_customer:
             raise Ended(End.NOT_ACCEPTED)
         return Principal(
             kind=kind,
             subject=identity.subject,
-            roles=tuple(found),
-            capabilities=frozenset().union(*(role.granted for role in found.values())),
+            roles=roles,
+            capabilities=capabilities,
             expires_at=identity.expires_at,
             customer_external_id=identity.customer_external_id,
             identity=identity,
             revision=self.revision,
         )
+
+    def _of_words(
+        self, words: tuple[str, ...]
+    ) -> tuple[PrincipalKind, tuple[str, ...], frozenset[Capability]]:
+        """Return what roles' names, and words that map to roles, come to; few callers have words of their own."""
+        known = self._known_words.get(words)
+        if known is None:
+            found = {role.name: role for word in words for role in self._by_word.get(word, ())}
+            granted = frozenset[Capability]().union(*(role.granted for role in found.values()))
+            known = (_kind(frozenset(found)), tuple(found), granted)
+            if len(self._known_words) < KNOWN_WORDS_MAX:
+                self._known_words[words] = known
+        return known
 
     def _of_key(self, identity: Identity, key_id: UUID, now: datetime) -> Principal:
         key = self.keys.get(key_id)

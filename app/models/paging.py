@@ -116,7 +116,7 @@ def _bounded(query: QuerySet[M], sort: Sort, request: PageRequest) -> QuerySet[M
     return query
 
 
-def _page(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
+def page_of_rows(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
     """Make a page of rows that were read in the direction of the request, one more than wanted if there is one."""
     more = len(rows) > request.size
     rows = rows[: request.size]
@@ -141,7 +141,7 @@ async def fetch_page(query: QuerySet[M], sort: Sort, request: PageRequest) -> Pa
     )
     if request.offset:
         query = query.offset(request.offset)
-    return _page(list(await query), sort, request)
+    return page_of_rows(list(await query), sort, request)
 
 
 async def count_of(query: QuerySet[Any]) -> int:
@@ -189,7 +189,7 @@ async def fetch_pages(
         del columns["place"]
         instance = model._init_from_db(**columns)
         groups[getattr(instance, partition)].append(instance)
-    return [_page(groups[key], sort, request) for key in keys]
+    return [page_of_rows(groups[key], sort, request) for key in keys]
 
 
 class PageLoader(DataLoader[tuple[UUID, F, PageRequest], Page[M]]):

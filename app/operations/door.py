@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -95,6 +96,7 @@ def _is_local(request: Request) -> bool:
     return is_loopback(request.client.host)
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Tell whether an address is this machine's own."""
     try:

@@ -37,6 +37,7 @@ from app.models.outbox import OutboxMessage
 from app.models.payment import Payment
 from app.models.payout_method import PayoutMethod
 from app.models.promotion import CouponRedemption, Promotion
+from app.models.reading import model_from
 from app.models.refund import Refund
 from app.models.renewal import Renewal
 from app.models.role import Role
@@ -53,7 +54,7 @@ M = TypeVar("M", bound=Model)
 
 def wallet_of(record: WalletRecord) -> Wallet:
     """Return the model of a wallet."""
-    return _model(Wallet, tables.WALLETS, record)
+    return model_from(Wallet, tables.WALLETS.columns, tables.WALLETS.row(record))
 
 
 def customer_of(record: CustomerRecord) -> Customer:
@@ -68,7 +69,7 @@ def customer_of(record: CustomerRecord) -> Customer:
 
 def transaction_of(record: TransactionRecord) -> Transaction:
     """Return the model of a transaction."""
-    return _model(Transaction, tables.TRANSACTIONS, record)
+    return model_from(Transaction, tables.TRANSACTIONS.columns, tables.TRANSACTIONS.row(record))
 
 
 def withdrawal_of(record: WithdrawalRecord) -> Withdrawal:
