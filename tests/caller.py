@@ -199,13 +199,17 @@ class Socket:
         return message
 
     async def updates(self, customer: str, after: int | None = None) -> AsyncIterator[dict[str, Any]]:
-        """Yield the updates of one wallet; this socket does nothing else."""
+        """Yield the updates of one wallet; this socket does nothing else. Raises `UnansweredError` where the server has
+        too much to do.
+        """
         await self.send(subscribe("updates", UPDATES, {"customer": customer, "after": after}))
         while True:
             message = await self.receive()
             if message["type"] == "ping":
                 await self.send({"type": "pong"})
                 continue
+            if message["type"] == "error" and "SERVICE_UNAVAILABLE" in str(message["payload"]):
+                raise UnansweredError("SERVICE_UNAVAILABLE")
             assert message["type"] == "next", message
             assert "errors" not in message["payload"], message
             yield message["payload"]["data"]["walletUpdated"]

@@ -26,7 +26,7 @@ SEALER = Sealer([bytes(range(32))])
 NOW = datetime(2026, 6, 15, 10, 30, tzinfo=UTC)
 HISTORY = """
 SELECT c.external_id, c.name, c.email, t.sequence, t.kind, t.amount_minor, t.balance_after_minor,
-  CASE WHEN t.kind = 'WITHDRAWAL' THEN '' ELSE t.note END AS note, t.reason,
+  CASE WHEN t.kind IN ('WITHDRAWAL', 'TOP_UP') THEN '' ELSE t.note END AS note, t.reason,
   t.actor_kind, t.actor_id, t.created_at
 FROM transactions t JOIN wallets w ON w.id = t.wallet_id JOIN customers c ON c.id = w.customer_id
 ORDER BY c.external_id, t.sequence

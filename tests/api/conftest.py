@@ -22,6 +22,7 @@ BEFORE_THE_DATABASE = {
     "test_who_may",
     "test_who_may_not_learns_nothing_from_what_they_send",
     "test_nobody_and_the_expired_get_nothing",
+    "test_the_crawl_finds_what_is_there",
     "test_texts_that_can_t_be_kept",
     "test_inputs_of_the_wrong_shape",
     "test_ten_megabytes",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from app.db import open_database
 from app.services.verification import verify
-from tests.caller import ADJUST, WALLET, Caller, adjustment, opened
+from tests.caller import ADJUST, WALLET, Caller, UnansweredError, adjustment, opened
 from tests.databases import settings_for
 from tests.server import ROOT, ServerProcess, start_together, token
 
@@ -34,9 +35,13 @@ def debit(number: int | str) -> dict[str, Any]:
 
 
 async def outcome(caller: Caller, number: int) -> str:
-    """Debit once, and say what came of it."""
-    told = await caller.ask(ADJUST, debit(number))
-    return told["userErrors"][0]["code"] if told["userErrors"] else ACCEPTED
+    """Debit once, and say what came of it; a server that has too much to do is asked again with the same key."""
+    async with asyncio.timeout(120):
+        while True:
+            with suppress(UnansweredError):
+                told = await caller.ask(ADJUST, debit(number))
+                return told["userErrors"][0]["code"] if told["userErrors"] else ACCEPTED
+            await asyncio.sleep(0.5)
 
 
 async def spend(caller: Caller, count: int) -> Counter[str]:
@@ -83,7 +88,9 @@ class Subscriber:
                         session.cancel()
                     await asyncio.wait({session}, timeout=0.05)
                 if not session.cancelled():
-                    session.result()
+                    # A server that has too much to do for a snapshot says so; one comes back then, too.
+                    with suppress(UnansweredError):
+                        session.result()
 
     async def _listen(self, updates: Any, stays: int) -> None:
         async for update in updates:
@@ -114,7 +121,7 @@ def watching(
     last: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def all_of_them() -> None:
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(150), asyncio.TaskGroup() as group:
             for subscriber in subscribers:
                 group.create_task(subscriber.follow(last))
 
