@@ -48,6 +48,9 @@ const SORT_FIELDS = {
   lastActivityAt: "LAST_ACTIVITY_AT",
 };
 
+/** A search needs a word of three characters (two of Chinese, Japanese or Korean); until then the whole list stands. */
+const canBeFound = (text) => /\S{3}|[\u2e80-\u{10ffff}]{2}/u.test(text ?? "");
+
 /** The variables of a list, from what react-admin's list asks for. Filters: q, status (one or many), balance_gte, balance_lte. */
 export function listVariables({ pagination: { page, perPage }, sort, filter = {} }) {
   const { q, status, balance_gte: min, balance_lte: max } = filter;
@@ -55,7 +58,7 @@ export function listVariables({ pagination: { page, perPage }, sort, filter = {}
   return {
     first: perPage,
     offset: (page - 1) * perPage,
-    search: q || null,
+    search: canBeFound(q) ? q : null,
     filter: {
       statuses: status ? [status].flat() : null,
       balance: min || max ? { min: min && String(min), max: max && String(max) } : null,

@@ -37,6 +37,9 @@ const SORT_FIELDS = {
   lastActivityAt: "LAST_ACTIVITY_AT",
 };
 
+/** A search needs a word of three characters (two of Chinese, Japanese or Korean); until then the whole list stands. */
+const canBeFound = (text) => /\S{3}|[\u2e80-\u{10ffff}]{2}/u.test(text ?? "");
+
 /** Refine's conditions as one WalletFilter and a search. One that Coffer can't answer is refused, never left out. */
 export function conditions(filters = []) {
   const filter = {};
@@ -44,7 +47,7 @@ export function conditions(filters = []) {
   for (const { field, operator, value } of filters) {
     if (value === undefined || value === null || value === "") continue;
     const which = `${field} ${operator}`;
-    if (which === "q contains") search = value;
+    if (which === "q contains") search = canBeFound(value) ? value : null;
     else if (which === "status eq" || which === "status in") filter.statuses = [value].flat();
     else if (which === "balance.amount gte") filter.balance = { ...filter.balance, min: String(value) };
     else if (which === "balance.amount lte") filter.balance = { ...filter.balance, max: String(value) };

@@ -20,7 +20,8 @@ LISTED = {
     "second": ["bert", "abel"],
     "rich": ["dora", "cleo"],
     "frozen": ["bert"],
-    "searched": ["bert", "abel"],
+    "searched": ["abel"],
+    "begun": 4,
     "oldest": ["abel", "bert"],
     "one": "dora",
 }
@@ -54,7 +55,8 @@ async def test_react_admin(run: Run, database_url: str) -> None:
     async with open_store(database_url, introspection=False) as store:
         await fill(store)
         seen = await play(run, store, "react-admin.mjs")
-    assert seen == LISTED | {"many": ["dora", "cleo"], "adjusted": "1.00", "refused": "string"}
+    # By then there is the customer who was adjusted, too.
+    assert seen == LISTED | {"begun": 5, "many": ["dora", "cleo"], "adjusted": "1.00", "refused": "string"}
 
 
 async def test_refine(run: Run, database_url: str) -> None:

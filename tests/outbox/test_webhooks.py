@@ -235,16 +235,16 @@ async def test_an_endpoint_that_is_off_is_told_nothing(
 
 async def test_a_slow_endpoint_delays_no_other(writer: Writer, worker_of: Make, receiver: Receiver) -> None:
     async with receiving(gate=asyncio.Event()) as slow:
-        await listen(writer, slow.url)
-        await listen(writer, receiver.url)
+        await listen(writer, slow.url, "transaction.*")
+        await listen(writer, receiver.url, "transaction.*")
         async with worker_of(at_once=4).running():
             for number in range(10):
                 await writer.submit(credit(f"c{number}", 500))
-            await until(lambda: len(receiver.came) == 30)
+            await until(lambda: len(receiver.came) == 10)
             assert len(slow.came) == 2
             assert slow.gate is not None
             slow.gate.set()
-            await until(lambda: len(slow.came) == 30)
+            await until(lambda: len(slow.came) == 10)
 
 
 # --- secrets ------------------------------------------------------------------------------------------------
