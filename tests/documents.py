@@ -135,7 +135,7 @@ class Demo:
 
     def _post(self, query: str, caller: str) -> str:
         headers = {} if caller == "nobody" else {"authorization": f"Bearer {self.tokens[caller]}"}
-        return httpx.post(f"{self.origin}/graphql", json={"query": query}, headers=headers).text
+        return httpx.post(f"{self.origin}/graphql", json={"query": query}, headers=headers, timeout=60).text
 
     def _start(self, command: list[str], *, token: str) -> str:
         done = subprocess.run(

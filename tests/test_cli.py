@@ -320,7 +320,10 @@ def stopped(server: subprocess.Popen[str], folder: Path) -> str:
 def asked(address: str, query: str, token: str) -> object:
     """What the API answers."""
     answer = httpx.post(
-        f"{address}/graphql", json={"query": query}, headers={"Authorization": f"Bearer {token}"}
+        f"{address}/graphql",
+        json={"query": query},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
     )
     assert "server" not in answer.headers
     return answer.json()

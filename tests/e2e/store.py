@@ -33,7 +33,7 @@ class Store:
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None, *, caller: str) -> Any:
         """Post an operation as one of the callers and return its data."""
         headers = {"authorization": f"Bearer {self.tokens[caller]}"}
-        async with httpx.AsyncClient(headers=headers) as client:
+        async with httpx.AsyncClient(headers=headers, timeout=60) as client:
             answer = await client.post(self.url, json={"query": query, "variables": variables})
         body = answer.json()
         assert "errors" not in body, body["errors"]

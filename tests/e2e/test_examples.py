@@ -317,7 +317,7 @@ async def test_admin_replays_what_failed(demo_database_url: str) -> None:
     async with open_shop(demo_database_url) as shop:
         page = shop.visit.page
         body = json.dumps(standard_order(total="fifty-nine")).encode()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             headers = dict(standard_headers(body, at=datetime.now(UTC)))
             answer = await client.post(
                 f"{shop.store.origin}/webhooks/standard", content=body, headers=headers

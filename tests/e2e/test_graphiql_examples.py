@@ -39,7 +39,7 @@ async def answer(store: Store, tab: ExampleTab) -> Any:
     headers = {**tab.headers, "accept": "text/event-stream" if is_stream else "application/json"}
     body = {"query": tab.query, "variables": dict(tab.variables)}
     async with (
-        httpx.AsyncClient(headers=headers) as client,
+        httpx.AsyncClient(headers=headers, timeout=60) as client,
         client.stream("POST", store.url, json=body) as response,
     ):
         assert response.status_code == 200

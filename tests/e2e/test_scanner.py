@@ -35,7 +35,7 @@ async def scanner(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody in particular, at a server in production."""
     async with (
         open_store(database_url, environment="production") as store,
-        httpx.AsyncClient(base_url=store.origin, headers={"accept": "*/*"}) as client,
+        httpx.AsyncClient(base_url=store.origin, headers={"accept": "*/*"}, timeout=60) as client,
     ):
         yield client
 

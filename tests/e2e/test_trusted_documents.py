@@ -48,7 +48,7 @@ def manifest(folder: Path, *texts: str) -> Path:
 @asynccontextmanager
 async def customer_of(store: Store) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {store.tokens['customer']}"}
-    async with httpx.AsyncClient(base_url=store.origin, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=store.origin, headers=headers, timeout=60) as client:
         yield client
 
 

@@ -47,7 +47,7 @@ class Providers:
     async def oidc_token(self, alg: str, audience: str = "coffer") -> str:
         """An access token by the client credentials grant, as programs get theirs."""
         form = {"grant_type": "client_credentials", "resource": f"urn:{audience}:{alg}", "scope": "wallets"}
-        async with httpx.AsyncClient(auth=("back-office", "known")) as client:
+        async with httpx.AsyncClient(auth=("back-office", "known"), timeout=60) as client:
             answer = await client.post(f"{self.oidc}/token", data=form)
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["access_token"]
@@ -175,7 +175,7 @@ async def test_the_server_believes_what_its_settings_name(
     viewer = {"query": "{ viewer { kind subject roles } }"}
     async with (
         open_store(database_url, auth_issuers=json.dumps(issuers)) as store,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
     ):
 
         async def seen(token: str) -> Any:

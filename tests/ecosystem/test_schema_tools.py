@@ -74,7 +74,7 @@ async def test_relay_compiles_and_its_operations_are_all_that_runs(
         "trusted_documents_file": tmp_path / "trusted.json",
         "only_trusted_documents": True,
     }
-    async with open_store(demo_database_url, **settings) as store, httpx.AsyncClient() as client:
+    async with open_store(demo_database_url, **settings) as store, httpx.AsyncClient(timeout=60) as client:
 
         async def ask(name: str, **variables: object) -> dict[str, Any]:
             answer = await client.post(

@@ -300,7 +300,7 @@ async def test_events_are_framed_with_line_feeds(client: httpx.AsyncClient) -> N
 async def test_a_silent_stream_is_kept_alive_and_ends_when_its_reader_leaves() -> None:
     shop = Shop.open(limits=Limits(keep_alive_s=0.05))
     query = "subscription { count(pauseS: 30) }"
-    async with serving(shop) as address, httpx.AsyncClient() as client:
+    async with serving(shop) as address, httpx.AsyncClient(timeout=60) as client:
         request = client.stream(
             "GET", f"http://{address}", params={"query": query}, headers={"accept": "text/event-stream"}
         )
@@ -321,7 +321,7 @@ async def test_a_stream_ends_without_complete_when_it_must(shop: Shop, address: 
         headers["authorization"] = "Bearer brief"
     body = {"query": "subscription { count(pauseS: 30) }"}
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("POST", f"http://{address}", json=body, headers=headers) as response,
     ):
         text = ""
@@ -335,7 +335,7 @@ async def test_a_stream_ends_without_complete_when_it_must(shop: Shop, address: 
 
 async def test_a_mutation_told_by_events_ends_though_its_reader_left(shop: Shop, address: str) -> None:
     body = {"query": "mutation { pay(pauseS: 0.01) }"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         for number in range(1, 31):
             async with client.stream(
                 "POST", f"http://{address}", json=body, headers={"accept": "text/event-stream"}
