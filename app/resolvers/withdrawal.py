@@ -295,13 +295,7 @@ async def approve_withdrawals(
         note=input.note,
         idempotency_key=checked_key(input.idempotency_key),
     )
-    results = [
-        _result(
-            row.withdrawal_id, withdrawal_type(row.decided.withdrawal if row.decided else None), row.refusal
-        )
-        for row in done.rows
-    ]
-    return ApproveWithdrawalsPayload(results=results, replayed=done.replayed)
+    return ApproveWithdrawalsPayload(results=_results(done), replayed=done.replayed)
 
 
 @answering(RejectWithdrawalsPayload)
@@ -317,13 +311,7 @@ async def reject_withdrawals(
         note=input.note,
         idempotency_key=checked_key(input.idempotency_key),
     )
-    results = [
-        _result(
-            row.withdrawal_id, withdrawal_type(row.decided.withdrawal if row.decided else None), row.refusal
-        )
-        for row in done.rows
-    ]
-    return RejectWithdrawalsPayload(results=results, replayed=done.replayed)
+    return RejectWithdrawalsPayload(results=_results(done), replayed=done.replayed)
 
 
 @answering(ExportWithdrawalsPayload)
@@ -384,6 +372,15 @@ async def import_withdrawal_results(
 def _ids(given: Sequence[str], most: int) -> list[UUID]:
     # Too many are refused where they are counted; ids beyond that are not looked at.
     return [decode_id(one, "Withdrawal", field=("withdrawalIds",)) for one in given[: most + 1]]
+
+
+def _results(done: withdrawals.DecidedEach) -> list[WithdrawalResult]:
+    return [
+        _result(
+            row.withdrawal_id, withdrawal_type(row.decided.withdrawal if row.decided else None), row.refusal
+        )
+        for row in done.rows
+    ]
 
 
 def _result(withdrawal_id: UUID, row: Withdrawal | None, refusal: DomainError | None) -> WithdrawalResult:
