@@ -37,6 +37,9 @@ mutation Cancel($input: CancelWithdrawalInput!) {
   cancelWithdrawal(input: $input) { replayed withdrawal { id reference status } userErrors { code message } }
 }
 """
+SETTINGS = """mutation S($input: UpdateSettingsInput!) {
+  updateSettings(input: $input) { settings { version } userErrors { code message } }
+}"""
 REGISTER = """
 mutation Register($input: RegisterCustomerInput!) {
   registerCustomer(input: $input) { customer { id } wallet { id } userErrors { code message } }

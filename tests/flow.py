@@ -20,7 +20,7 @@ from app.domain.global_id import row_id
 from app.domain.outbox import Channel, message_id
 from app.services.ledger.records import read_uuid
 from app.services.verification import verify
-from tests.caller import ADJUST, Caller, UnansweredError, adjustment, money
+from tests.caller import ADJUST, SETTINGS, Caller, UnansweredError, adjustment, money
 from tests.databases import settings_for
 from tests.outbox.receiver import Receiver
 
@@ -45,9 +45,6 @@ WAYS = (
     ("REJECTED",),
     ("CANCELLED",),
 )
-SETTINGS = """mutation S($input: UpdateSettingsInput!) {
-  updateSettings(input: $input) { settings { version } userErrors { code message } }
-}"""
 ENDPOINT = """mutation E($input: CreateWebhookEndpointInput!) {
   createWebhookEndpoint(input: $input) { webhookEndpoint { id } userErrors { code message } }
 }"""

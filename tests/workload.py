@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,7 @@ from tests.caller import (
     CANCEL_WITHDRAWAL,
     REGISTER,
     REQUEST_WITHDRAWAL,
+    SETTINGS,
     Caller,
     UnansweredError,
     adjustment,
@@ -95,6 +97,9 @@ class Workload:
 
     async def run(self, callers: Sequence[Caller], *, tasks: int, seconds: float) -> None:
         """Send new requests for some time, or until `stop`, or until the server does not answer."""
+        with suppress(UnansweredError):
+            on = {"withdrawals": {"enabled": True}, "note": "Played by the proof of crashes"}
+            await callers[0].ask(SETTINGS, {"input": {**on, "idempotencyKey": f"{self.name}-settings"}})
         until = asyncio.get_running_loop().time() + seconds
         await asyncio.gather(*(self._keep_sending(callers, until) for _ in range(tasks)))
 

@@ -31,7 +31,7 @@ def _money(units: int, currency: str) -> dict[str, str]:
 def _transaction(kind: str, *, reason: str | None = None) -> Make:
     return lambda currency: {
         "transaction": {
-            "reference": "TX-7K3M9QPA2F",
+            "reference": "TX-7K3M-9QPA-2F6D",
             "kind": kind,
             "direction": "CREDIT",
             "amount": _money(25, currency),
@@ -57,7 +57,7 @@ def _expiry(currency: str) -> dict[str, Any]:
 
 
 def _withdrawal(currency: str) -> dict[str, Any]:
-    return {"withdrawal": {"reference": "WD-4H8RN2XCVB", "amount": _money(150, currency)}}
+    return {"withdrawal": {"reference": "WD-4H8R-N2XC-VB3T", "amount": _money(150, currency)}}
 
 
 def _wallet(_currency: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _OTHERS = [str(FIRST_NUMBER + number) for number in range(52, 56)]
 def tell_payouts(currency: Currency, sealer: Sealer | None) -> list[Step]:
     """Return what is asked for, in order; without a key that seals there are no payout methods."""
     till, steps = _Till(currency), list[Step]()
-    told: list[tuple[int, Act]] = [(DAYS + 1, _turns_on)]
+    told: list[tuple[int, Act]] = [(DAYS + 1, till.turns_on)]
     if sealer is not None:
         for who in (DEMO_CUSTOMER, _OTHERS[0]):
             steps.append(Step(30, _METHOD_KEY.format(who), _adds_method(who, sealer)))
@@ -49,16 +49,6 @@ def tell_payouts(currency: Currency, sealer: Sealer | None) -> list[Step]:
         (0, till.starts(DEMO_CUSTOMER, 5_000)),
     ]
     return [*steps, *(Step(day, f"seed:payouts:{number}", act) for number, (day, act) in enumerate(told))]
-
-
-def _turns_on(writer: Writer, key: str, _now: datetime) -> Awaitable[object]:
-    changes = {
-        "top_ups_enabled": True,
-        "top_up_methods": (_METHOD, "paypal"),
-        "withdrawals": {"methods": ("BANK_TRANSFER", "MANUAL", PayoutMethodKind.BANK_IBAN)},
-    }
-    note = "Customers pay in by card, and are paid out to accounts that they name"
-    return store_settings.update(writer, _OWNER, changes, note=note, idempotency_key=key)
 
 
 def _self(who: str) -> Principal:
@@ -97,6 +87,17 @@ class _Till:
 
     def _text(self, price: int) -> str:
         return self._currency.format(price * self._unit)
+
+    def turns_on(self, writer: Writer, key: str, _now: datetime) -> Awaitable[object]:
+        """Have the store take top-ups and pay out to accounts."""
+        changes = {
+            "top_ups_enabled": True,
+            "top_up_methods": (_METHOD, "paypal"),
+            "top_up_suggested_minor": tuple(price * self._unit for price in (1_000, 2_500, 5_000)),
+            "withdrawals": {"methods": ("BANK_TRANSFER", "MANUAL", PayoutMethodKind.BANK_IBAN)},
+        }
+        note = "Customers pay in by card, and are paid out to accounts that they name"
+        return store_settings.update(writer, _OWNER, changes, note=note, idempotency_key=key)
 
     def asks_to_be_paid(self, who: str, price: int, sealer: Sealer) -> Act:
         """Return that a customer asks to be paid out to their account, and staff approve it."""

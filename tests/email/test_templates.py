@@ -78,7 +78,7 @@ def test_every_language_has_the_same_sentences(language: str) -> None:
 
 def test_an_adjustment_tells_what_changed_why_and_what_is_there_now() -> None:
     found = rendered()
-    for fact in ("+€25.00", "Damaged or missing goods", "arrived broken", "€1,240.00", "TX-7K3M9QPA2F"):
+    for fact in ("+€25.00", "Damaged or missing goods", "arrived broken", "€1,240.00", "TX-7K3M-9QPA-2F6D"):
         assert fact in found.text
         assert fact in found.html
     assert found.subject == "Müller & Söhne: your wallet balance changed by +€25.00"
@@ -179,7 +179,7 @@ def test_a_store_gives_a_layout_of_its_own(tmp_path: Path) -> None:
 
 def test_a_store_writes_one_kind_wholly(tmp_path: Path) -> None:
     templates = with_files(tmp_path, adjustment_txt="{{ customer.name }}: {{ change }} ({{ reference }})")
-    assert rendered(templates, name="Ada").text == "Ada: +€25.00 (TX-7K3M9QPA2F)\n"
+    assert rendered(templates, name="Ada").text == "Ada: +€25.00 (TX-7K3M-9QPA-2F6D)\n"
     assert "Hello" in rendered(templates, EmailKind.REFUND).text
 
 
