@@ -277,13 +277,7 @@ class _Converters:
         definition = type_.__strawberry_definition__
         if definition.from_input is not None or not definition.is_input:
             raise _UnsupportedError
-        # Named before it is there: an input may hold others of its own kind.
-        self._known[type_] = lambda value: convert(value)
-        name_of = self._config.name_converter.from_field
-        fields = [
-            (name_of(field), field.python_name, self.of(field.resolve_type(type_definition=definition)))
-            for field in definition.fields
-        ]
+        fields: list[tuple[str, str, Convert | None]] = []
         absent = {
             field.python_name: None
             for field in definition.fields
@@ -300,6 +294,12 @@ class _Converters:
                     given[python_name] = found if inner is None else inner(found)
             return type_(**given)
 
+        # Known before its fields are: an input may hold others of its own kind.
+        self._known[type_] = convert
+        name_of = self._config.name_converter.from_field
+        for field in definition.fields:
+            inner = self.of(field.resolve_type(type_definition=definition))
+            fields.append((name_of(field), field.python_name, inner))
         return convert
 
 

@@ -96,7 +96,7 @@ class Query:
         """Take what only Strawberry knows."""
         return repr(changed)
 
-    @strawberry.field(extensions=[Renaming()])
+    @strawberry.field(extensions=[Renaming()])  # type: ignore[untyped-decorator]
     def renamed(self, order: Order) -> str:
         """Take arguments by way of an extension."""
         return repr(order)
