@@ -297,6 +297,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         also_heard=None if settings.smtp_url is None else is_mailed,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
+        wait_max_s=settings.batch_wait_max_s,
         process=process,
         on_batch=metrics.observe_batch,
         expressions=Cel(),
