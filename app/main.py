@@ -38,7 +38,7 @@ from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.hardening import SecurityHeadersMiddleware
 from app.jobs import JOBS, Job, Jobs
 from app.live import PostgresListener, SqliteWatcher
-from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
+from app.observability import AccessLogMiddleware, RequestIdMiddleware, request_id_of
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
 from app.operations.metrics import Metrics
 from app.operations.observer import Observer
@@ -106,8 +106,9 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
 
     app = Starlette(
         routes=[
-            *_pages(settings),
+            # First, because by far the most requests are for it.
             *endpoint.routes("/graphql"),
+            *_pages(settings),
             *_doors(settings, runtime, metrics),
             *_payout_door(settings, runtime, payouts),
             *operations.routes(),
@@ -296,6 +297,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         also_heard=None if settings.smtp_url is None else is_mailed,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,
+        wait_max_s=settings.batch_wait_max_s,
         process=process,
         on_batch=metrics.observe_batch,
         expressions=Cel(),
@@ -346,7 +348,7 @@ def _endpoint(
         graphiql=page if _graphiql_enabled(settings) else None,
         introspection=_is_on(settings.introspection, settings),
         persisted=_persisted(settings),
-        get_request_id=lambda _connection: current_request_id() or new_request_id(),
+        get_request_id=request_id_of,
         principal_key=lambda principal: (principal.kind, principal.subject) if principal.subject else None,
         address_of=_address,
         budget_of=_budgets(settings),

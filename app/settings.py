@@ -252,6 +252,13 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Commands that may wait for the writer before it refuses more.",
     )
+    batch_wait_max_s: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        description="Seconds that a command may be expected to wait for the writer while a whole batch waits already; beyond it "
+        "callers are told to come again (OVERLOADED).",
+    )
     live_queue_max: int = Field(
         256,
         ge=1,

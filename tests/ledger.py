@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Self
 from uuid import UUID
 
@@ -273,6 +274,7 @@ async def running_writer(
     also_heard: Heard | None = None,
     batch_size_max: int = 512,
     queue_max: int = 10_000,
+    wait_max_s: float = inf,
 ) -> AsyncIterator[Writer]:
     """A writer on the open database, stopped in the end."""
     writer = Writer(
@@ -284,6 +286,7 @@ async def running_writer(
         also_heard=also_heard,
         batch_size_max=batch_size_max,
         queue_max=queue_max,
+        wait_max_s=wait_max_s,
         expressions=Cel(),
     )
     writer.start()

@@ -274,11 +274,10 @@ def transaction_hash(previous_hash: bytes, transaction: Transaction) -> bytes:
         # Allocations have four parts each, so a last one that stands alone is taken for nothing else; and what was
         # posted before there were orders keeps its hash.
         parts.append(str(t.order_id))
-    digest = sha256(previous_hash)
-    for part in parts:
-        content = part.encode()
-        digest.update(b"%d:%b," % (len(content), content))
-    return digest.digest()
+    contents = [part.encode() for part in parts]
+    # One call: each of them takes longer than what it adds.
+    netstrings = b"".join([b"%d:%b," % (len(content), content) for content in contents])
+    return sha256(previous_hash + netstrings).digest()
 
 
 def _require_positive(amount_minor: int) -> None:

@@ -162,13 +162,9 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
     Control characters, lone surrogates and text directions that hide what is written are refused;
     with `lines`, line breaks and tabs are fine. `field` is the path of the input, with dots.
     """
-    path = tuple(field.split("."))
-    too_long = FieldInvalid(
-        f"This text is too long: at most {length_max} characters. Shorten it and try again.", field=path
-    )
     if len(text) > length_max:
         # Checked before anything walks the text, so that megabytes cost nothing.
-        raise too_long
+        raise _too_long(field, length_max)
     # What is printable holds none of them; almost every text is, and need not be walked.
     for character in "" if text.isprintable() else text:
         category = unicodedata.category(character)
@@ -177,27 +173,35 @@ def check_text(text: str, *, field: str, length_max: int, lines: bool = False) -
                 continue
             raise TextNotAllowed(
                 "The text has characters that can't be shown, such as control characters. Remove them and try again.",
-                field=path,
+                field=tuple(field.split(".")),
             )
     kept = unicodedata.normalize("NFC", text).strip()
     if len(kept) > length_max:
         # A few characters (U+FB2C is one) become two or three when they are normalised.
-        raise too_long
+        raise _too_long(field, length_max)
     return kept
+
+
+def _too_long(field: str, length_max: int) -> FieldInvalid:
+    message = f"This text is too long: at most {length_max} characters. Shorten it and try again."
+    return FieldInvalid(message, field=tuple(field.split(".")))
 
 
 def check_remark(text: str, *, field: str = "note") -> str:
     """Return a note that nothing is demanded of but that it can be kept, or raise `NoteTooLong`."""
-    too_long = NoteTooLong(
+    if len(text) > NOTE_MAX:
+        raise _note_too_long(field)
+    kept = check_text(text, field=field, length_max=_NORMALISED_MAX * NOTE_MAX, lines=True)
+    if len(kept) > NOTE_MAX:
+        raise _note_too_long(field)
+    return kept
+
+
+def _note_too_long(field: str) -> NoteTooLong:
+    return NoteTooLong(
         f"The note is too long: at most {NOTE_MAX} characters. Keep what a review needs.",
         field=tuple(field.split(".")),
     )
-    if len(text) > NOTE_MAX:
-        raise too_long
-    kept = check_text(text, field=field, length_max=_NORMALISED_MAX * NOTE_MAX, lines=True)
-    if len(kept) > NOTE_MAX:
-        raise too_long
-    return kept
 
 
 def check_reason(note: str, *, field: str = "note") -> str:

@@ -91,7 +91,8 @@ class GraphQLEndpoint:
     def routes(self, path: str) -> list[BaseRoute]:
         """Return the routes; plain ones, because a mount would answer a POST without a slash by a redirect."""
         return [
-            Route(path, self._http.answer, methods=["GET", "POST"], name="graphql"),
+            # An object that is called as ASGI says: Starlette wraps functions once more.
+            Route(path, self._http, methods=["GET", "POST"], name="graphql"),
             WebSocketRoute(path, self.sockets.serve, name="graphql-ws"),
         ]
 

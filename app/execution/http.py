@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.execution.documents import Operation
 from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal, retry_after_s
@@ -17,6 +18,18 @@ from app.execution.requests import GraphQLRequest, decode, encode, from_json, fr
 from app.execution.streams import StreamResponse, Streams
 
 HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization, X-API-Key"}
+
+ENCODED = {
+    media: [
+        (name.encode(), value.encode())
+        for name, value in {
+            **HEADERS,
+            "content-type": (Media.JSON if media.is_stream else media).value,
+        }.items()
+    ]
+    for media in Media
+}
+"""The headers of an answer without errors, but for its length."""
 
 GraphiQL = Callable[[Request], Response | Awaitable[Response]]
 
@@ -31,8 +44,14 @@ class HttpDoor:
         self._streams = streams
         self._graphiql = graphiql
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET or a POST."""
+        request = Request(scope, receive, send)
+        answer = await self.answer(request)
+        await answer(scope, receive, send)
+
+    async def answer(self, request: Request) -> ASGIApp:
+        """Return what answers a request."""
         candidates = ranked(request.headers.get("accept"))
         if self._wants_page(request, candidates) and self._graphiql is not None:
             page = self._graphiql(request)
@@ -53,11 +72,11 @@ class HttpDoor:
         except Exception as error:  # noqa: BLE001 - the outermost door: the answer must be JSON whatever broke
             present(error, request_id)
             watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
-            return _json({"errors": [masked(request_id)]}, status=500, media=media)
+            return _response({"errors": [masked(request_id)]}, status=500, media=media)
 
     async def _answer(
         self, http: Request, candidates: tuple[Media, ...], request_id: str, watch: Watch
-    ) -> Response:
+    ) -> ASGIApp:
         self._gate.knock(http)
         principal = await self._callers.authenticate(http.headers, None, request_id)
         watch.principal = http.state.principal = principal
@@ -134,7 +153,7 @@ def _too_large(limit: int) -> RefusedError:
 
 def _refusal(refused: RefusedError, media: Media) -> Response:
     legacy = media is Media.JSON and refused.of_document
-    response = _json({"errors": refused.errors}, status=200 if legacy else refused.status, media=media)
+    response = _response({"errors": refused.errors}, status=200 if legacy else refused.status, media=media)
     if refused.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     if refused.status == 405:
@@ -145,7 +164,30 @@ def _refusal(refused: RefusedError, media: Media) -> Response:
     return response
 
 
-def _json(body: Any, *, media: Media, status: int = 200) -> Response:
+class _Json:
+    """An answer like most: status 200, and headers that were encoded long before."""
+
+    __slots__ = ("_body", "_headers")
+
+    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self._body = body
+        self._headers = headers
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        length = (b"content-length", str(len(self._body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length, *self._headers]})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def _json(body: dict[str, Any], *, media: Media) -> ASGIApp:
+    # A field that could not be answered may pass with time; the headers then say when.
+    if body.get("errors"):
+        return _response(body, media=media)
+    return _Json(encode(body), ENCODED[media])
+
+
+def _response(body: Any, *, media: Media, status: int = 200) -> Response:
     type_ = Media.JSON if media.is_stream else media
     headers = HEADERS
     if (wait_s := retry_after_s(body.get("errors", ()))) is not None:

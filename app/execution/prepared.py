@@ -16,9 +16,10 @@ awaited. The function that is prepared here has all that behind it: it calls res
 it compiles. The state of a run is an executor of graphql-core's, of the very class that Strawberry's schema names:
 resolvers get what that executor builds for them, errors are noted by it, and whatever seldom comes (asynchronous
 iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
-extensions and conversions. Strawberry is passed by in three cases, where it would hand over and do no more:
+extensions and conversions. Strawberry is passed by where it would hand over and do no more:
 
     an attribute                                    getattr
+    variables and arguments                         functions made for their types (`inputs`)
     a method without arguments and extensions       called with `self`, and `info` if it asks
     a member of an enumeration                      its name from a dictionary
 
@@ -69,6 +70,7 @@ from strawberry.execution import optimized_is_awaitable as is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from app.execution.compiling import Compiler, Fields, Shape
+from app.execution.inputs import Coercion
 
 FIELDS_MAX = 32_000
 """How many compiled fields are kept, of all operations together: some three KiB each, so a hundred MiB at most. Beyond
@@ -158,6 +160,7 @@ class Prepared:
         self._fragments = fragments
         self._conditions = conditions
         self.operation = operation
+        self._coercion = Coercion(preparer.shape.core, operation.variable_definitions or ())
         self.details = {name: FragmentDetails(fragment) for name, fragment in fragments.items()}
 
     def executor(
@@ -165,15 +168,18 @@ class Prepared:
     ) -> Executor[Any] | list[GraphQLError]:
         """Return the state of a run, or what is wrong with the variables; as `Executor.build`."""
         shape = self._preparer.shape
-        coerced = get_variable_values(
-            shape.core,
-            self.operation.variable_definitions or (),
-            variables or {},
-            max_errors=COERCION_ERRORS_MAX,
-            hide_suggestions=shape.hide_suggestions,
-        )
-        if isinstance(coerced, list):
-            return coerced
+        coerced = self._coercion.of(variables or {})
+        if coerced is None:
+            found = get_variable_values(
+                shape.core,
+                self.operation.variable_definitions or (),
+                variables or {},
+                max_errors=COERCION_ERRORS_MAX,
+                hide_suggestions=shape.hide_suggestions,
+            )
+            if isinstance(found, list):
+                return found
+            coerced = found
         return StrawberryGraphQLCoreExecutionContext(
             shape.core,
             self._fragments,

@@ -53,6 +53,7 @@ class Metrics:
             buckets=DURATIONS_S,
             registry=self.registry,
         )
+        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram | None]] = {}
         self._batch_sizes = Histogram(
             "coffer_batch_commands",
             "Commands in one database transaction of the writer.",
@@ -83,10 +84,20 @@ class Metrics:
 
     def observe(self, seen: Observation) -> None:
         """Count an operation."""
-        name = self._shown(seen.name)
-        self._operations.labels(seen.operation_type, name, seen.outcome).inc()
-        if seen.operation_type in {"query", "mutation"}:
-            self._durations.labels(seen.operation_type, name).observe(seen.duration_s)
+        key = (seen.operation_type, self._shown(seen.name), seen.outcome)
+        known = self._series.get(key)
+        if known is None:
+            # Of a closed set each, so there are few. Looking one up takes the library longer than counting does.
+            known = self._series[key] = self._series_of(*key)
+        counter, histogram = known
+        counter.inc()
+        if histogram is not None:
+            histogram.observe(seen.duration_s)
+
+    def _series_of(self, operation_type: str, name: str, outcome: str) -> tuple[Counter, Histogram | None]:
+        is_timed = operation_type in {"query", "mutation"}
+        counter = self._operations.labels(operation_type, name, outcome)
+        return counter, self._durations.labels(operation_type, name) if is_timed else None
 
     def observe_batch(self, size: int, duration_s: float) -> None:
         """Count a batch of the writer."""

@@ -629,6 +629,39 @@ async def test_a_full_queue_refuses_and_recovers(database: TortoiseContext, cloc
     assert await posted() == {"ada": 11}
 
 
+async def test_a_wait_that_would_be_too_long_is_refused_at_once(
+    database: TortoiseContext, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_writer(clock, batch_size_max=4, wait_max_s=10.0) as writer:
+        transact, may_go_on = writer._transact, asyncio.Event()
+        time_s = 0.0
+
+        async def slow(commands: Any) -> Any:
+            nonlocal time_s
+            await may_go_on.wait()
+            time_s += 4.0
+            return await transact(commands)
+
+        monkeypatch.setattr(writer_module, "monotonic", lambda: time_s)
+        monkeypatch.setattr(writer, "_transact", slow)
+        first = asyncio.create_task(writer.submit(credit("ada", 1)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        # It takes its time, and is long over it: but only behind a whole batch is anybody turned away.
+        time_s = 11.0
+        waiting = [asyncio.create_task(writer.submit(credit("ada", 1))) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert writer.expected_wait_s > 10.0
+        with pytest.raises(Overloaded):
+            await writer.submit(credit("ada", 1))
+        may_go_on.set()
+        assert [code(answer) for answer in await asyncio.gather(first, *waiting)] == ["ACCEPTED"] * 5
+        # What was slow once is not slow for ever: nobody waits, so everybody is taken.
+        assert code(await writer.submit(credit("ada", 1))) == "ACCEPTED"
+        assert writer.expected_wait_s == 0
+    assert await posted() == {"ada": 6}
+
+
 async def test_stop_finishes_what_waits_and_takes_no_more(database: TortoiseContext, clock: Clock) -> None:
     async with running_writer(clock, batch_size_max=4) as writer:
         tasks = [asyncio.create_task(writer.submit(credit("ada", 1))) for _ in range(30)]

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import ceil, inf
 from random import uniform
 from time import monotonic
 
@@ -43,8 +44,14 @@ RETRY_DELAY_S = 0.05
 """The first pause between tries; it doubles, with jitter, up to two seconds."""
 
 
+PACE_SHARE = 0.3
+"""How much of what is known of a batch's duration is the last batch's."""
+
+
 class Overloaded(Exception):
-    """More commands wait than the queue may hold; the same request may be sent again with its key."""
+    """More commands wait than the queue may hold, or than are worked off in time; the same request may be sent again with
+    its key.
+    """
 
 
 class NotAccepting(Exception):
@@ -77,6 +84,8 @@ class Writer:
 
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
     one that changed who may do what, `publish_outgoing` after one that wrote what is to leave the program; `on_batch` after each batch with its size and the seconds that it took.
+    A command that would wait for longer than `wait_max_s`, as fast as batches go of late, is refused at once while a whole batch
+    waits already: whoever is turned away in time comes again, and nobody waits for an answer that is given up on.
     `expressions` is the language of cashback rules; without it, rules that use it give nothing. Events are written where
     an enabled endpoint listens to them, or where `also_heard` says that somebody else does.
     """
@@ -93,6 +102,7 @@ class Writer:
         also_heard: Heard | None = None,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
+        wait_max_s: float = inf,
         process: str = "",
         on_batch: Callable[[int, float], None] = lambda size, duration_s: None,
         expressions: Expressions | None = None,
@@ -108,6 +118,9 @@ class Writer:
         self._also_heard = also_heard
         self._batch_size_max = batch_size_max
         self._queue_max = queue_max
+        self._wait_max_s = wait_max_s
+        self._batch_s = 0.0
+        self._batch_began_s: float | None = None
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._known = Known(KNOWN_WALLETS_MAX, expressions)
@@ -119,6 +132,13 @@ class Writer:
     def queue_depth(self) -> int:
         """How many commands wait."""
         return len(self._queue)
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a command that came now would wait for its turn: what runs already, and what stands before it."""
+        running_s = 0.0 if self._batch_began_s is None else monotonic() - self._batch_began_s
+        # In batches, not in commands: a batch of one takes almost as long as one of many.
+        return running_s + ceil(len(self._queue) / self._batch_size_max) * self._batch_s
 
     @property
     def is_running(self) -> bool:
@@ -141,12 +161,15 @@ class Writer:
     async def submit(self, command: Command | DeskCommand) -> Outcome:
         """Have a command decided and committed.
 
-        Raises the command's `DomainError` when it is refused, `Overloaded` when the queue is full,
+        Raises the command's `DomainError` when it is refused, `Overloaded` when too many wait,
         `NotAccepting` when the server is stopping, `LedgerUnavailable` when the database keeps failing.
         """
         if not self.is_running:
             raise NotAccepting
-        if len(self._queue) >= self._queue_max:
+        waiting = len(self._queue)
+        if waiting >= self._queue_max:
+            raise Overloaded
+        if waiting >= self._batch_size_max and self.expected_wait_s > self._wait_max_s:
             raise Overloaded
         pending = _Pending(self._with_claim(command), asyncio.get_running_loop().create_future())
         self._queue.append(pending)
@@ -164,7 +187,7 @@ class Writer:
                 count = min(len(self._queue), self._batch_size_max)
                 batch = [self._queue.popleft() for _ in range(count)]
                 self.batch_sizes.append(count)
-                started_s = monotonic()
+                started_s = self._batch_began_s = monotonic()
                 try:
                     await self._work(batch)
                 except Exception as error:
@@ -172,7 +195,10 @@ class Writer:
                     log.exception("batch failed", size=count)
                     for pending in batch:
                         pending.reply(error)
-                self._on_batch(count, monotonic() - started_s)
+                self._batch_began_s = None
+                taken_s = monotonic() - started_s
+                self._batch_s += PACE_SHARE * (taken_s - self._batch_s)
+                self._on_batch(count, taken_s)
         finally:
             # Somebody still waits only when this task was cancelled: of its batch nobody knows the outcome.
             _reply_to_all(batch, LedgerUnavailable)

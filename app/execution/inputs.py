@@ -1,0 +1,313 @@
+"""Turns variables and arguments into what resolvers take, by functions that are made once for each type.
+
+Two steps of every request depend on nothing but the schema and the values. graphql-core coerces variables: it asks of
+each value anew what kind of type it has. Strawberry makes input objects of the coerced ones: it finds out for each field of
+each of them how it is called and of what type it is. Here both are functions of one value each.
+
+`Coercion` is quick for variables that are as they should be, and has no opinion on any other: those are graphql-core's,
+from the start, so that there is one account of what is wrong with a value. `plain_arguments` knows the common
+shapes of inputs; a field that takes another one is left to Strawberry.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING
+from functools import partial, reduce
+from typing import Any, cast
+
+import strawberry
+from graphql import (
+    GraphQLInputField,
+    GraphQLInputType,
+    GraphQLSchema,
+    VariableDefinitionNode,
+    is_input_object_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_required_input_field,
+)
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.pyutils import Undefined
+from graphql.utilities.coerce_input_value import coerce_default_value
+from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
+from strawberry.relay.types import GlobalID
+from strawberry.scalars import is_scalar
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryList, StrawberryMaybe, StrawberryOptional, has_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
+from strawberry.types.field import StrawberryField
+from strawberry.types.lazy_type import LazyType
+from strawberry.types.unset import UNSET
+from strawberry.utils.await_maybe import await_maybe
+
+Convert = Callable[[Any], Any]
+
+
+class _DoubtError(Exception):
+    """A value that only graphql-core can judge."""
+
+
+class _UnsupportedError(Exception):
+    """A type of some other shape."""
+
+
+# --- variables: what graphql-core does -------------------------------------------------------------------------
+
+
+class Coercion:
+    """Coerces the variables of one operation, where nothing is wrong with them."""
+
+    def __init__(self, schema: GraphQLSchema, definitions: Iterable[VariableDefinitionNode]) -> None:
+        self._variables: list[tuple[GraphQLVariableSignature, Convert]] | None = []
+        # Types that hold themselves are left to graphql-core, which counts how deep a value goes.
+        coercions: dict[int, Convert | None] = {}
+        try:
+            for definition in definitions:
+                signature = get_variable_signature(schema, definition)
+                if not isinstance(signature, GraphQLVariableSignature):
+                    raise _UnsupportedError
+                self._variables.append((signature, _coercion(signature.type, coercions)))
+        except (_UnsupportedError, RecursionError):
+            self._variables = None
+
+    def of(self, values: Mapping[str, Any]) -> VariableValues | None:
+        """Return the coerced variables; None where graphql-core has to look at them."""
+        if self._variables is None:
+            return None
+        sources: dict[str, VariableValueSource] = {}
+        coerced: dict[str, Any] = {}
+        try:
+            for signature, coerce in self._variables:
+                name = signature.name
+                value = values.get(name, Undefined)
+                if value is not Undefined:
+                    sources[name] = VariableValueSource(signature, value)
+                    coerced[name] = coerce(value)
+                elif signature.default is not None or is_non_null_type(signature.type):
+                    return None
+                else:
+                    sources[name] = VariableValueSource(signature)
+        except Exception:  # noqa: BLE001 - graphql-core tells what is wrong, and where
+            return None
+        return VariableValues(sources, coerced)
+
+
+def _coercion(type_: GraphQLInputType, known: dict[int, Convert | None]) -> Convert:
+    """Return what coerces a value of the type, as graphql-core's `coerce_input_value`."""
+    required = is_non_null_type(type_)
+    inner = cast("Any", type_).of_type if required else type_
+    key = id(inner)
+    if key not in known:
+        known[key] = None
+        known[key] = _value_coercion(inner, known)
+    coerce = known[key]
+    if coerce is None:
+        raise _UnsupportedError
+
+    def coerce_required(value: Any) -> Any:
+        if value is None:
+            raise _DoubtError
+        return coerce(value)
+
+    return coerce_required if required else lambda value: None if value is None else coerce(value)
+
+
+def _value_coercion(type_: Any, known: dict[int, Convert | None]) -> Convert:
+    if is_leaf_type(type_):
+        return _leaf_coercion(type_.coerce_input_value)
+    if is_list_type(type_):
+        return _list_coercion(_coercion(type_.of_type, known))
+    if is_input_object_type(type_):
+        return _object_coercion(type_, known)
+    raise _UnsupportedError
+
+
+def _leaf_coercion(coerce: Convert) -> Convert:
+    def coerce_leaf(value: Any) -> Any:
+        coerced = coerce(value)
+        if coerced is Undefined:
+            raise _DoubtError
+        return coerced
+
+    return coerce_leaf
+
+
+def _list_coercion(coerce: Convert) -> Convert:
+    def coerce_list(value: Any) -> Any:
+        if type(value) is not list:
+            raise _DoubtError
+        return [coerce(item) for item in value]
+
+    return coerce_list
+
+
+def _object_coercion(type_: Any, known: dict[int, Convert | None]) -> Convert:
+    fields: list[tuple[str, str, Convert, GraphQLInputField | None, bool]] = [
+        (
+            name,
+            field.out_name or name,
+            _coercion(field.type, known),
+            field if coerce_default_value(field) is not Undefined else None,
+            is_required_input_field(field),
+        )
+        for name, field in type_.fields.items()
+    ]
+    is_one_of, out_type = type_.is_one_of, type_.out_type
+
+    def coerce_object(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _DoubtError
+        coerced: dict[str, Any] = {}
+        given = 0
+        for name, out_name, coerce, default_of, is_required in fields:
+            if name in value:
+                coerced[out_name] = coerce(value[name])
+                given += 1
+            elif is_required:
+                raise _DoubtError
+            elif default_of is not None:
+                coerced[out_name] = coerce_default_value(default_of)
+        # What is left over has no such field.
+        if given != len(value) or (
+            is_one_of and (given != 1 or len(coerced) != 1 or None in coerced.values())
+        ):
+            raise _DoubtError
+        return out_type(coerced)
+
+    return coerce_object
+
+
+# --- arguments: what Strawberry does ---------------------------------------------------------------------------
+
+
+def resolver_of(field: StrawberryField, schema: strawberry.Schema) -> Callable[..., Any] | None:
+    """Return what Strawberry's resolver of the field does, its arguments converted by functions that are made now; None
+    where the field needs Strawberry's own. Whoever calls it has made sure that no handler of exceptions is about.
+    """
+    base = field.base_resolver
+    if base is None or not field.arguments or base.root_parameter or base.parent_parameter:
+        return None
+    extensions, info_parameter = field.extensions, base.info_parameter
+    if any(type(each).map_arguments is not FieldExtension.map_arguments for each in extensions) or (
+        # An extension may hand another source on, which Strawberry then ignores.
+        extensions and base.self_parameter
+    ):
+        return None
+    if info_parameter is not None and info_parameter.name != "info":
+        return None
+    convert = plain_arguments(field.arguments, schema)
+    if convert is None:
+        return None
+    function, takes_self = cast("Callable[..., Any]", base.wrapped_func), base.self_parameter is not None
+    takes_info, info_class = info_parameter is not None, schema.config.info_class
+
+    def call(source: Any, info: Any, /, **arguments: Any) -> Any:
+        if takes_info:
+            arguments["info"] = info
+        return function(source, **arguments) if takes_self else function(**arguments)
+
+    steps = build_field_extension_resolvers(field) if extensions else []
+    chain: Callable[..., Any] = reduce(lambda before, step: partial(step, before), steps, call)
+
+    def resolve(source: Any, info: Any, /, **arguments: Any) -> Any:
+        return chain(source, info_class(_raw_info=info, _field=field), **convert(arguments))
+
+    async def resolve_later(source: Any, info: Any, /, **arguments: Any) -> Any:
+        return await await_maybe(resolve(source, info, **arguments))
+
+    return resolve_later if field.is_async else resolve
+
+
+def plain_arguments(
+    arguments: Iterable[StrawberryArgument], schema: strawberry.Schema
+) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
+    """Return what converts a field's coerced arguments, as Strawberry's `convert_arguments`; None for shapes that only
+    Strawberry knows.
+    """
+    converters = _Converters(schema)
+    try:
+        named = [
+            (schema.config.name_converter.from_argument(each), each.python_name, converters.of(each.type))
+            for each in arguments
+        ]
+    except _UnsupportedError:
+        return None
+
+    def convert(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            python_name: values[name] if inner is None else inner(values[name])
+            for name, python_name, inner in named
+            if name in values
+        }
+
+    return convert
+
+
+class _Converters:
+    """Makes a converter for each type, as Strawberry's `convert_argument`; None is that of values that stay as they are."""
+
+    def __init__(self, schema: strawberry.Schema) -> None:
+        self._config = schema.config
+        self._scalars = schema.schema_converter.scalar_registry
+        self._known: dict[type, Convert] = {}
+
+    def of(self, type_: Any) -> Convert | None:
+        if isinstance(type_, StrawberryMaybe):
+            raise _UnsupportedError
+        if isinstance(type_, StrawberryOptional):
+            return self.of(type_.of_type)
+        if isinstance(type_, StrawberryList):
+            return _list_of(self.of(type_.of_type))
+        if type_ is GlobalID:
+            raise _UnsupportedError
+        if is_scalar(type_, self._scalars) or isinstance(type_, StrawberryEnumDefinition):
+            return None
+        if isinstance(type_, LazyType):
+            return self.of(type_.resolve_type())
+        if has_enum_definition(type_):
+            return None
+        if has_object_definition(type_):
+            return self._object(type_)
+        raise _UnsupportedError
+
+    def _object(self, type_: Any) -> Convert:
+        if type_ in self._known:
+            return self._known[type_]
+        definition = type_.__strawberry_definition__
+        if definition.from_input is not None or not definition.is_input:
+            raise _UnsupportedError
+        fields: list[tuple[str, str, Convert | None]] = []
+        absent = {
+            field.python_name: None
+            for field in definition.fields
+            if field.default_value is MISSING and field.default_factory is MISSING
+        }
+
+        def convert(value: Any) -> Any:
+            if value is None or value is UNSET:
+                return value
+            given = dict(absent)
+            for name, python_name, inner in fields:
+                if name in value:
+                    found = value[name]
+                    given[python_name] = found if inner is None else inner(found)
+            return type_(**given)
+
+        # Known before its fields are: an input may hold others of its own kind.
+        self._known[type_] = convert
+        name_of = self._config.name_converter.from_field
+        for field in definition.fields:
+            inner = self.of(field.resolve_type(type_definition=definition))
+            fields.append((name_of(field), field.python_name, inner))
+        return convert
+
+
+def _list_of(inner: Convert | None) -> Convert:
+    def convert(value: Any) -> Any:
+        if value is None or value is UNSET:
+            return value
+        # Copied in any case: a default's list is the same in every request.
+        return list(value) if inner is None else [inner(item) for item in value]
+
+    return convert
