@@ -39,6 +39,7 @@ from app.hardening import SecurityHeadersMiddleware
 from app.jobs import JOBS, Job, Jobs
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, current_request_id, new_request_id
+from app.onlooker import Onlooker
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
 from app.operations.metrics import Metrics
 from app.operations.observer import Observer
@@ -354,6 +355,7 @@ def _endpoint(
         observe=observer,
         hurry=hurry,
         prepared=settings.prepared_operations,
+        onlook=Onlooker if settings.shared_events else None,
     )
 
 

@@ -18,6 +18,7 @@ from app.execution.gate import Gate
 from app.execution.limits import Limits
 from app.execution.observing import OK, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json
+from app.execution.sharing import Response
 from app.execution.timing import at
 
 PROTOCOL = "graphql-transport-ws"
@@ -137,8 +138,12 @@ class Conversation:
 
     async def send(self, message: Message) -> None:
         """Send a message; to a socket that is closed it goes nowhere."""
+        await self.send_text(encode(message).decode())
+
+    async def send_text(self, text: str) -> None:
+        """Send a message that is written down already."""
         with suppress(RuntimeError, WebSocketDisconnect):
-            await self._websocket.send_text(encode(message).decode())
+            await self._websocket.send_text(text)
 
     async def _receive(self) -> Message:
         received = await self._websocket.receive()
@@ -330,6 +335,9 @@ class SocketOperation:
             # Free before the message goes out: the client may use the id again as soon as it has read it.
             self._conversation.forget(self)
         message = {"id": self.id, "type": type_}
+        if isinstance(payload, Response):
+            await self._conversation.send_text(f'{encode(message).decode()[:-1]},"payload":{payload.text}}}')
+            return
         await self._conversation.send(message if payload is None else {**message, "payload": payload})
 
 

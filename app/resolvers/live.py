@@ -76,6 +76,13 @@ async def transaction_posted(
 
 
 def _shown(update: Update) -> WalletUpdate:
+    if not update.shown:
+        update.shown.append(_made(update))
+    shown: WalletUpdate = update.shown[0]
+    return shown
+
+
+def _made(update: Update) -> WalletUpdate:
     transaction = update.transaction
     return wallet_update(
         update.kind,
