@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from functools import partial
+from inspect import isasyncgen
 from typing import Any, TypeGuard, cast
 
 import strawberry
@@ -105,26 +106,41 @@ class Engine:
             yield {"errors": present_all(source.errors or [], request_id)}
             return
         question = _question(operation, request)
-        async with aclosing(_closeable(source)) as events:
+        # Made anew for each event that is executed: thousands wait, and few of them execute.
+        del executor
+        async with aclosing(source if isasyncgen(source) else _closeable(source)) as events:
             try:
                 async for payload in events:
-                    context = await fresh_context()
-                    run = partial(self._of_event, operation, executor, payload, request_id)
-                    answers = answers_of(payload)
-                    if self._onlook is None or answers is None or operation.prepared is None:
-                        yield await run(context)
-                    else:
-                        yield await answer(answers, question, self._onlook(context), run)
+                    run = partial(self._of_event, operation, request, payload, request_id)
+                    yield await self._answer(question, payload, await fresh_context(), run)
+                    # An idle subscriber holds nothing of what it was told.
+                    del payload, run
             except RefusedError as refused:
                 yield {"errors": refused.errors}
             except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
                 yield {"errors": [present(error, request_id)]}
 
-    async def _of_event(
-        self, operation: Operation, executor: Executor[Any], payload: object, request_id: str, context: object
+    async def _answer(
+        self,
+        question: Hashable,
+        payload: object,
+        context: object,
+        run: Callable[[object], Awaitable[Response]],
     ) -> Response:
-        event = _event_executor(executor, payload)
-        event.context_value = context
+        answers = answers_of(payload)
+        if self._onlook is None or answers is None or question is None:
+            return await run(context)
+        return await answer(answers, question, self._onlook(context), run)
+
+    async def _of_event(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        payload: object,
+        request_id: str,
+        context: object,
+    ) -> Response:
+        event = _event_executor(self._executor(operation, request, context), payload)
         return await self._to_the_end(
             operation, event, request_id, timeout_s=self._limits.operation_timeout_s
         )
@@ -235,8 +251,14 @@ def _response(result: ExecutionResult, request_id: str) -> Response:
 
 
 def _question(operation: Operation, request: GraphQLRequest) -> Hashable:
-    """Return what is asked of each event: equal variables, as they were sent, are coerced to equal ones."""
-    return operation.prepared, encode((request.variables, request.extensions))
+    """Return what is asked of each event: equal variables, as they were sent, are coerced to equal ones.
+
+    None where graphql-core runs the operation, whose answers are not shared.
+    """
+    if operation.prepared is None:
+        return None
+    # A copy as text: what the encoder returns keeps the room that it was written into.
+    return operation.prepared, encode((request.variables, request.extensions)).decode()
 
 
 def _event_executor(executor: Executor[Any], payload: Any) -> Executor[Any]:
@@ -255,6 +277,7 @@ async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     try:
         async for payload in source:
             yield payload
+            del payload
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:

@@ -124,6 +124,7 @@ class Gate:
             async with aclosing(responses):
                 async for response in responses:
                     yield _with_cost(response, call)
+                    del response
         finally:
             if counted:
                 self._leave_seat(call.caller)

@@ -104,6 +104,11 @@ class SocketDoor:
 class Conversation:
     """One socket: its caller, and its operations by id."""
 
+    __slots__ = (
+        *("_acknowledged", "_busy", "_closing", "_door", "_initialised", "_limits", "_operations", "_principal"),
+        *("_principal_key", "_timers", "_websocket"),
+    )
+
     def __init__(self, door: SocketDoor, websocket: WebSocket) -> None:
         self._door = door
         self._limits = door.limits
@@ -274,6 +279,8 @@ class Conversation:
 class SocketOperation:
     """One `subscribe` message: what it asked for, and its task."""
 
+    __slots__ = ("_conversation", "_may_be_cancelled", "_request", "id", "task")
+
     def __init__(self, conversation: Conversation, id_: str, request: GraphQLRequest) -> None:
         self.id = id_
         self.task: asyncio.Task[None] | None = None
@@ -325,6 +332,7 @@ class SocketOperation:
                     await self._tell("error", response["errors"])
                     return outcome
                 await self._tell("next", response)
+                del response
         await self._tell("complete")
         return outcome
 
