@@ -105,7 +105,16 @@ class Conversation:
     """One socket: its caller, and its operations by id."""
 
     __slots__ = (
-        *("_acknowledged", "_busy", "_closing", "_door", "_initialised", "_limits", "_operations", "_principal"),
+        *(
+            "_acknowledged",
+            "_busy",
+            "_closing",
+            "_door",
+            "_initialised",
+            "_limits",
+            "_operations",
+            "_principal",
+        ),
         *("_principal_key", "_timers", "_websocket"),
     )
 

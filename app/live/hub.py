@@ -175,8 +175,8 @@ class Hub:
                         if version != _NOTHING_YET:
                             version = newest.version
                         yield self._told(topic, UpdateKind.TRANSACTION, newest, transaction)
-                    # An idle subscriber holds nothing of what it was told.
-                    del newest, transaction
+                        # An idle subscriber holds nothing of what it was told.
+                        del newest, transaction
                 elif sequence == present.sequence and version < present.version:
                     kind = UpdateKind.SNAPSHOT if version == _NOTHING_YET else UpdateKind.STATE
                     version = present.version

@@ -57,9 +57,7 @@ def executions(api: Store, *, shared: bool) -> Iterator[Counter[int]]:
         patched._onlook = onlook
 
 
-async def told(
-    api: Store, asked: list[tuple[Caller, str, dict[str, Any]]], messages: int
-) -> list[list[Any]]:
+async def told(api: Store, asked: list[tuple[Caller, str, dict[str, Any]]], messages: int) -> list[list[Any]]:
     """Have all subscribe, each by a socket of its own; return what each was told, in order."""
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(opened(api.app, caller.headers)) for caller, _, _ in asked]
