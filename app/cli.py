@@ -209,6 +209,9 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="app.serving:BoundedProtocol",
         ws="websockets-sansio",
+        # Messages are small and of one kind; a compressor of its own for each socket would hold 40 KiB of memory, and
+        # the same message would be compressed again for each.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

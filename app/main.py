@@ -39,6 +39,7 @@ from app.hardening import SecurityHeadersMiddleware
 from app.jobs import JOBS, Job, Jobs
 from app.live import PostgresListener, SqliteWatcher
 from app.observability import AccessLogMiddleware, RequestIdMiddleware, request_id_of
+from app.onlooker import Onlooker
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
 from app.operations.metrics import Metrics
 from app.operations.observer import Observer
@@ -356,6 +357,7 @@ def _endpoint(
         observe=observer,
         hurry=hurry,
         prepared=settings.prepared_operations,
+        onlook=Onlooker if settings.shared_events else None,
     )
 
 

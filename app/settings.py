@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         True,
         description="Compile each GraphQL operation once, which answers the same in less time; off: graphql-core runs all.",
     )
+    shared_events: bool = Field(
+        True,
+        description="Execute a subscription's event once for all callers who ask the same with the same rights, if their "
+        "operations are compiled; off: once for each.",
+    )
     subscriptions_per_principal_max: int = Field(
         20, ge=1, le=10_000, description="Subscriptions that one caller may have open in each process."
     )

@@ -16,6 +16,7 @@ from app.execution.http import GraphiQL, HttpDoor
 from app.execution.limits import Limits
 from app.execution.observing import Observe, write_down
 from app.execution.persisted import PersistedDocuments
+from app.execution.sharing import Onlook
 from app.execution.streams import Streams
 from app.execution.websockets import SocketDoor
 
@@ -45,7 +46,8 @@ class GraphQLEndpoint:
     `get_context` is called for every operation and again for every event of a subscription. `authenticate` raises
     an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page. `observe` is told
     of each operation when it is over. `hurry` is called with the seconds that a query has, in the context of its
-    task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`).
+    task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`). `onlook` has
+    callers share the execution of an event (`app.execution.sharing`).
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class GraphQLEndpoint:
         observe: Observe = write_down,
         hurry: Callable[[float], object] = lambda _timeout_s: None,
         prepared: bool = True,
+        onlook: Onlook | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.engine = Engine(
@@ -77,6 +80,7 @@ class GraphQLEndpoint:
             costs=costs,
             hurry=hurry,
             prepared=prepared,
+            onlook=onlook,
         )
         callers = Callers(authenticate, get_context, get_request_id, principal_key, address_of)
         self.gate = Gate(self.engine, callers, limits=self.limits, observe=observe, budget_of=budget_of)

@@ -6,9 +6,10 @@ nothing of `schema.execute` is left to do. Variables are coerced before anything
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from functools import partial
+from inspect import isasyncgen
 from typing import Any, TypeGuard, cast
 
 import strawberry
@@ -20,7 +21,8 @@ from app.execution.documents import Documents, Operation, core_schema
 from app.execution.errors import ErrorCode, RefusedError, present, present_all, refusal, refused_by, with_code
 from app.execution.limits import Limits
 from app.execution.persisted import PersistedDocuments
-from app.execution.requests import GraphQLRequest
+from app.execution.requests import GraphQLRequest, encode
+from app.execution.sharing import Onlook, answer, answers_of
 
 Response = dict[str, Any]
 """What the caller gets. Without the key `data` the operation never ran, or its stream broke."""
@@ -42,6 +44,7 @@ class Engine:
         costs: Costs | None = None,
         hurry: Callable[[float], object] = lambda _timeout_s: None,
         prepared: bool = True,
+        onlook: Onlook | None = None,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("The endpoint runs no schema extensions: pass what they do as callables.")
@@ -54,6 +57,7 @@ class Engine:
             schema, limits=limits, introspection=introspection, costs=costs, prepared=prepared
         )
         self._hurry = hurry
+        self._onlook = onlook
         self._running: set[asyncio.Task[Response]] = set()
         self._draining = False
 
@@ -101,18 +105,45 @@ class Engine:
         if isinstance(source, ExecutionResult):
             yield {"errors": present_all(source.errors or [], request_id)}
             return
-        async with aclosing(_closeable(source)) as events:
+        question = _question(operation, request)
+        # Made anew for each event that is executed: thousands wait, and few of them execute.
+        del executor
+        async with aclosing(source if isasyncgen(source) else _closeable(source)) as events:
             try:
                 async for payload in events:
-                    event = _of_event(executor, payload)
-                    event.context_value = await fresh_context()
-                    yield await self._to_the_end(
-                        operation, event, request_id, timeout_s=self._limits.operation_timeout_s
-                    )
+                    run = partial(self._of_event, operation, request, payload, request_id)
+                    yield await self._answer(question, payload, await fresh_context(), run)
+                    # An idle subscriber holds nothing of what it was told.
+                    del payload, run
             except RefusedError as refused:
                 yield {"errors": refused.errors}
             except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
                 yield {"errors": [present(error, request_id)]}
+
+    async def _answer(
+        self,
+        question: Hashable,
+        payload: object,
+        context: object,
+        run: Callable[[object], Awaitable[Response]],
+    ) -> Response:
+        answers = answers_of(payload)
+        if self._onlook is None or answers is None or question is None:
+            return await run(context)
+        return await answer(answers, question, self._onlook(context), run)
+
+    async def _of_event(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        payload: object,
+        request_id: str,
+        context: object,
+    ) -> Response:
+        event = _event_executor(self._executor(operation, request, context), payload)
+        return await self._to_the_end(
+            operation, event, request_id, timeout_s=self._limits.operation_timeout_s
+        )
 
     def drain(self) -> None:
         """Begin nothing more."""
@@ -239,7 +270,18 @@ def _response(result: ExecutionResult, request_id: str) -> Response:
     return {"errors": present_all(result.errors, request_id), "data": result.data}
 
 
-def _of_event(executor: Executor[Any], payload: Any) -> Executor[Any]:
+def _question(operation: Operation, request: GraphQLRequest) -> Hashable:
+    """Return what is asked of each event: equal variables, as they were sent, are coerced to equal ones.
+
+    None where graphql-core runs the operation, whose answers are not shared.
+    """
+    if operation.prepared is None:
+        return None
+    # A copy as text: what the encoder returns keeps the room that it was written into.
+    return operation.prepared, encode((request.variables, request.extensions)).decode()
+
+
+def _event_executor(executor: Executor[Any], payload: Any) -> Executor[Any]:
     """Return the executor of one event.
 
     graphql-core (3.3.2) copies the subscription's executor with what it remembers of sub-fields, by the identity of
@@ -255,6 +297,7 @@ async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     try:
         async for payload in source:
             yield payload
+            del payload
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:

@@ -124,6 +124,7 @@ class Gate:
             async with aclosing(responses):
                 async for response in responses:
                     yield _with_cost(response, call)
+                    del response
         finally:
             if counted:
                 self._leave_seat(call.caller)
@@ -144,9 +145,10 @@ class Gate:
 
 
 def _with_cost(response: Response, call: Call) -> Response:
-    if call.cost:
-        response["extensions"] = {**response.get("extensions", {}), "cost": call.cost}
-    return response
+    if not call.cost:
+        return response
+    # A new one: others may be given the same response.
+    return {**response, "extensions": {**response.get("extensions", {}), "cost": call.cost}}
 
 
 def _too_dear(requested: int, most: int) -> RefusedError:

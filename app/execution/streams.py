@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.execution.errors import ErrorCode, refusal
 from app.execution.negotiation import Media
-from app.execution.requests import encode
+from app.execution.sharing import encoded
 from app.execution.timing import at
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Events:
     @staticmethod
     def frame(response: Any) -> bytes:
         """Return one response as an event."""
-        return b"event: next\ndata: " + encode(response) + b"\n\n"
+        return b"event: next\ndata: " + encoded(response) + b"\n\n"
 
 
 class Multipart:
@@ -43,9 +43,8 @@ class Multipart:
     @staticmethod
     def frame(response: Any) -> bytes:
         """Return one response as a part."""
-        return (
-            b"\r\ncontent-type: application/json\r\n\r\n" + encode({"payload": response}) + b"\r\n--graphql"
-        )
+        head = b'\r\ncontent-type: application/json\r\n\r\n{"payload":'
+        return head + encoded(response) + b"}\r\n--graphql"
 
 
 class Streams:

@@ -18,6 +18,7 @@ from app.execution.gate import Gate
 from app.execution.limits import Limits
 from app.execution.observing import OK, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json
+from app.execution.sharing import Response
 from app.execution.timing import at
 
 PROTOCOL = "graphql-transport-ws"
@@ -103,6 +104,20 @@ class SocketDoor:
 class Conversation:
     """One socket: its caller, and its operations by id."""
 
+    __slots__ = (
+        *(
+            "_acknowledged",
+            "_busy",
+            "_closing",
+            "_door",
+            "_initialised",
+            "_limits",
+            "_operations",
+            "_principal",
+        ),
+        *("_principal_key", "_timers", "_websocket"),
+    )
+
     def __init__(self, door: SocketDoor, websocket: WebSocket) -> None:
         self._door = door
         self._limits = door.limits
@@ -137,8 +152,12 @@ class Conversation:
 
     async def send(self, message: Message) -> None:
         """Send a message; to a socket that is closed it goes nowhere."""
+        await self.send_text(encode(message).decode())
+
+    async def send_text(self, text: str) -> None:
+        """Send a message that is written down already."""
         with suppress(RuntimeError, WebSocketDisconnect):
-            await self._websocket.send_text(encode(message).decode())
+            await self._websocket.send_text(text)
 
     async def _receive(self) -> Message:
         received = await self._websocket.receive()
@@ -269,6 +288,8 @@ class Conversation:
 class SocketOperation:
     """One `subscribe` message: what it asked for, and its task."""
 
+    __slots__ = ("_conversation", "_may_be_cancelled", "_request", "id", "task")
+
     def __init__(self, conversation: Conversation, id_: str, request: GraphQLRequest) -> None:
         self.id = id_
         self.task: asyncio.Task[None] | None = None
@@ -320,6 +341,7 @@ class SocketOperation:
                     await self._tell("error", response["errors"])
                     return outcome
                 await self._tell("next", response)
+                del response
         await self._tell("complete")
         return outcome
 
@@ -330,6 +352,9 @@ class SocketOperation:
             # Free before the message goes out: the client may use the id again as soon as it has read it.
             self._conversation.forget(self)
         message = {"id": self.id, "type": type_}
+        if isinstance(payload, Response):
+            await self._conversation.send_text(f'{encode(message).decode()[:-1]},"payload":{payload.text}}}')
+            return
         await self._conversation.send(message if payload is None else {**message, "payload": payload})
 
 

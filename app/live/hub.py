@@ -44,6 +44,9 @@ That happens when a commit's answer is lost with its connection: the writer find
 done, and has nothing to tell.
 """
 
+UPDATES_MAX = 256
+"""Updates that are remembered to be given to several: who comes late is given one of their own."""
+
 
 _NOTHING_YET = -1
 """The version of the state that a subscriber was given, before its snapshot."""
@@ -73,6 +76,7 @@ class Hub:
         # Used as ordered sets: what failed goes to the end.
         self._dirty: dict[Topic, None] = {}
         self._unchecked: dict[UUID, None] = {}
+        self._updates: dict[tuple[UUID, UpdateKind, int, int], WalletUpdate] = {}
         self._store: StoreRoom | None = None
         self._read_wallets_max = READ_WALLETS_MAX
         self._wallet_reader = Reader(self._topics_need_reading, self._read_wallets)
@@ -170,11 +174,13 @@ class Hub:
                         newest, sequence = topic.wallet or present, transaction.sequence
                         if version != _NOTHING_YET:
                             version = newest.version
-                        yield WalletUpdate(UpdateKind.TRANSACTION, newest, transaction, sequence)
+                        yield self._told(topic, UpdateKind.TRANSACTION, newest, transaction)
+                        # An idle subscriber holds nothing of what it was told.
+                        del newest, transaction
                 elif sequence == present.sequence and version < present.version:
                     kind = UpdateKind.SNAPSHOT if version == _NOTHING_YET else UpdateKind.STATE
                     version = present.version
-                    yield WalletUpdate(kind, present, None, sequence)
+                    yield self._told(topic, kind, present)
                 else:
                     await topic.changed()
         finally:
@@ -196,6 +202,21 @@ class Hub:
         if topic.error is not None:
             raise type(topic.error)(*topic.error.args) from topic.error
         return None if self._closed else topic.wallet
+
+    def _told(
+        self, topic: Topic, kind: UpdateKind, wallet: Wallet, transaction: Transaction | None = None
+    ) -> WalletUpdate:
+        """Return an update; the same one to all who are told the same, unless there is only one subscriber."""
+        sequence = transaction.sequence if transaction else wallet.sequence
+        if topic.count == 1:
+            return WalletUpdate(kind, wallet, transaction, sequence)
+        key = (wallet.id, kind, wallet.version, sequence)
+        update = self._updates.get(key)
+        if update is None:
+            update = self._updates[key] = WalletUpdate(kind, wallet, transaction, sequence)
+            if len(self._updates) > UPDATES_MAX:
+                del self._updates[next(iter(self._updates))]
+        return update
 
     async def _missing(self, topic: Topic, sequence: int) -> Sequence[Transaction]:
         """Return some of the transactions after a number: from the topic's memory, else from the database."""

@@ -1,10 +1,10 @@
 """What subscribers are given, why they may be refused, and what the hub asks of the database."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from app.domain.ledger import Transaction, Wallet
@@ -34,6 +34,8 @@ class WalletUpdate:
     wallet: Wallet
     transaction: Transaction | None
     sequence: int
+    shown: list[Any] = field(default_factory=list, compare=False, repr=False)
+    """Room for what is made of it to show it: made once, because many are given the same update."""
 
 
 class InvalidResume(ValueError):

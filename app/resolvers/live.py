@@ -41,10 +41,13 @@ async def wallet_updated(
     if found is None:
         raise RequestError("BAD_USER_INPUT", "There is no such wallet. Check the id and try again.")
     updates = info.context.runtime.hub.wallet_updates(found.id, after_sequence)
+    # Thousands wait below: none of them keeps what it began with.
+    del info, wallet, found
     try:
         async with aclosing(updates):
             async for update in updates:
                 yield _shown(update)
+                del update
     except InvalidResume as error:
         raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
     except LiveUnavailable:
@@ -76,6 +79,13 @@ async def transaction_posted(
 
 
 def _shown(update: Update) -> WalletUpdate:
+    if not update.shown:
+        update.shown.append(_made(update))
+    shown: WalletUpdate = update.shown[0]
+    return shown
+
+
+def _made(update: Update) -> WalletUpdate:
     transaction = update.transaction
     return wallet_update(
         update.kind,

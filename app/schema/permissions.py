@@ -132,6 +132,8 @@ def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> An
         access.check(info)
         directory, verdict = info.context.runtime.access, _verdict(access, info)
         events = resolver(*args, **kwargs)
+        # Thousands of streams wait below: none of them keeps what it began with.
+        del info, args, kwargs
         async with aclosing(events):
             while True:
                 try:
@@ -142,6 +144,7 @@ def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> An
                 if (error := verdict()) is not None:
                     raise error
                 yield event
+                del event
 
     return strawberry.subscription(
         resolver=guarded, description=f"{description} {access.words}", metadata={ACCESS: access}

@@ -1,5 +1,8 @@
 """What subscriptions tell."""
 
+from dataclasses import field
+from typing import Any
+
 import strawberry
 
 from app.schema.types.enums import UpdateKind
@@ -22,6 +25,8 @@ class WalletUpdate:
     transaction: Transaction | None = strawberry.field(
         description="The transaction, when this update tells one."
     )
+    answers: strawberry.Private[dict[Any, Any]] = field(default_factory=dict)
+    """What was answered of it: all who are told the same update are given the same object."""
 
 
 def wallet_update(
