@@ -29,10 +29,10 @@ from app.services.verification import verify
 from bench import report, wrk
 from bench.http import ADJUST, HISTORY, WALLET, adjustment_of, body_of, give_history, wait_until_idle
 from bench.ledger import fill, server_of, settings_of
-from bench.load import Processes
+from bench.load import Processes, unlimited
 from bench.peers.process import PeerUnavailableError, book, mercurius
 from tests.postgres import PostgresServer
-from tests.server import ServerProcess, token
+from tests.server import token
 
 COFFER, MERCURIUS, BOOK = "Coffer", "Mercurius", "Strawberry and Tortoise by the book"
 PEERS = {MERCURIUS: mercurius, BOOK: book}
@@ -134,7 +134,7 @@ def _servers(postgres: PostgresServer, stack: ExitStack, folder: Path) -> Iterat
             print(error)
         else:
             postgres.create_database(copy, template="coffer")
-    yield COFFER, stack.enter_context(ServerProcess(postgres.url("coffer"), folder=folder, name="coffer"))
+    yield COFFER, stack.enter_context(unlimited(postgres.url("coffer"), folder, "coffer"))
     for name, peer in peers:
         yield name, stack.enter_context(peer)
 

@@ -31,9 +31,9 @@ from app.services.verification import verify
 from app.settings import Settings
 from bench import report, wrk
 from bench.ledger import DATABASES, database_of, fill, server_of, settings_of
-from bench.load import Processes
+from bench.load import Processes, unlimited
 from bench.ways import NOTE, Coffer, Target
-from tests.server import ServerProcess, token
+from tests.server import token
 
 WALLETS = 10_000
 WITH_HISTORY = 100
@@ -187,7 +187,7 @@ class _Bench:
         await give_history(self._settings, targets[:WITH_HISTORY])
         found, answered, paired = [], 0, 0
         name = f"server-{self._database}"
-        with ServerProcess(self._settings.database_url, folder=self._folder, name=name) as server:
+        with unlimited(self._settings.database_url, self._folder, name) as server:
             self._url = f"{server.url}/graphql"
             self._sell(customers[:WITH_HISTORY])
             turns = list(product(range(self._plan.rounds + 1), self._cases(customers)))

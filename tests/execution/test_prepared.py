@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import weakref
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -42,6 +43,13 @@ PREPARER = Preparer(SCHEMA, CORE, hide_suggestions=False)
 MANY = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Collect what this module leaves while its warnings are still expected, not in the midst of another's test."""
+    yield
+    gc.collect()
 
 
 def prepared_of(text: str, preparer: Preparer = PREPARER) -> Prepared:
