@@ -2,9 +2,11 @@
 
 import ast
 import inspect
-import textwrap
+import sys
 from enum import Enum
+from functools import cache
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, TypeVar
 
 import strawberry
@@ -105,12 +107,17 @@ __all__ = [
 E = TypeVar("E", bound=type[Enum])
 
 
+@cache
+def _classes(module: ModuleType) -> dict[str, list[ast.stmt]]:
+    """Return the statements of each class of a module, which is parsed once for all its enumerations."""
+    tree = ast.parse(inspect.getsource(module))
+    return {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
 def sentences(enumeration: type[Enum]) -> dict[str, str]:
     """Return the sentence that stands below each member in the source."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(enumeration)))
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     found = {}
-    for member, below in pairwise(body):
+    for member, below in pairwise(_classes(sys.modules[enumeration.__module__])[enumeration.__name__]):
         if (
             isinstance(member, ast.Assign)
             and isinstance(below, ast.Expr)
