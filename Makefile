@@ -74,7 +74,7 @@ test: $(DEV) clients ## all tests: both databases, Node clients, browser
 	$(TOGETHER) $(STATIC)
 	$(PYTEST)
 
-bench: $(DEV) $(if $(shell command -v npm),$(PEER)) ## measure; the figures of the README (make bench LONG=1 for longer and more rounds)
+bench: $(DEV) $(if $(shell command -v npm),$(PEER)) ## measure; the figures of README and docs/speed.md (make bench LONG=1 for longer and more rounds)
 	$(PY) -m bench $(if $(LONG),--long)
 
 # --- files that are made ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""python -m bench: measure the ledger and the server; the figures of the README."""
+"""python -m bench: measure the ledger and the server; the figures of the README and of docs/speed.md."""
 
 import argparse
 
@@ -6,17 +6,19 @@ from bench import beside, growth, http, ledger, live, report, runtime, telling
 
 
 def main() -> None:
-    """Run every bench, or only fill the README with what they found last."""
+    """Run every bench, or only put into the documents what they found last."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--long", action="store_true", help="longer and more rounds: a quarter of an hour or more"
     )
     parser.add_argument(
-        "--readme", action="store_true", help="put the last results into README.md; measure nothing"
+        "--readme",
+        action="store_true",
+        help="put the last results into README.md and docs/speed.md; measure nothing",
     )
     options = parser.parse_args()
     if options.readme:
-        print("README.md holds the last results of:", ", ".join(report.fill_readme()) or "nothing yet")
+        print("The documents hold the last results of:", ", ".join(report.fill_documents()) or "nothing yet")
         return
     ledger.main(long=options.long)
     http.main(long=options.long)

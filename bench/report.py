@@ -1,9 +1,10 @@
-"""Tables of what was measured: for the terminal, as Markdown and JSON under bench/results, and in the README."""
+"""Tables of what was measured: for the terminal, as Markdown and JSON under bench/results, and in the documents."""
 
 import json
 import os
 import platform
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
+PLOTS = ROOT / "docs"
+DOCUMENTS = (ROOT / "README.md", PLOTS / "speed.md")
 BASELINE = "Coffer"
 
 
@@ -238,16 +241,22 @@ def publish_plot(name: str, title: str, groups: Mapping[str, Mapping[str, float]
     (RESULTS / f"{name}.svg").write_text(bars(title, groups), encoding="utf-8")
 
 
-def fill_readme() -> list[str]:
-    """Put the last results between the README's marks, and name those that were put."""
-    path = ROOT / "README.md"
-    text, done = path.read_text(encoding="utf-8"), []
-    for name in re.findall(r"<!-- bench:(\w+) -->", text):
-        result = RESULTS / f"{name}.md"
-        if not result.exists():
-            continue
-        marked = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)", re.DOTALL)
-        text, count = marked.subn(lambda match: match[1] + result.read_text("utf-8") + match[2], text)  # noqa: B023
-        done += [name] if count else []
-    path.write_text(text, encoding="utf-8")
+def fill_documents() -> list[str]:
+    """Put the last results between the marks of the documents, and the plots beside them; name those that were put."""
+    done = []
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"<!-- bench:(\w+) -->", text):
+            result = RESULTS / f"{name}.md"
+            if result.exists():
+                text = _filled(text, name, result.read_text(encoding="utf-8"))
+                done.append(name)
+        path.write_text(text, encoding="utf-8")
+    for plot in sorted(RESULTS.glob("*.svg")):
+        shutil.copy(plot, PLOTS / f"speed-{plot.name}")
     return done
+
+
+def _filled(text: str, name: str, content: str) -> str:
+    marked = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)", re.DOTALL)
+    return marked.sub(lambda match: match[1] + content + match[2], text)
