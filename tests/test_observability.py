@@ -19,9 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from app.domain.access import Principal, PrincipalKind
+from app.front import Front
 from app.observability import (
-    AccessLogMiddleware,
-    RequestIdMiddleware,
     configure_logging,
     current_request_id,
     masked,
@@ -203,8 +202,7 @@ APP = Starlette(
         WebSocketRoute("/refuse", refuse),
     ],
     middleware=[
-        Middleware(RequestIdMiddleware),
-        Middleware(AccessLogMiddleware, quiet_paths=frozenset({"/health"})),
+        Middleware(Front, quiet_paths=frozenset({"/health"})),
     ],
 )
 
@@ -367,7 +365,7 @@ async def test_a_caller_who_hangs_up_is_logged(out: io.StringIO) -> None:
         raise AssertionError(message)
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await AccessLogMiddleware(silent)(scope, receive, send)
+    await Front(silent)(scope, receive, send)
     assert access(out)[0]["status"] == 499
 
 
@@ -383,5 +381,5 @@ async def test_other_scopes_pass() -> None:
     async def send(message: Message) -> None:
         del message
 
-    await RequestIdMiddleware(AccessLogMiddleware(inner))({"type": "lifespan"}, receive, send)
+    await Front(inner)({"type": "lifespan"}, receive, send)
     assert seen == ["lifespan"]
