@@ -13,9 +13,9 @@ awaited. The function that is prepared here has all that behind it: it calls res
 ## How it does that
 
 `compiling` follows graphql-core's executor step by step; what a step needs of schema and document, it looks up while
-it compiles. The state of a run is an executor of graphql-core's, of the very class that Strawberry's schema names:
-resolvers get what that executor builds for them, errors are noted by it, and whatever seldom comes (asynchronous
-iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
+it compiles. The state of a run (`State`) is an executor of graphql-core's, of the very class that Strawberry's schema
+names, whose parts are made when somebody asks for them: resolvers get what that executor builds for them, errors are
+noted by it, and whatever seldom comes (asynchronous iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
 extensions and conversions. Strawberry is passed by where it would hand over and do no more:
 
     an attribute                                    getattr
