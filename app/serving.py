@@ -111,11 +111,10 @@ class _Answering:
             await cycle.send(message)
             return
         length, lines = -1, [STATUS_LINE[message["status"]]]
-        for header in (*cycle.default_headers, *message.get("headers", ())):
-            name, value = header
+        for name, value in (*cycle.default_headers, *message.get("headers", ())):
             if name == b"content-length" and length < 0 and value.isdigit():
                 length = int(value)
-            lines.append(_lines.get(header) or _line(name, value))
+            lines.append(_lines.get((name, value)) or _line(name, value))
         if length < 0 or b"" in lines:
             await cycle.send(message)
             return

@@ -414,6 +414,7 @@ LENGTH, TYPE = (b"content-length", b"2"), (b"content-type", b"application/json")
         [start((b"content-length", b"two")), body()],
         [start(LENGTH, (b"connection", b"close")), body()],
         [start(LENGTH, (b"connection", b"keep-alive")), body()],
+        [{"type": "http.response.start", "status": 200, "headers": [[b"content-length", b"2"]]}, body()],
         [start((b"transfer-encoding", b"chunked")), body()],
         [start(LENGTH, (b"x-a", b"b\r\nx-c: d")), body()],
         [start(LENGTH, (b"x a", b"b")), body()],
@@ -445,4 +446,4 @@ async def test_headers_that_are_remembered_are_bounded(monkeypatch: pytest.Monke
             BoundedProtocol, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", [start(LENGTH, header), body()]
         )
         assert b"x-number: %d\r\n" % number in written
-        assert len(serving_module._lines) <= 10
+        assert 0 < len(serving_module._lines) <= 10
