@@ -1,7 +1,7 @@
 """The application: a constructor call with a list of routes; nothing registers itself by being imported."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -34,11 +34,11 @@ from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.execution.throttle import Allowance, Budget
 from app.expressions import Cel
+from app.front import Application, Front
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
-from app.hardening import SecurityHeadersMiddleware
 from app.jobs import JOBS, Job, Jobs
 from app.live import PostgresListener, SqliteWatcher
-from app.observability import AccessLogMiddleware, RequestIdMiddleware, request_id_of
+from app.observability import request_id_of
 from app.onlooker import Onlooker
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
 from app.operations.metrics import Metrics
@@ -105,7 +105,8 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     )
     metrics.watch(gauges_of(runtime, endpoint, listener, jobs, processor=processor, outbox=outbox))
 
-    app = Starlette(
+    app = Application(
+        at_once={"/graphql": endpoint.door},
         routes=[
             # First, because by far the most requests are for it.
             *endpoint.routes("/graphql"),
@@ -330,7 +331,8 @@ def _endpoint(
             principal = runtime.access.current(principal)
         except AuthenticationError as error:
             raise unauthenticated(error) from None
-        connection.state.principal = principal  # the access log tells what kind of caller it was
+        # The access log tells what kind of caller it was.
+        connection.scope.setdefault("state", {})["principal"] = principal
         return Context(
             principal=principal, request_id=request_id, runtime=runtime, address=_address(connection)
         )
@@ -414,7 +416,8 @@ def _address(connection: HTTPConnection) -> str | None:
     """Return what an address is counted by: nothing for this machine, and the network for IPv6, where a caller has
     as many addresses as they like.
     """
-    host = connection.client.host if connection.client else ""
+    client = connection.scope.get("client")
+    host = client[0] if client else ""
     if not host or is_loopback(host):
         return None
     if ":" in host:
@@ -450,7 +453,17 @@ def _authenticate(
         setting = "auth_issuers" if settings.auth_issuers else "jwt_secret"
         raise SettingsError(f"{environment_variable(setting)}: {error}") from None
 
-    async def authenticate(authorization: str | None, payload: Mapping[str, Any] | None) -> Principal:
+    def authenticate(
+        authorization: str | None, payload: Mapping[str, Any] | None
+    ) -> Principal | Awaitable[Principal]:
+        # Nearly always: a token that was verified a moment ago, and rights that are fresh.
+        if authorization is not None and access.is_fresh():
+            known = authenticator.known(authorization)
+            if known is not None:
+                return known
+        return prove(authorization, payload)
+
+    async def prove(authorization: str | None, payload: Mapping[str, Any] | None) -> Principal:
         try:
             await access.fresh()
             if authorization is None and payload is not None:
@@ -473,9 +486,7 @@ def _warn_of_unknown_roles(settings: Settings, runtime: Runtime) -> None:
 
 def _middleware(settings: Settings) -> list[Middleware]:
     found = [
-        Middleware(SecurityHeadersMiddleware, hsts_max_age_s=settings.hsts_max_age_s),
-        Middleware(RequestIdMiddleware),
-        Middleware(AccessLogMiddleware, quiet_paths=QUIET_PATHS),
+        Middleware(Front, hsts_max_age_s=settings.hsts_max_age_s, quiet_paths=QUIET_PATHS),
     ]
     if settings.cors_origins:
         found.append(

@@ -1,4 +1,4 @@
-"""What the server says about itself: structured logs, request ids, one access line per request.
+"""What the server says about itself: structured logs, and the id of the request that they are about.
 
 No credential and no personal data is ever logged. That is a rule for whoever writes a log line, and a net below
 them: `redacted` masks what looks like a token or an e-mail address, in libraries' messages and in stacks too.
@@ -8,18 +8,16 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 import structlog
 import uuid_utils
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor, WrappedLogger
-
-from app.domain.access import ANONYMOUS, Principal
 
 _SENSITIVE = re.compile(
     r"authori[sz]ation|token|secret|password|passwd|cookie|api_?key|credential|e_?mail|phone|iban",
@@ -32,18 +30,13 @@ _CREDENTIAL = re.compile(
     r"|(?<=://)[^\s/@]+(?=@)",  # name and password in an address, as in a database URL
     re.IGNORECASE,
 )
-_SIGNS = ("eyj", "bearer ", "cof_")
-"""One of them, or an `@`, is in whatever the expression finds."""
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _MASK = "[redacted]"
 _DEPTH_MAX = 5
+_HARMLESS = frozenset({type(None), bool, int, float})
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_REQUEST_ID_HEADER = b"x-request-id"
-_PATH_LENGTH_MAX = 200
-CLIENT_CLOSED = 499
-"""How a request is logged whose caller hung up before an answer began (nginx' number for it)."""
-
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being served: it is in all lines that are written meanwhile."""
 
 SAMPLE_SIZE = 50
 """Lines about one kind of trouble that are written in each `SAMPLE_INTERVAL_S`; the others are counted."""
@@ -108,9 +101,14 @@ class Sampling:
 
 def _trouble(line: Mapping[str, object], *, is_warning: bool) -> tuple[object, ...] | None:
     """Return what sort of trouble a line is about; None if it is about none."""
-    outcome, code, status, stack = (line.get(name) for name in ("outcome", "code", "status", "exc_info"))
+    outcome, code, status, stack = (
+        line.get("outcome"),
+        line.get("code"),
+        line.get("status"),
+        line.get("exc_info"),
+    )
     is_bad = isinstance(status, int) and status >= 400
-    if not (is_warning or is_bad or code or stack or outcome not in {None, "OK"}):
+    if not (is_warning or is_bad or code or stack or (outcome is not None and outcome != "OK")):
         return None
     return outcome, code, status, type(stack[1]) if isinstance(stack, tuple) else bool(stack)
 
@@ -123,7 +121,7 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     out = sys.stderr if stream is None else stream
     level_number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -179,16 +177,54 @@ def _route_standard_logging(
     logging.getLogger("tortoise.db_client").setLevel(max(level, logging.INFO))
 
 
+def _with_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Tell, as structlog's processor, which request a line is about."""
+    if (request_id := REQUEST_ID.get()) is not None:
+        event.setdefault("request_id", request_id)
+    return event
+
+
+class OftenUsedLogger:
+    """Structlog's logger for lines of every request.
+
+    Structlog makes a new logger for each line unless it is told to keep the first for ever. This keeps it for as long
+    as logging is configured as it was.
+    """
+
+    def __init__(self) -> None:
+        self._made: Any = None
+        self._processors: object = None
+        self._form: object = None
+        self._stream: object = None
+
+    @property
+    def now(self) -> Any:
+        """The logger: ask it `is_enabled_for` before working out what it is to write."""
+        config = structlog.get_config()
+        if (
+            config["processors"] is not self._processors
+            or config["wrapper_class"] is not self._form
+            or config["logger_factory"] is not self._stream
+        ):
+            self._processors, self._form = config["processors"], config["wrapper_class"]
+            self._stream = config["logger_factory"]
+            self._made = structlog.get_logger().bind()
+        return self._made
+
+
 def redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask, as structlog's processor, what must not be in a log."""
     return {key: _clean(key, value, 0) for key, value in event.items()}
 
 
 def _clean(key: str, value: object, depth: int) -> object:
-    if isinstance(value, bool | int | float) or value is None:
+    if type(value) in _HARMLESS:
         return value
     if _is_sensitive(key) or depth >= _DEPTH_MAX:
         return _MASK
+    # Before all others, because nearly everything is text, and asking what is a mapping takes long.
+    if type(value) is str:
+        return masked(value)
     if isinstance(value, Mapping):
         return {name: _clean(str(name), item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -200,7 +236,7 @@ def masked(text: str) -> str:
     """Return the text without what looks like a credential or an e-mail address."""
     lowered = text.lower()
     # Looking for what each of them must hold is ten times quicker than the expressions, and most texts hold nothing.
-    if "@" not in lowered and not any(sign in lowered for sign in _SIGNS):
+    if "@" not in lowered and "eyj" not in lowered and "bearer " not in lowered and "cof_" not in lowered:
         return text
     return _EMAIL.sub(_MASK, _CREDENTIAL.sub(_MASK, text))
 
@@ -212,8 +248,7 @@ def _is_sensitive(key: str) -> bool:
 
 def current_request_id() -> str | None:
     """Return the id of the request that is being served, for messages that a caller can quote."""
-    value = structlog.contextvars.get_contextvars().get("request_id")
-    return value if isinstance(value, str) else None
+    return REQUEST_ID.get()
 
 
 def request_id_of(connection: HTTPConnection) -> str:
@@ -225,140 +260,3 @@ def request_id_of(connection: HTTPConnection) -> str:
 def new_request_id() -> str:
     """Make an id that sorts by time."""
     return uuid_utils.uuid7().hex
-
-
-class RequestIdMiddleware:
-    """Gives every request an id: in its log lines, in `scope["state"]["request_id"]`, in the answer's header.
-
-    An id that came with the request is kept, so that a store's proxy, its shop and Coffer can be read together;
-    but only if it is short and plain, because it goes into logs and headers as it is.
-    """
-
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str] = new_request_id) -> None:
-        self._app = app
-        self._new_id = new_id
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        # Names are in lower case already, as ASGI has them.
-        given = [value.decode("latin-1") for name, value in scope["headers"] if name == _REQUEST_ID_HEADER]
-        sane = len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) is not None
-        request_id = given[0] if sane else self._new_id()
-        header = (_REQUEST_ID_HEADER, request_id.encode())
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] in {
-                "http.response.start",
-                "websocket.accept",
-                "websocket.http.response.start",
-            }:
-                others = (each for each in message.get("headers", ()) if each[0] != _REQUEST_ID_HEADER)
-                message["headers"] = [*others, header]
-            await send(message)
-
-        # Without the context manager around both, which asks what else is bound.
-        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            structlog.contextvars.reset_contextvars(**tokens)
-
-
-class AccessLogMiddleware:
-    """Writes one line per request when it is over: method, path, status, duration, kind of caller.
-
-    No query string, no address, no subject. Whoever authenticates puts the principal into
-    `scope["state"]["principal"]`. A socket is one line too, when it closes, with its close code as the status.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        quiet_paths: frozenset[str] = frozenset(),
-        timer: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._app = app
-        self._quiet_paths = quiet_paths
-        self._timer = timer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        # The dictionary is fetched now: routers hand copies of the scope on, and copies share this one.
-        state = scope.setdefault("state", {})
-        seen = _Outcome(scope["type"])
-        started_s = self._timer()
-        try:
-            await self._app(scope, seen.receiving(receive), seen.sending(send))
-        except Exception:
-            seen.failed()
-            raise
-        finally:
-            self._write(scope, state, seen.status, self._timer() - started_s)
-
-    def _write(self, scope: Scope, state: MutableMapping[str, object], status: int, taken_s: float) -> None:
-        log = structlog.get_logger("app.access")
-        principal = state.get("principal")
-        kind = principal.kind if isinstance(principal, Principal) else ANONYMOUS.kind
-        # What was an operation has a line of its own already.
-        is_quiet = scope["path"] in self._quiet_paths or state.get("observed") is True
-        write = log.debug if is_quiet else log.info
-        write(
-            "request",
-            method=_plain(scope.get("method", "WEBSOCKET")),
-            path=_plain(scope["path"]),
-            status=status,
-            duration_ms=round(taken_s * 1000, 2),
-            principal=kind.value,
-        )
-
-
-class _Outcome:
-    """Watches a connection's messages to learn how it ended."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        # Nobody has answered yet, and if nobody ever does, it is because the caller has gone.
-        self.status = CLIENT_CLOSED if kind == "http" else 1006
-        self._answered = False
-
-    def receiving(self, receive: Receive) -> Receive:
-        async def received() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.disconnect" and not self._answered:
-                self._answer(message.get("code", 1005))
-            return message
-
-        return received
-
-    def sending(self, send: Send) -> Send:
-        async def sent(message: Message) -> None:
-            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
-                self._answer(message["status"])
-            elif message["type"] == "websocket.close" and not self._answered:
-                self._answer(message.get("code", 1000))
-            await send(message)
-
-        return sent
-
-    def _answer(self, status: int) -> None:
-        self.status = status
-        self._answered = True
-
-    def failed(self) -> None:
-        """Note that the application raised: what was not answered yet will be answered as a defect."""
-        if not self._answered:
-            self.status = 500 if self._kind == "http" else 1011
-
-
-def _plain(text: str) -> str:
-    """Return the text on one line and of bounded length: paths are the caller's words, line breaks included."""
-    shown = text[:_PATH_LENGTH_MAX]
-    return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")

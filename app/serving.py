@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 HEAD_TIMEOUT_S = 15.0
@@ -19,49 +25,59 @@ WORKER_HEALTHCHECK_TIMEOUT_S = 30
 """How long a worker process may be silent before it is taken for hung, and replaced."""
 
 
+LINES_MAX, LINE_BYTES_MAX = 500, 500
+"""How many headers of answers are remembered, and how long they may be."""
+
 COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 """After how many new objects the youngest generation is looked through, and how many times that the next two."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn waits for ever for a head that never comes, and takes one of any size."""
+    """Uvicorn's, with an end to what a connection may keep it waiting for, and with answers that are written quickly."""
 
-    _patience: asyncio.TimerHandle | None = None
     cycle: RequestResponseCycle | None  # type: ignore[assignment]
+    _patience: asyncio.TimerHandle | None = None
+    _is_head = True
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
-        self._head_is_here()
+        self._wait_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; it is part of a head until that is complete."""
-        if self._patience is None and self.cycle is not None and self.cycle.response_complete:
-            self._wait_for_head()
-        if self._patience is not None:
+        if not self._is_head and self.cycle is not None and self.cycle.response_complete:
+            self._is_head, self._head_bytes = True, 0
+        if self._is_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._patience is not None and self._head_bytes > HEAD_BYTES_MAX:
-            self._head_is_here()
-            if not self.transport.is_closing():
+        # Nearly every head comes in one piece: only what is waited for needs a timer.
+        if self._is_head and not self.transport.is_closing():
+            self._wait()
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._wait_no_more()
                 self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
         """Begin to serve the request."""
-        self._head_is_here()
+        self._is_head = False
+        self._wait_no_more()
         super().on_headers_complete()
 
-    def _wait_for_head(self) -> None:
-        self._head_bytes = 0
-        self._patience = self.loop.call_later(HEAD_TIMEOUT_S, self._too_late)
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, _Answering(cycle, app))
 
-    def _head_is_here(self) -> None:
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEAD_TIMEOUT_S, self._too_late)
+
+    def _wait_no_more(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -69,6 +85,76 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._patience = None
         self.transport.close()
+
+
+class _Answering:
+    """Writes heads that are like most others, and leaves all else to uvicorn.
+
+    Uvicorn checks each header of each answer by two expressions and puts its line together. Nearly all of them are
+    the same in every answer, so their lines are kept.
+    """
+
+    __slots__ = ("_app", "_cycle")
+
+    def __init__(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._cycle = cycle
+        self._app = app
+
+    def __call__(self, scope: Any, receive: Any, _send: Any) -> Awaitable[None]:
+        """Serve the request."""
+        return self._app(scope, receive, self.send)  # type: ignore[no-any-return]
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the answer."""
+        cycle = self._cycle
+        if cycle.response_started or not self._is_plain(cycle, message):
+            await cycle.send(message)
+            return
+        length, lines = -1, [STATUS_LINE[message["status"]]]
+        for name, value in (*cycle.default_headers, *message.get("headers", ())):
+            if name == b"content-length" and length < 0 and value.isdigit():
+                length = int(value)
+            lines.append(_lines.get((name, value)) or _line(name, value))
+        if length < 0 or b"" in lines:
+            await cycle.send(message)
+            return
+        # As uvicorn notes it.
+        cycle.response_started, cycle.waiting_for_100_continue = True, False
+        cycle.chunked_encoding, cycle.expected_content_length = False, length
+        lines.append(b"\r\n")
+        cycle.transport.write(b"".join(lines))
+
+    @staticmethod
+    def _is_plain(cycle: RequestResponseCycle, message: Any) -> bool:
+        return (
+            message["type"] == "http.response.start"
+            and cycle.keep_alive
+            and not cycle.disconnected
+            and not cycle.access_log
+            and not cycle.flow.write_paused
+        )
+
+
+_lines: dict[tuple[bytes, bytes], bytes] = {}
+"""The lines of headers that were written before."""
+
+_VARYING = frozenset({b"content-length", b"date", b"x-request-id"})
+"""Headers that are seldom the same twice."""
+
+_TELLING = frozenset({b"connection", b"transfer-encoding"})
+"""Headers that decide how the answer is written."""
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a header; nothing where uvicorn has to look at it."""
+    if name != name.lower() or name in _TELLING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+        return b""
+    line = b"%b: %b\r\n" % (name, value)
+    if name not in _VARYING and len(line) <= LINE_BYTES_MAX:
+        if len(_lines) >= LINES_MAX:
+            _lines.clear()
+        _lines[name, value] = line
+    return line
 
 
 def settle_memory() -> None:

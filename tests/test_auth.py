@@ -25,6 +25,7 @@ from app.auth.claims import claim_path
 from app.auth.keys import jwk_key
 from app.auth.token import check_issuer
 from app.domain.access import ANONYMOUS, ROLES, Capability, Principal, PrincipalKind
+from app.domain.rights import PRESET_RIGHTS, Rights
 from tests.issuers import (
     SECRET,
     START,
@@ -961,3 +962,38 @@ def test_issued_tokens_differ() -> None:
 def test_refuses_to_issue_weak_tokens(secret: str, ttl_s: int) -> None:
     with pytest.raises(ConfigurationError):
         issue_token(secret, subject="a", roles=[], ttl_s=ttl_s, now=START)
+
+
+# --- what was worked out a moment ago -----------------------------------------------------------------------
+
+
+async def test_a_caller_is_worked_out_once_for_the_rights_of_the_moment() -> None:
+    clock, rights = Clock(), [PRESET_RIGHTS]
+    config = AuthConfig(issuers=(issuer_config({"secret": SECRET}),))
+    authenticator = Authenticator(config, now=clock, rights=lambda: rights[-1])
+    header = f"Bearer {sign({'sub': 's1', 'roles': ['support']})}"
+    assert authenticator.known(header) is None
+    proven = await authenticator.principal(header)
+    first = authenticator.known(header)
+    assert first == proven
+    assert authenticator.known(header) is first
+    for other in (header.lower(), f"{header}x", header.removeprefix("Bearer "), ""):
+        assert authenticator.known(other) is None
+    rights.append(Rights((), revision=PRESET_RIGHTS.revision + 1))
+    changed = authenticator.known(header)
+    assert changed is not None
+    assert (changed.revision, changed.capabilities) == (PRESET_RIGHTS.revision + 1, frozenset())
+    clock.forward(600)
+    assert authenticator.known(header) is None
+
+
+async def test_who_is_nobody_any_more_is_not_known() -> None:
+    rights = [PRESET_RIGHTS]
+    issuer = issuer_config({"secret": SECRET, "customers": False})
+    authenticator = Authenticator(AuthConfig(issuers=(issuer,)), now=Clock(), rights=lambda: rights[-1])
+    header = f"Bearer {sign({'sub': 's1', 'roles': ['support']})}"
+    await authenticator.principal(header)
+    rights.append(Rights((), revision=5))
+    assert authenticator.known(header) is None
+    with pytest.raises(AuthenticationError):
+        await authenticator.principal(header)

@@ -17,11 +17,12 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 
 from app.domain.access import Principal, PrincipalKind
+from app.front import HEADERS, Front
 from app.observability import (
-    AccessLogMiddleware,
-    RequestIdMiddleware,
+    OftenUsedLogger,
     configure_logging,
     current_request_id,
     masked,
@@ -80,6 +81,21 @@ def test_the_level_holds_for_all(out: io.StringIO) -> None:
     logging.getLogger("uvicorn").info("quiet")
     structlog.get_logger("app").warning("loud")
     assert [line["event"] for line in lines(out)] == ["loud"]
+
+
+def test_a_logger_that_is_kept_follows_the_configuration(out: io.StringIO) -> None:
+    logger, other = OftenUsedLogger(), io.StringIO()
+    logger.now.info("first")
+    assert logger.now is logger.now
+    configure_logging(json=True, stream=other)
+    logger.now.info("second")
+    configure_logging(json=True, level="warning", stream=other)
+    logger.now.info("third")
+    with capture_logs() as captured:
+        logger.now.warning("fourth")
+    assert [line["event"] for line in lines(out)] == ["first"]
+    assert [line["event"] for line in lines(other)] == ["second"]
+    assert [line["event"] for line in captured] == ["fourth"]
 
 
 def test_uvicorns_own_access_lines_are_off(out: io.StringIO) -> None:
@@ -176,6 +192,10 @@ async def fail(_request: Request) -> PlainTextResponse:
     raise RuntimeError("a defect")
 
 
+async def own(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("", headers={"X-Request-ID": "its own", "X-Frame-Options": "SAMEORIGIN"})
+
+
 async def stream(_request: Request) -> StreamingResponse:
     return StreamingResponse(iter(["a", "b"]))
 
@@ -197,14 +217,14 @@ APP = Starlette(
     routes=[
         Route("/echo", echo, methods=["GET", "POST"]),
         Route("/fail", fail),
+        Route("/own", own),
         Route("/stream", stream),
         Route("/{rest:path}", echo),
         WebSocketRoute("/socket", socket),
         WebSocketRoute("/refuse", refuse),
     ],
     middleware=[
-        Middleware(RequestIdMiddleware),
-        Middleware(AccessLogMiddleware, quiet_paths=frozenset({"/health"})),
+        Middleware(Front, quiet_paths=frozenset({"/health"})),
     ],
 )
 
@@ -268,6 +288,15 @@ async def test_each_request_has_its_own_id(client: httpx.AsyncClient) -> None:
     assert (await client.get("/echo")).text != (await client.get("/echo")).text
     assert current_request_id() is None
     assert new_request_id() < new_request_id()
+
+
+async def test_an_answer_keeps_its_headers_but_for_the_id(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/own", headers={"x-request-id": "abc"})
+    assert answer.headers.get_list("x-request-id") == ["abc"]
+    assert answer.headers.get_list("x-frame-options") == ["SAMEORIGIN"]
+    assert {name: answer.headers.get_list(name) for name in HEADERS} == {
+        name: [value] for name, value in HEADERS.items()
+    } | {"x-frame-options": ["SAMEORIGIN"]}
 
 
 TEXT_CLOSE: Message = {"type": "websocket.receive", "text": "close"}
@@ -367,7 +396,7 @@ async def test_a_caller_who_hangs_up_is_logged(out: io.StringIO) -> None:
         raise AssertionError(message)
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    await AccessLogMiddleware(silent)(scope, receive, send)
+    await Front(silent)(scope, receive, send)
     assert access(out)[0]["status"] == 499
 
 
@@ -383,5 +412,5 @@ async def test_other_scopes_pass() -> None:
     async def send(message: Message) -> None:
         del message
 
-    await RequestIdMiddleware(AccessLogMiddleware(inner))({"type": "lifespan"}, receive, send)
+    await Front(inner)({"type": "lifespan"}, receive, send)
     assert seen == ["lifespan"]

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from hypothesis import given, strategies as st
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.applications import Starlette
 from tortoise.connection import get_connection
 
@@ -18,10 +20,11 @@ from app.auth import issue_token
 from app.db import WRITER, connections_in_use
 from app.domain.access import Principal, PrincipalKind
 from app.execution.observing import Observation
-from app.hardening import HEADERS
+from app.front import HEADERS
 from app.jobs import JOBS
 from app.main import create_app, now
 from app.observability import SAMPLE_SIZE, Sampling, configure_logging
+from app.operations.counts import DURATIONS_S
 from app.operations.metrics import Metrics
 from app.settings import Settings, SettingsError
 from tests.databases import settings_for
@@ -508,3 +511,75 @@ def test_two_applications_count_for_themselves() -> None:
     value = {"type": "query", "name": "other", "outcome": "OK"}
     assert one.registry.get_sample_value(counted, value) == 1
     assert other.registry.get_sample_value(counted, value) is None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["query", "mutation", "subscription", "unknown"]),
+            st.sampled_from(["Known", "Other", None]),
+            st.sampled_from(["OK", "FORBIDDEN"]),
+            st.sampled_from(DURATIONS_S) | st.floats(0, 60),
+        )
+    )
+)
+def test_operations_are_counted_as_by_prometheus_own_library(seen: list[tuple[str, Any, str, float]]) -> None:
+    metrics, registry = Metrics(names=("Known",), liabilities_interval_s=60), CollectorRegistry()
+    counter = Counter("coffer_operations", "Operations.", ("type", "name", "outcome"), registry=registry)
+    histogram = Histogram(
+        "coffer_operation_duration_seconds",
+        "Seconds.",
+        ("type", "name"),
+        buckets=DURATIONS_S,
+        registry=registry,
+    )
+    for type_, name, outcome, duration_s in seen:
+        metrics.observe(Observation(type_, name, outcome, duration_s, None, "r", {}))
+        shown = {None: "anonymous", "Known": "Known"}.get(name, "other")
+        counter.labels(type_, shown, outcome).inc()
+        if type_ in {"query", "mutation"}:
+            histogram.labels(type_, shown).observe(duration_s)
+    assert samples(metrics.registry) == samples(registry)
+
+
+def samples(registry: CollectorRegistry) -> dict[Any, float]:
+    """Return what is counted of operations, but for when that began."""
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in registry.collect()
+        if family.name.startswith("coffer_operation") and family.type in {"counter", "histogram"}
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+# --- the short way ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("POST", "/graphql", {"json": {"query": "{ viewer { kind } }"}}),
+        ("POST", "/graphql", {"json": {"query": "{ nothing }"}}),
+        ("POST", "/graphql", {"content": b"query"}),
+        ("GET", "/graphql?query={viewer{kind}}", {}),
+        ("GET", "/graphql", {"headers": {"accept": "text/html"}}),
+        ("POST", "/graphql", {"json": {}, "headers": {"origin": "https://shop.example"}}),
+        ("OPTIONS", "/graphql", {"headers": {"origin": "https://shop.example"}}),
+        ("PUT", "/graphql", {}),
+        ("POST", "/graphql/", {}),
+    ],
+)
+async def test_the_short_way_answers_as_the_long_one(
+    settings: Settings, method: str, path: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins = settings.model_copy(
+        update={"cors_origins": ("https://shop.example",), "cost_restored_per_s": 0}
+    )
+    async with serving(origins) as (_, caller):
+        caller.headers = httpx.Headers({**token(), "x-request-id": "one"})
+        short = await caller.request(method, path, **options)
+        monkeypatch.setattr("app.front.Application.__call__", Starlette.__call__)
+        long = await caller.request(method, path, **options)
+    assert (short.status_code, short.content) == (long.status_code, long.content)
+    assert sorted(short.headers.multi_items()) == sorted(long.headers.multi_items())

@@ -19,9 +19,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import uvicorn
 import websockets
 from tortoise.connection import get_connection
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
+from app import serving as serving_module
 from app.db import READER, open_database
 from app.serving import COLLECT_YOUNG, BoundedProtocol, drain_of, settle_memory
 from tests.databases import settings_for
@@ -281,7 +285,6 @@ async def misbehave(host: str, port: int, number: int, enough: asyncio.Event) ->
 
 
 async def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    import uvicorn  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
 
     monkeypatch.setattr("app.serving.HEAD_TIMEOUT_S", 0.3)
@@ -332,3 +335,115 @@ def test_what_was_loaded_at_the_start_is_left_alone_by_a_collector_that_still_wo
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+# --- answers are uvicorn's, byte for byte -----------------------------------------------------------------
+
+
+class Wire(asyncio.Transport):
+    """A connection that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """Go on."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 200) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def body(text: bytes = b"{}", *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": text, "more_body": more}
+
+
+async def said(protocol_class: type[HttpToolsProtocol], request: bytes, messages: list[Any]) -> list[Any]:
+    """Ask twice over one connection; return what was written each time, and whether it was closed."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(dict(message))
+
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 09:00:00 GMT")]
+    protocol, wire, found = protocol_class(config, state, {}), Wire(), list[Any]()
+    protocol.connection_made(wire)
+    try:
+        for _ in range(2):
+            if not wire.closed:
+                protocol.data_received(request)
+            while state.tasks:  # noqa: ASYNC110 - tasks that end have no event to give
+                await asyncio.sleep(0)
+            found.append((wire.written, wire.closed))
+            wire.written = b""
+    finally:
+        protocol.connection_lost(None)
+    return found
+
+
+LENGTH, TYPE = (b"content-length", b"2"), (b"content-type", b"application/json")
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1", b"HEAD / HTTP/1.1", b"GET / HTTP/1.0"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [start(LENGTH, TYPE), body()],
+        [start(LENGTH, TYPE, (b"x-request-id", b"abc")), body(b"{", more=True), body(b"}")],
+        [start(TYPE), body()],
+        [start(TYPE), body(more=True), body(b"")],
+        [start((b"Content-Length", b"2")), body()],
+        [start(LENGTH, LENGTH), body()],
+        [start((b"content-length", b"two")), body()],
+        [start(LENGTH, (b"connection", b"close")), body()],
+        [start(LENGTH, (b"connection", b"keep-alive")), body()],
+        [{"type": "http.response.start", "status": 200, "headers": [[b"content-length", b"2"]]}, body()],
+        [start((b"transfer-encoding", b"chunked")), body()],
+        [start(LENGTH, (b"x-a", b"b\r\nx-c: d")), body()],
+        [start(LENGTH, (b"x a", b"b")), body()],
+        [start(LENGTH, (b"x-long", b"y" * 5_000)), body()],
+        [start(LENGTH), body(b"{ }")],
+        [start(LENGTH), body(b"{")],
+        [start(LENGTH)],
+        [start(status=204), body(b"")],
+        [start((b"content-length", b"0"), status=304), body(b"")],
+        [start(LENGTH, status=503), body()],
+        [{"type": "http.response.start", "status": 200}, body()],
+        [body()],
+        [start(LENGTH), start(LENGTH)],
+        [start(LENGTH), body(), body()],
+        [],
+    ],
+)
+async def test_answers_are_written_as_uvicorn_writes_them(head: bytes, messages: list[Any]) -> None:
+    request = head + b"\r\nhost: x\r\n\r\n"
+    expected = await said(HttpToolsProtocol, request, messages)
+    assert await said(BoundedProtocol, request, messages) == expected
+
+
+async def test_headers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.LINES_MAX", 10)
+    for number in range(30):
+        header = (b"x-number", str(number).encode())
+        ((written, _), _) = await said(
+            BoundedProtocol, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", [start(LENGTH, header), body()]
+        )
+        assert b"x-number: %d\r\n" % number in written
+        assert 0 < len(serving_module._lines) <= 10

@@ -5,14 +5,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain.access import Identity
+from app.domain.access import Identity, Principal
+from app.domain.rights import Rights
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     identity: Identity
     stored_at: datetime
     until: datetime
+    rights: Rights | None = None
+    """Those that `principal` was worked out from."""
+    principal: Principal | None = None
 
 
 class VerifiedTokens:
@@ -32,6 +36,19 @@ class VerifiedTokens:
 
     def get(self, token: str, now: datetime) -> Identity | None:
         """Return whom the token proved, if that is still known and still true."""
+        entry = self._entry(token, now)
+        return None if entry is None else entry.identity
+
+    def principal(self, token: str, rights: Rights, now: datetime) -> Principal | None:
+        """Return who that is with these rights, worked out once; may raise what `Rights.principal` raises."""
+        entry = self._entry(token, now)
+        if entry is None:
+            return None
+        if entry.rights is not rights:
+            entry.principal, entry.rights = rights.principal(entry.identity, now), rights
+        return entry.principal
+
+    def _entry(self, token: str, now: datetime) -> _Entry | None:
         digest = _digest(token)
         entry = self._entries.get(digest)
         if entry is None:
@@ -41,7 +58,7 @@ class VerifiedTokens:
             del self._entries[digest]
             return None
         self._entries.move_to_end(digest)
-        return entry.identity
+        return entry
 
     def put(self, token: str, identity: Identity, *, now: datetime, expires_at: datetime) -> None:
         """Remember the token until it expires or the time to live is over, whichever is first."""

@@ -1,11 +1,11 @@
 """Everything about callers that the endpoint does not know itself: it is handed in, and only asked here."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import HTTPConnection
+from strawberry.execution import optimized_is_awaitable as is_awaitable
 
 from app.execution.errors import ApiError, ErrorCode, refused_by
 
@@ -31,13 +31,17 @@ class Callers:
     ) -> Any:
         """Return the principal; raise RefusedError if the credential proves nobody."""
         try:
-            return await _value(self.authenticate_with(_credential(headers), connection_params))
+            principal = self.authenticate_with(_credential(headers), connection_params)
+            return await principal if is_awaitable(principal) else principal
         except Exception as error:
             raise refused_by(error, request_id) from error
 
-    async def context(self, principal: Any, connection: HTTPConnection, request_id: str) -> object:
-        """Return a new context."""
-        return await _value(self.context_with(principal, connection, request_id))
+    def context(
+        self, principal: Any, connection: HTTPConnection, request_id: str
+    ) -> Awaitable[object] | object:
+        """Return a new context, or an awaitable of it."""
+        context: Awaitable[object] | object = self.context_with(principal, connection, request_id)
+        return context
 
 
 def _credential(headers: Mapping[str, str]) -> str | None:
@@ -49,7 +53,3 @@ def _credential(headers: Mapping[str, str]) -> str | None:
         # Whichever were taken, somebody would believe that it was the other one.
         raise ApiError(ErrorCode.UNAUTHENTICATED, "Send either Authorization or X-API-Key, not both.")
     return f"Bearer {key}" if key.strip() else None
-
-
-async def _value(result: Awaitable[Any] | Any) -> Any:
-    return await result if inspect.isawaitable(result) else result

@@ -53,16 +53,19 @@ class Operation:
     prepared: Prepared | None
     """What runs it; None for graphql-core's executor."""
     root_fields: frozenset[str]
+    kind: str = field(init=False)
+    """query, mutation or subscription."""
+    is_subscription: bool = field(init=False)
+    """Whether it answers with a stream."""
+    is_mutation: bool = field(init=False)
+    """Whether it changes anything, and so must not be reached by a link."""
 
-    @property
-    def is_subscription(self) -> bool:
-        """Tell whether it answers with a stream."""
-        return self.definition.operation is OperationType.SUBSCRIPTION
-
-    @property
-    def is_mutation(self) -> bool:
-        """Tell whether it changes anything, and so must not be reached by a link."""
-        return self.definition.operation is OperationType.MUTATION
+    def __post_init__(self) -> None:
+        # Worked out once for a document, and asked for several times in each request.
+        kind = self.definition.operation
+        object.__setattr__(self, "kind", kind.value)
+        object.__setattr__(self, "is_subscription", kind is OperationType.SUBSCRIPTION)
+        object.__setattr__(self, "is_mutation", kind is OperationType.MUTATION)
 
     def asks_for(self, root_fields: Collection[str]) -> bool:
         """Tell whether one of the root fields stands in it."""

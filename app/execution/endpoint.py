@@ -90,13 +90,13 @@ class GraphQLEndpoint:
             limits=self.limits,
             allowed_origins=frozenset(origin.lower().rstrip("/") for origin in allowed_origins),
         )
-        self._http = HttpDoor(self.gate, limits=self.limits, streams=self.streams, graphiql=graphiql)
+        self.door = HttpDoor(self.gate, limits=self.limits, streams=self.streams, graphiql=graphiql)
 
     def routes(self, path: str) -> list[BaseRoute]:
         """Return the routes; plain ones, because a mount would answer a POST without a slash by a redirect."""
         return [
             # An object that is called as ASGI says: Starlette wraps functions once more.
-            Route(path, self._http, methods=["GET", "POST"], name="graphql"),
+            Route(path, self.door, methods=["GET", "POST"], name="graphql"),
             WebSocketRoute(path, self.sockets.serve, name="graphql-ws"),
         ]
 

@@ -27,8 +27,8 @@ from app.execution.sharing import Onlook, answer, answers_of
 Response = dict[str, Any]
 """What the caller gets. Without the key `data` the operation never ran, or its stream broke."""
 
-FreshContext = Callable[[], Awaitable[object]]
-"""Makes a context: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
+FreshContext = Callable[[], Awaitable[object] | object]
+"""Makes a context, or an awaitable of it: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
 
 
 class Engine:
@@ -79,10 +79,11 @@ class Engine:
                 ErrorCode.OVERLOADED, "The server has all the work it can take: try again in a moment."
             )
         context = await self._context(fresh_context, request_id)
-        executor = self._executor(operation, request, context)
+        outcome = _begun(operation, self._executor(operation, request, context))
+        if isinstance(outcome, ExecutionResult):
+            return _response(outcome, request_id)
         return await self._to_the_end(
-            operation,
-            executor,
+            outcome,
             request_id,
             timeout_s=self._timeout_s(operation),
             may_be_cancelled=not operation.is_mutation,
@@ -112,7 +113,7 @@ class Engine:
             try:
                 async for payload in events:
                     run = partial(self._of_event, operation, request, payload, request_id)
-                    yield await self._answer(question, payload, await fresh_context(), run)
+                    yield await self._answer(question, payload, await _settled(fresh_context()), run)
                     # An idle subscriber holds nothing of what it was told.
                     del payload, run
             except RefusedError as refused:
@@ -140,9 +141,11 @@ class Engine:
         request_id: str,
         context: object,
     ) -> Response:
-        event = _event_executor(self._executor(operation, request, context), payload)
+        outcome = _begun(operation, _event_executor(self._executor(operation, request, context), payload))
+        if isinstance(outcome, ExecutionResult):
+            return _response(outcome, request_id)
         return await self._to_the_end(
-            operation, event, request_id, timeout_s=self._limits.operation_timeout_s
+            outcome, request_id, timeout_s=self._limits.operation_timeout_s, may_be_cancelled=True
         )
 
     def drain(self) -> None:
@@ -174,7 +177,7 @@ class Engine:
 
     async def _context(self, fresh_context: FreshContext, request_id: str) -> object:
         try:
-            return await fresh_context()
+            return await _settled(fresh_context())
         except Exception as error:
             raise refused_by(error, request_id) from error
 
@@ -199,20 +202,14 @@ class Engine:
 
     async def _to_the_end(
         self,
-        operation: Operation,
-        executor: Executor[Any],
+        outcome: Awaitable[ExecutionResult],
         request_id: str,
         *,
         timeout_s: float,
-        may_be_cancelled: bool = True,
+        may_be_cancelled: bool,
     ) -> Response:
-        # Resolvers that need no waiting have run when this returns; coroutines have not begun.
-        prepared = operation.prepared
-        outcome = executor.execute_operation() if prepared is None else prepared.run(executor)
-        if isinstance(outcome, ExecutionResult):
-            return _response(outcome, request_id)
         hurry = partial(self._hurry, timeout_s) if may_be_cancelled else None
-        task = asyncio.create_task(_finished(cast("Awaitable[ExecutionResult]", outcome), request_id, hurry))
+        task = asyncio.create_task(_finished(outcome, request_id, hurry))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         if await _ends(task, timeout_s):
@@ -228,6 +225,13 @@ _MUTATION_TIMED_OUT = (
     "The operation takes longer than {:g} s and may still be done. Send the same request again with the same "
     "idempotency key: nothing happens twice."
 )
+
+
+def _begun(operation: Operation, executor: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
+    """Run what needs no waiting: those resolvers have run when this returns, and coroutines have not begun."""
+    if operation.prepared is not None:
+        return operation.prepared.run(executor)
+    return cast("ExecutionResult | Awaitable[ExecutionResult]", executor.execute_operation())
 
 
 async def _ends(task: asyncio.Task[Any], timeout_s: float) -> bool:

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import HTTPConnection
 
@@ -25,8 +24,7 @@ BudgetOf = Callable[[Any], Budget | None]
 """principal → what it may spend; None for as much as it likes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """An operation that was let in."""
 
     operation: Operation
@@ -35,8 +33,8 @@ class Call:
     request_id: str
     caller: Hashable
     """What the caller is counted by; None for somebody who can't be told from others."""
-    cost: dict[str, Any] = field(default_factory=dict)
-    """What is shown of its cost; empty when nobody asked."""
+    cost: dict[str, Any] | None = None
+    """What is shown of its cost; None when nobody asked."""
 
 
 class Gate:
@@ -72,8 +70,7 @@ class Gate:
     def knock(self, connection: HTTPConnection) -> None:
         """Count a request of an address before anything is done for it; refuse it when there are too many."""
         budget = self._limits.requests_per_address
-        address = self.callers.address_of(connection)
-        if budget is None or address is None:
+        if budget is None or (address := self.callers.address_of(connection)) is None:
             return
         balance = self._requests.take(address, 1, budget)
         if balance.wait_s:
@@ -95,19 +92,19 @@ class Gate:
         key = self.callers.key_of(principal)
         caller = ("address", self.callers.address_of(connection)) if key is None else key
         budget = self._budget_of(principal)
-        cost: dict[str, Any] = {"requested": requested, "maximum": most}
+        balance = None
         if budget is not None and caller != ("address", None):
             balance = self._spent.take(caller, requested, budget)
-            cost |= {
-                "available": balance.available,
-                "capacity": int(budget.capacity),
-                "restoreRate": budget.restore_per_s,
-            }
             if balance.wait_s:
-                raise _too_many("This caller's budget for queries is spent.", balance, cost)
+                raise _too_many(
+                    "This caller's budget for queries is spent.",
+                    balance,
+                    _cost(requested, most, budget, balance),
+                )
         shown = self._limits.cost_shown or connection.headers.get(COST_HEADER) == "1"
+        cost = _cost(requested, most, budget, balance) if shown else None
         fresh_context = partial(self.callers.context, principal, connection, request_id)
-        return Call(operation, request, fresh_context, request_id, caller, cost if shown else {})
+        return Call(operation, request, fresh_context, request_id, caller, cost)
 
     async def run(self, call: Call) -> Response:
         """Run a query or a mutation to its end."""
@@ -142,6 +139,17 @@ class Gate:
         self._subscriptions[caller] -= 1
         if self._subscriptions[caller] <= 0:
             del self._subscriptions[caller]
+
+
+def _cost(requested: int, most: int, budget: Budget | None, balance: Balance | None) -> dict[str, Any]:
+    cost: dict[str, Any] = {"requested": requested, "maximum": most}
+    if budget is None or balance is None:
+        return cost
+    return cost | {
+        "available": balance.available,
+        "capacity": int(budget.capacity),
+        "restoreRate": budget.restore_per_s,
+    }
 
 
 def _with_cost(response: Response, call: Call) -> Response:

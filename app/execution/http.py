@@ -1,9 +1,13 @@
-"""GraphQL over HTTP: POST with JSON, and GET for queries."""
+"""GraphQL over HTTP: POST with JSON, and GET for queries.
 
-import asyncio
+Nearly all requests are a small POST that was received whole before anybody looked at it, and is answered at once. For
+those there are no timers, no encoders of headers and no searching in lists; all others take the same way with them.
+"""
+
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,10 +16,11 @@ from app.execution.documents import Operation
 from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal, retry_after_s
 from app.execution.gate import Gate
 from app.execution.limits import Limits
-from app.execution.negotiation import Media, chosen, ranked
+from app.execution.negotiation import Media, Ranking, ranked
 from app.execution.observing import GONE, OK, Watch, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json, from_parameters
 from app.execution.streams import StreamResponse, Streams
+from app.execution.timing import within
 
 HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization, X-API-Key"}
 
@@ -46,22 +51,22 @@ class HttpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET or a POST."""
-        request = Request(scope, receive, send)
+        request = _Asked(scope, receive, send)
         answer = await self.answer(request)
         await answer(scope, receive, send)
 
     async def answer(self, request: Request) -> ASGIApp:
         """Return what answers a request."""
-        candidates = ranked(request.headers.get("accept"))
-        if self._wants_page(request, candidates) and self._graphiql is not None:
+        accepted = ranked(request.headers.get("accept"))
+        if self._graphiql is not None and _wants_page(request, accepted):
             page = self._graphiql(request)
             return await page if isinstance(page, Awaitable) else page
-        media = chosen(candidates, subscription=False) or Media.JSON
+        media = accepted.single or Media.JSON
         request_id = self._callers.request_id(request)
         watch = self._gate.watch(request, request_id)
-        request.state.observed = True
+        request.scope.setdefault("state", {})["observed"] = True
         try:
-            return await self._answer(request, candidates, request_id, watch)
+            return await self._answer(request, accepted, request_id, watch)
         except RefusedError as refused:
             watch.over(refused.code)
             return _refusal(refused, media)
@@ -74,16 +79,14 @@ class HttpDoor:
             watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
             return _response({"errors": [masked(request_id)]}, status=500, media=media)
 
-    async def _answer(
-        self, http: Request, candidates: tuple[Media, ...], request_id: str, watch: Watch
-    ) -> ASGIApp:
+    async def _answer(self, http: Request, accepted: Ranking, request_id: str, watch: Watch) -> ASGIApp:
         self._gate.knock(http)
         principal = await self._callers.authenticate(http.headers, None, request_id)
-        watch.principal = http.state.principal = principal
+        watch.principal = http.scope["state"]["principal"] = principal
         request = await self._read(http)
         try:
             operation = watch.operation = self._gate.engine.operation(request)
-            media = _media_for(http, operation, candidates)
+            media = _media_for(http, operation, accepted)
             call = self._gate.admit(operation, request, principal, http, request_id)
             if media.is_stream:
                 expires_at = getattr(principal, "expires_at", None)
@@ -93,7 +96,7 @@ class HttpDoor:
             return _json(response, media=media)
         except RefusedError as refused:
             # A stream tells what is wrong with its document as its only event; graphql-sse reads nothing else.
-            if refused.of_document and candidates and candidates[0] is Media.EVENTS:
+            if refused.of_document and accepted.candidates[:1] == (Media.EVENTS,):
                 watch.over(refused.code)
                 return self._stream(_once({"errors": refused.errors}), Media.EVENTS, None)
             raise
@@ -101,44 +104,91 @@ class HttpDoor:
     def _stream(self, responses: AsyncGenerator[Any, None], media: Media, expires_at: Any) -> StreamResponse:
         return StreamResponse(responses, media, streams=self._streams, expires_at=expires_at, headers=HEADERS)
 
-    def _wants_page(self, request: Request, candidates: tuple[Media, ...]) -> bool:
-        return request.method == "GET" and bool(candidates) and candidates[0] is Media.HTML
-
     async def _read(self, request: Request) -> GraphQLRequest:
         if request.method != "POST":
             return from_parameters(request.query_params)
         # Only JSON: a form or plain text could be sent by any page without the browser asking first (CSRF).
-        content_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-        charset = parameters.partition("charset=")[2].strip().strip('"')
-        if content_type.strip() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+        if not _is_json(request.headers.get("content-type", "")):
             raise refusal(
                 ErrorCode.BAD_USER_INPUT, "Send the request as 'content-type: application/json'.", status=415
             )
         return from_json(decode(await self._body(request)))
 
-    async def _body(self, request: Request) -> bytearray:
+    async def _body(self, request: Request) -> bytes | bytearray:
         limit = self._limits.body_bytes_max
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
-        body = bytearray()
         try:
-            async with asyncio.timeout(self._limits.body_timeout_s):
-                async for chunk in request.stream():
-                    body += chunk
-                    # The header may be missing or a lie, so what arrives is counted too.
-                    if len(body) > limit:
-                        raise _too_large(limit)
+            return await within(self._limits.body_timeout_s, _received(request.receive, limit))
         except TimeoutError:
             message = f"The body did not arrive within {self._limits.body_timeout_s:g} s."
             raise refusal(ErrorCode.BAD_USER_INPUT, message, status=408) from None
-        return body
 
 
-def _media_for(request: HTTPConnection, operation: Operation, candidates: tuple[Media, ...]) -> Media:
+class _Fields(Headers):
+    """Starlette's headers, found in a dictionary instead of looked for in the list each time."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        # Where a name comes twice, the first counts.
+        self._first = dict(reversed(raw))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a header, whose name is in lower case."""
+        value = self._first.get(key.encode())
+        return default if value is None else value.decode("latin-1")
+
+
+class _Asked(Request):
+    """Starlette's request, with headers that are quick to find."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._fields = _Fields(list(scope["headers"]))
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        return self._fields
+
+
+async def _received(receive: Receive, limit: int) -> bytes | bytearray:
+    """Return the body; most arrive in one piece."""
+    body: bytes | bytearray = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece: bytes = message.get("body", b"")
+        # The header may be missing or a lie, so what arrives is counted too.
+        if len(body) + len(piece) > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return body + piece if body else piece
+        if not body:
+            body = bytearray()
+        body += piece
+
+
+def _is_json(content_type: str) -> bool:
+    """Tell whether a header says that the body is JSON."""
+    # As it is nearly always written.
+    if content_type == "application/json":
+        return True
+    type_, _, parameters = content_type.lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip().strip('"')
+    return type_.strip() == "application/json" and charset in {"", "utf-8", "utf8"}
+
+
+def _wants_page(request: Request, accepted: Ranking) -> bool:
+    return request.method == "GET" and accepted.candidates[:1] == (Media.HTML,)
+
+
+def _media_for(request: HTTPConnection, operation: Operation, accepted: Ranking) -> Media:
     if operation.is_mutation and request.scope["method"] != "POST":
         raise refusal(ErrorCode.BAD_USER_INPUT, "Mutations are accepted by POST only.", status=405)
-    media = chosen(candidates, subscription=operation.is_subscription)
+    media = accepted.stream if operation.is_subscription else accepted.single
     if media is not None:
         return media
     message = "None of the media types in 'accept' can tell this operation."

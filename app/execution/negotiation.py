@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 REMEMBERED_CHARS_MAX = 256
 
@@ -21,10 +22,21 @@ class Media(Enum):
     HTML = "text/html; charset=utf-8"
     """The page for people."""
 
-    @property
-    def is_stream(self) -> bool:
-        """Tell whether it can carry more than one response."""
-        return self in {Media.EVENTS, Media.MULTIPART}
+    def __init__(self, value: str) -> None:
+        # Known beforehand: members of an enumeration are slow to find and to compare.
+        self.is_stream = value.startswith(("text/event-stream", "multipart/mixed"))
+        """Whether it can carry more than one response."""
+
+
+class Ranking(NamedTuple):
+    """What a caller accepts."""
+
+    candidates: tuple[Media, ...]
+    """Best first; among equals in the order written."""
+    single: Media | None
+    """What tells one response."""
+    stream: Media | None
+    """What tells many."""
 
 
 BY_NAME = {
@@ -38,15 +50,22 @@ BY_NAME = {
 }
 
 
-def ranked(accept: str | None) -> tuple[Media, ...]:
-    """Return the media types that the caller accepts, best first; among equals in the order written."""
-    if accept is None or not accept.strip():
-        return (Media.JSON,)
+def ranked(accept: str | None) -> Ranking:
+    """Return the media types that the caller accepts."""
+    if accept is None:
+        return _ANY
     # Callers send few different headers, and short ones; only those are remembered.
     return _ranked_once(accept) if len(accept) <= REMEMBERED_CHARS_MAX else _ranked(accept)
 
 
-def _ranked(accept: str) -> tuple[Media, ...]:
+def _ranked(accept: str) -> Ranking:
+    candidates = _by_quality(accept) if accept.strip() else (Media.JSON,)
+    return Ranking(
+        candidates, _chosen(candidates, subscription=False), _chosen(candidates, subscription=True)
+    )
+
+
+def _by_quality(accept: str) -> tuple[Media, ...]:
     weighed: dict[Media, float] = {}
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
@@ -60,10 +79,7 @@ def _ranked(accept: str) -> tuple[Media, ...]:
     return tuple(sorted(acceptable, key=lambda media: -weighed[media]))
 
 
-_ranked_once = lru_cache(maxsize=256)(_ranked)
-
-
-def chosen(candidates: Sequence[Media], *, subscription: bool) -> Media | None:
+def _chosen(candidates: Sequence[Media], *, subscription: bool) -> Media | None:
     """Return the first that can tell the operation: a subscription needs a stream, multipart carries nothing else."""
     for media in candidates:
         if media is Media.HTML or media.is_stream < subscription:
@@ -81,3 +97,7 @@ def _quality(text: str | None) -> float:
         return min(max(float(text), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+_ANY = _ranked("")
+_ranked_once = lru_cache(maxsize=256)(_ranked)

@@ -6,8 +6,7 @@ The endpoint itself counts, traces and writes nothing of it. Neither variables n
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import HTTPConnection
 
@@ -26,8 +25,7 @@ UNKNOWN = "unknown"
 """The type of what was refused before anybody knew what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """An operation that is over; a subscription is when its stream ended."""
 
     operation_type: str
@@ -78,7 +76,7 @@ class Watch:
         self._over = True
         operation = self.operation
         seen = Observation(
-            UNKNOWN if operation is None else operation.definition.operation.value,
+            UNKNOWN if operation is None else operation.kind,
             _name(operation),
             outcome,
             time.perf_counter() - self._started_s,

@@ -13,9 +13,9 @@ awaited. The function that is prepared here has all that behind it: it calls res
 ## How it does that
 
 `compiling` follows graphql-core's executor step by step; what a step needs of schema and document, it looks up while
-it compiles. The state of a run is an executor of graphql-core's, of the very class that Strawberry's schema names:
-resolvers get what that executor builds for them, errors are noted by it, and whatever seldom comes (asynchronous
-iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
+it compiles. The state of a run (`State`) is an executor of graphql-core's, of the very class that Strawberry's schema
+names, whose parts are made when somebody asks for them: resolvers get what that executor builds for them, errors are
+noted by it, and whatever seldom comes (asynchronous iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
 extensions and conversions. Strawberry is passed by where it would hand over and do no more:
 
     an attribute                                    getattr
@@ -40,9 +40,9 @@ Whether an operation can be prepared is known before anything of it runs; what c
 The setting `prepared_operations` switches it off.
 """
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import signature
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import strawberry
 from graphql import (
@@ -54,6 +54,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLIncludeDirective,
+    GraphQLResolveInfoHelpers,
     GraphQLSchema,
     GraphQLSkipDirective,
     InlineFragmentNode,
@@ -64,8 +65,9 @@ from graphql import (
     default_type_resolver,
 )
 from graphql.execution.collect_fields import FragmentDetails
-from graphql.execution.values import get_variable_values
-from graphql.pyutils import Undefined
+from graphql.execution.executor import CollectedErrors
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import RefMap, Undefined
 from strawberry.execution import optimized_is_awaitable as is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -162,14 +164,33 @@ class Prepared:
         self.operation = operation
         self._coercion = Coercion(preparer.shape.core, operation.variable_definitions or ())
         self.details = {name: FragmentDetails(fragment) for name, fragment in fragments.items()}
+        self._known = _known_of(self._built())
+
+    def _built(self) -> StrawberryGraphQLCoreExecutionContext:
+        """Return the state of a run as graphql-core makes it."""
+        shape = self._preparer.shape
+        return StrawberryGraphQLCoreExecutionContext(
+            shape.core,
+            self._fragments,
+            self.details,
+            None,
+            None,
+            self.operation,
+            VariableValues({}, {}),
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            is_awaitable=is_awaitable,
+            hide_suggestions=shape.hide_suggestions,
+        )
 
     def executor(
         self, variables: dict[str, Any] | None, context: object, extensions: Mapping[str, Any] | None
     ) -> Executor[Any] | list[GraphQLError]:
         """Return the state of a run, or what is wrong with the variables; as `Executor.build`."""
-        shape = self._preparer.shape
         coerced = self._coercion.of(variables or {})
         if coerced is None:
+            shape = self._preparer.shape
             found = get_variable_values(
                 shape.core,
                 self.operation.variable_definitions or (),
@@ -180,36 +201,82 @@ class Prepared:
             if isinstance(found, list):
                 return found
             coerced = found
-        return StrawberryGraphQLCoreExecutionContext(
-            shape.core,
-            self._fragments,
-            self.details,
-            None,
-            context,
-            self.operation,
-            coerced,
-            default_field_resolver,
-            default_type_resolver,
-            default_field_resolver,
-            is_awaitable=is_awaitable,
-            hide_suggestions=shape.hide_suggestions,
-            operation_extensions=extensions,
-        )
+        return State(self._known, context, coerced, extensions)
 
     def run(self, executor: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
         """Return the result, or an awaitable of it; as `Executor.execute_operation`."""
-        coerced = executor.variable_values.coerced
-        answers = tuple((name, coerced.get(name, Undefined)) for name in self._conditions)
+        answers: Answers = ()
+        if self._conditions:
+            coerced = executor.variable_values.coerced
+            answers = tuple((name, coerced.get(name, Undefined)) for name in self._conditions)
         fields = self._preparer.fields(self, answers)
         if fields is None:
             return cast("Awaitable[ExecutionResult]", executor.execute_operation())
         try:
             data = fields(executor, executor.root_value, None)
-            if is_awaitable(data):
+            if type(data) is not dict and is_awaitable(data):
                 return _awaited(executor, data)
         except GraphQLError as error:
             return _without_data(executor, error)
         return _with_data(executor, data)
+
+
+_NEEDED: dict[str, Callable[[Any], Any]] = {
+    "async_helpers": lambda run: GraphQLResolveInfoHelpers(run.gather_async_work, run.track_async_work),
+    "collected_errors": lambda _run: CollectedErrors(),
+    "pending_incremental_futures": lambda _run: set(),
+    "background_futures": lambda _run: set(),
+    "_relevant_sub_fields": lambda _run: {},
+    "_stream_usages": lambda _run: RefMap(),
+    "groups": lambda _run: [],
+    "tasks": lambda _run: [],
+    "streams": lambda _run: [],
+    "_initial_execution_plans": lambda _run: RefMap(),
+    "_deferred_execution_plans": lambda _run: RefMap(),
+}
+"""What a run of its own has, and most runs never ask for: how it is made when one does."""
+
+_GIVEN = frozenset({"context_value", "variable_values", "operation_extensions"})
+"""What each run is given."""
+
+
+def _known_of(executor: Executor[Any]) -> dict[str, Any]:
+    """Return what is the same in all runs of an operation."""
+    return {name: value for name, value in vars(executor).items() if name not in _NEEDED.keys() | _GIVEN}
+
+
+class State(StrawberryGraphQLCoreExecutionContext):
+    """The executor of a run: graphql-core makes thirty attributes for each, and this what is asked for."""
+
+    def __init__(
+        self,
+        known: Mapping[str, Any],
+        context: object,
+        variables: VariableValues,
+        extensions: Mapping[str, Any] | None,
+    ) -> None:
+        # Not the constructor of graphql-core: what that makes is in `known`, or made when it is asked for.
+        self.__dict__ = {
+            **known,
+            "context_value": context,
+            "variable_values": variables,
+            "operation_extensions": extensions,
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what is asked for the first time."""
+        if name not in _NEEDED:
+            raise AttributeError(name)
+        made = self.__dict__[name] = _NEEDED[name](self)
+        return made
+
+    def __copy__(self) -> Self:
+        """Return a copy that shares what graphql-core's copies share, so it has to be there."""
+        for name in _NEEDED:
+            getattr(self, name)
+        copied = object.__new__(type(self))
+        copied.__dict__ = dict(self.__dict__)
+        return copied
 
 
 async def _awaited(executor: Executor[Any], data: Awaitable[dict[str, Any]]) -> ExecutionResult:
@@ -221,7 +288,9 @@ async def _awaited(executor: Executor[Any], data: Awaitable[dict[str, Any]]) -> 
 
 
 def _with_data(executor: Executor[Any], data: dict[str, Any] | None) -> ExecutionResult:
-    return ExecutionResult(data, executor.collected_errors.errors or None)
+    # Looked for where they are kept: asking the run would make room for them.
+    collected = vars(executor).get("collected_errors")
+    return ExecutionResult(data, None if collected is None else collected.errors or None)
 
 
 def _without_data(executor: Executor[Any], error: GraphQLError) -> ExecutionResult:

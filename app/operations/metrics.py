@@ -19,12 +19,12 @@ from prometheus_client.registry import Collector
 
 from app.domain.withdrawal import UNDER_WAY
 from app.execution.observing import Observation
+from app.operations.counts import DURATIONS_S, OperationCounts
 from app.services.liability import Liability, liabilities
 from app.services.payout import Waiting, waiting
 
 log = structlog.get_logger("coffer.operations")
 
-DURATIONS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 OTHER = "other"
 """What counts as one: names that callers chose freely would make a series each."""
@@ -40,20 +40,8 @@ class Metrics:
     def __init__(self, *, names: tuple[str, ...], liabilities_interval_s: float) -> None:
         self.registry = CollectorRegistry()
         self._names = frozenset(names)
-        self._operations = Counter(
-            "coffer_operations",
-            "GraphQL operations that are over, by type, name (of the allow-list) and outcome.",
-            ("type", "name", "outcome"),
-            registry=self.registry,
-        )
-        self._durations = Histogram(
-            "coffer_operation_duration_seconds",
-            "How long queries and mutations took, from the request's head to the answer.",
-            ("type", "name"),
-            buckets=DURATIONS_S,
-            registry=self.registry,
-        )
-        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram | None]] = {}
+        self._operations = OperationCounts()
+        self.registry.register(self._operations)
         self._batch_sizes = Histogram(
             "coffer_batch_commands",
             "Commands in one database transaction of the writer.",
@@ -84,20 +72,7 @@ class Metrics:
 
     def observe(self, seen: Observation) -> None:
         """Count an operation."""
-        key = (seen.operation_type, self._shown(seen.name), seen.outcome)
-        known = self._series.get(key)
-        if known is None:
-            # Of a closed set each, so there are few. Looking one up takes the library longer than counting does.
-            known = self._series[key] = self._series_of(*key)
-        counter, histogram = known
-        counter.inc()
-        if histogram is not None:
-            histogram.observe(seen.duration_s)
-
-    def _series_of(self, operation_type: str, name: str, outcome: str) -> tuple[Counter, Histogram | None]:
-        is_timed = operation_type in {"query", "mutation"}
-        counter = self._operations.labels(operation_type, name, outcome)
-        return counter, self._durations.labels(operation_type, name) if is_timed else None
+        self._operations.add(seen, self._shown(seen.name))
 
     def observe_batch(self, size: int, duration_s: float) -> None:
         """Count a batch of the writer."""

@@ -1,15 +1,16 @@
 """What happens when an operation is over: it is counted, written down in one line, and traced."""
 
-import structlog
+import logging
 
 from app.domain.access import ANONYMOUS, Principal
 from app.execution.observing import Observation
+from app.observability import OftenUsedLogger
 from app.operations.metrics import Metrics
 from app.operations.tracing import Tracing
 
 NAME_LENGTH_MAX = 80
 
-log = structlog.get_logger("coffer.operations")
+log = OftenUsedLogger()
 
 
 class Observer:
@@ -29,8 +30,11 @@ class Observer:
 
 def write_line(seen: Observation) -> None:
     """Write one line: neither variables nor the document, nor who it was."""
+    logger = log.now
+    if not logger.is_enabled_for(logging.INFO):
+        return
     principal = seen.principal if isinstance(seen.principal, Principal) else ANONYMOUS
-    log.info(
+    logger.info(
         "operation",
         type=seen.operation_type,
         name=None if seen.name is None else seen.name[:NAME_LENGTH_MAX],

@@ -92,9 +92,13 @@ class Directory:
         self._changes += 1
         self._wake.set()
 
+    def is_fresh(self) -> bool:
+        """Tell whether `fresh` has nothing to do."""
+        return self._changes_loaded == self._changes and self._age_s() <= self._interval_s * 2
+
     async def fresh(self) -> Rights:
         """Return roles and keys that hold every change this process knows of, or raise `AuthenticationError`."""
-        if self._changes_loaded != self._changes or self._age_s() > self._interval_s * 2:
+        if not self.is_fresh():
             await self._try_to_load()
         if self._age_s() > AGE_MAX_S:
             raise _unavailable()

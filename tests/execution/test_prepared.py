@@ -4,7 +4,7 @@ import asyncio
 import gc
 import inspect
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -275,3 +275,58 @@ async def test_introspection_is_answered_as_by_graphql_core(schema: strawberry.S
     assert not isinstance(own, list)
 
     assert repr(prepared.run(own)) == repr(executor.execute_operation())
+
+
+KNOWN = {
+    *(
+        "schema",
+        "fragment_definitions",
+        "fragments",
+        "root_value",
+        "operation",
+        "field_resolver",
+        "type_resolver",
+    ),
+    *("subscribe_field_resolver", "enable_early_execution", "hide_suggestions", "abort_signal", "hooks"),
+    *("middleware_manager", "error_propagation", "is_awaitable", "is_async_iterable", "defer_usage_set"),
+    "async_work_finished_hook_task",
+}
+"""What executors of an operation have in common, and nothing writes to, but for a copy's own."""
+
+
+def test_a_run_has_all_that_graphql_core_gives_an_executor() -> None:
+    text = "query ($a: Boolean) { __typename ...F } fragment F on Query { __typename }"
+    executor = StrawberryGraphQLCoreExecutionContext.build(
+        CORE, parse(text), context_value=1, is_awaitable=cast("Any", optimized_is_awaitable)
+    )
+    assert not isinstance(executor, list)
+    run, other = (prepared_of(text).executor(None, 1, None) for _ in range(2))
+    assert not isinstance(run, list)
+    assert not isinstance(other, list)
+    # Another attribute than these may be one that each run needs for itself.
+    own = {name: type(value) for name, value in vars(executor).items() if name not in KNOWN}
+    assert {name: type(getattr(run, name)) for name in own} == own
+    for name in own.keys() - {"context_value", "operation_extensions"}:
+        assert getattr(run, name) is not getattr(other, name), name
+    shared = KNOWN - {"schema", "fragment_definitions", "fragments", "operation"}
+    assert {name: getattr(run, name) for name in shared} == {name: getattr(executor, name) for name in shared}
+    assert run.schema is CORE
+    with pytest.raises(AttributeError):
+        _ = run.nothing_like_it  # type: ignore[attr-defined]
+
+
+def test_copies_of_a_run_share_what_graphql_cores_do() -> None:
+    text = "{ __typename }"
+    executor = StrawberryGraphQLCoreExecutionContext.build(CORE, parse(text))
+    run = prepared_of(text).executor(None, None, None)
+    assert not isinstance(executor, list)
+    assert not isinstance(run, list)
+    copies: tuple[Callable[[Any], Any], ...] = (
+        lambda one: one.build_per_event_executor(5),
+        lambda one: one.create_sub_executor(),
+    )
+    for copied in copies:
+        theirs, ours = copied(executor), copied(run)
+        names = vars(executor).keys()
+        shared = {name for name in names if getattr(theirs, name) is getattr(executor, name)}
+        assert {name for name in names if getattr(ours, name) is getattr(run, name)} == shared
