@@ -21,6 +21,8 @@ BALANCE_MAX_MINOR = 2**53 - 1
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 _DIGITS_MAX = 40
 _STORE_AMOUNT_MAX = Decimal(10**12)
+_WRITTEN = {2: (10**2, "%d.%02d"), 3: (10**3, "%d.%03d")}
+"""By a currency's exponent: how many minor units one of it has, and how both are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,12 @@ class Currency:
 
     def format(self, amount_minor: int) -> str:
         """Write an amount as a decimal string with all the currency's decimals: `-5` in USD is `-0.05`."""
-        sign = "-" if amount_minor < 0 else ""
-        digits = str(abs(amount_minor))
         if self.exponent == 0:
-            return sign + digits
-        digits = digits.zfill(self.exponent + 1)
-        return f"{sign}{digits[: -self.exponent]}.{digits[-self.exponent :]}"
+            return str(amount_minor)
+        unit, pattern = _WRITTEN[self.exponent]
+        if amount_minor < 0:
+            return "-" + pattern % divmod(-amount_minor, unit)
+        return pattern % divmod(amount_minor, unit)
 
     def display(self, amount_minor: int) -> str:
         """Write an amount for a sentence: `12.30 USD`."""
