@@ -177,6 +177,10 @@ async def _newest(
     found: dict[tuple[UUID, int], list[Transaction]] = {key: [] for key in keys}
     transaction_of = _reader(client.capabilities.dialect)
     for count in {count for _, count in keys}:
+        # By their bytes: the ids of PostgreSQL's driver are of another class, and slow to be compared with these.
+        of_wallet = {
+            wallet_id.bytes: found[wallet_id, wanted] for wallet_id, wanted in keys if wanted == count
+        }
         sql = (
             f"SELECT {_ROWS.columns('t')} FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
             "AND t.sequence > w.sequence - {1} WHERE w.id {uuids} ORDER BY t.sequence DESC"
@@ -184,7 +188,7 @@ async def _newest(
         wallet_ids = [wallet_id for wallet_id, wanted in keys if wanted == count]
         rows = await select(client, sql, wallet_ids, count)
         for transaction in map(transaction_of, rows):
-            found[transaction.wallet_id, count].append(transaction)
+            of_wallet[transaction.wallet_id.bytes].append(transaction)
     return found
 
 
