@@ -21,6 +21,12 @@ BALANCE_MAX_MINOR = 2**53 - 1
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 _DIGITS_MAX = 40
 _STORE_AMOUNT_MAX = Decimal(10**12)
+_DECIMALS = {
+    0: [""],
+    2: [f".{minor:02}" for minor in range(100)],
+    3: [f".{minor:03}" for minor in range(1000)],
+}
+"""By a currency's exponent: what stands behind the whole units, for each number of minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,10 @@ class Currency:
 
     def format(self, amount_minor: int) -> str:
         """Write an amount as a decimal string with all the currency's decimals: `-5` in USD is `-0.05`."""
-        sign = "-" if amount_minor < 0 else ""
-        digits = str(abs(amount_minor))
-        if self.exponent == 0:
-            return sign + digits
-        digits = digits.zfill(self.exponent + 1)
-        return f"{sign}{digits[: -self.exponent]}.{digits[-self.exponent :]}"
+        if amount_minor < 0:
+            return f"-{self.format(-amount_minor)}"
+        decimals = _DECIMALS[self.exponent]
+        return f"{amount_minor // len(decimals)}{decimals[amount_minor % len(decimals)]}"
 
     def display(self, amount_minor: int) -> str:
         """Write an amount for a sentence: `12.30 USD`."""

@@ -1,6 +1,6 @@
 """Which rows of a list are wanted, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -68,9 +68,14 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Rows in their order, each with its cursor, and whether there are more on either side."""
+    """Rows in their order, what tells the cursor of one, and whether there are more on either side."""
 
     rows: Sequence[T]
-    cursors: Sequence[str]
+    cursor_of: Callable[[T], str]
     has_next: bool
     has_previous: bool
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursors of the rows, made when somebody asks: most who read a page never do."""
+        return [self.cursor_of(row) for row in self.rows]

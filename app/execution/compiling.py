@@ -9,11 +9,14 @@ A place in the answer is a tuple (what is before it, key, type) as graphql-core'
 only when somebody looks at it: most are made for an error that doesn't happen.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias, cast
+from uuid import UUID
 
 import strawberry
 from graphql import (
@@ -32,12 +35,8 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLString,
-    ListValueNode,
-    ObjectValueNode,
     OperationDefinitionNode,
     TypeNameMetaFieldDef,
-    ValueNode,
-    VariableNode,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
@@ -53,18 +52,26 @@ from graphql.execution.executor import collect_iterator_awaitables, invalid_retu
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.pyutils import Path, Undefined, gather_with_cancel, inspect, is_iterable
 from strawberry.execution import optimized_is_awaitable as is_awaitable
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from app.execution.inputs import resolver_of
+from app.execution import writing
+from app.execution.inputs import Inform, informing, literal_arguments, resolver_of
+from app.execution.writing import Sort
 
 Place: TypeAlias = tuple[Any, str | int, str | None]
 Run: TypeAlias = Executor[Any]
 
 Fields = Callable[[Run, Any, Place | None], Any]
 """(run, source, place) → what was selected of the source, or an awaitable of it."""
-Field = Callable[[Run, Any, Place | None], Any]
-"""(run, source, place of the source) → the completed field, or an awaitable of it."""
+Step = Callable[[Run, Any, Place | None], Any]
+"""(run, source or value or error, place of the source) → the completed field, or an awaitable of it."""
+Ask = Callable[[Run, Any, Place, Any], Any]
+"""(run, source, place, info or None) → what the resolver returns."""
+InfoOf = Callable[[Run, Place], Any]
+"""(run, place) → graphql-core's `info`."""
 Complete = Callable[[Run, Any, Any, Place], Any]
 """(run, value, info, place) → the completed value, or an awaitable of it; raises what it fails with."""
 Fail = Callable[[Run, Exception, Place], Any]
@@ -78,11 +85,42 @@ class Ends(NamedTuple):
     fail: Fail
 
 
-SETTLED = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
-"""Types whose values nobody can await: they are by far the most, and asking takes time."""
+class Field(NamedTuple):
+    """A field of a selection set, in the steps that are taken for it."""
 
-IMMUTABLE = (type(None), bool, int, float, str, Enum)
-"""Values that operations may share: none of them can be changed by a resolver."""
+    key: str
+    get: Callable[[Any], Any] | None
+    """Takes the value from the source; None where that needs more than the source, and `complete` does it all."""
+    kept: type | None
+    """Values of this type are in the answer as they are."""
+    sort: Sort | None
+    """What its values mostly are."""
+    complete: Step
+    """What becomes of the value, or of the source where there is no `get`."""
+    fail: Step
+    """What becomes of an error of these two."""
+
+
+SETTLED = frozenset(
+    {
+        type(None),
+        bool,
+        int,
+        float,
+        str,
+        bytes,
+        list,
+        tuple,
+        dict,
+        date,
+        datetime,
+        time,
+        timedelta,
+        Decimal,
+        UUID,
+    }
+)
+"""Types whose values nobody can await: they are by far the most, and asking takes time."""
 
 
 class Shape(NamedTuple):
@@ -93,8 +131,8 @@ class Shape(NamedTuple):
     hide_suggestions: bool
     note: Callable[[int], None]
     """Told how many fields were compiled."""
-    names: dict[GraphQLLeafType, dict[Any, Any]]
-    """Of each enumeration: its members and their names."""
+    names: dict[GraphQLLeafType, dict[str, Any]]
+    """Of each enumeration: its members' names in Python, and those in GraphQL."""
 
 
 class Compiler:
@@ -108,6 +146,8 @@ class Compiler:
         conditions: Mapping[str, bool],
     ) -> None:
         self._schema, self._core, self._hide_suggestions, self._note, self._names = shape
+        # Grows by the classes of the schema's objects as these are compiled.
+        self._settled = set(SETTLED)
         self._operation = operation
         self._fragments = dict(fragments)
         # Handlers turn exceptions into results; whether a field has any is seen nowhere but here.
@@ -126,10 +166,13 @@ class Compiler:
             self._core, self._fragments, self._variables, type_, self._operation, self._hide_suggestions
         )
         fields = self._fields(type_, collected.grouped_field_set)
-        return _serially(fields) if type_ is self._core.mutation_type else _together(fields)
+        return _serially(fields) if type_ is self._core.mutation_type else _together(fields, self._settled)
 
     def _selected(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Fields:
-        collected = collect_subfields(
+        return _together(self._fields(type_, self._collected(type_, details)), self._settled)
+
+    def _collected(self, type_: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
+        return collect_subfields(
             self._core,
             self._fragments,
             self._variables,
@@ -137,34 +180,64 @@ class Compiler:
             type_,
             details,
             self._hide_suggestions,
-        )
-        return _together(self._fields(type_, collected.grouped_field_set))
+        ).grouped_field_set
 
-    def _fields(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> tuple[tuple[str, Field], ...]:
+    def _fields(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> tuple[Field, ...]:
         self._note(len(grouped))
         known = ((key, self._core.get_field(parent, d[0].node.name.value), d) for key, d in grouped.items())
-        return tuple(
-            (key, self._field(parent, key, field, details)) for key, field, details in known if field
-        )
+        return tuple(self._field(parent, key, field, details) for key, field, details in known if field)
 
     def _field(
         self, parent: GraphQLObjectType, key: str, known: GraphQLField, details: FieldDetailsList
     ) -> Field:
         if known is TypeNameMetaFieldDef:
             name = parent.name
-            return lambda _run, _source, _place: name
+            return _whole(key, lambda _run, _source, _place: name)
         where = f"{parent}.{details[0].node.name.value}"
         ends = Ends(self._completion(known.type, details, where), _failure(known.type, details))
-        get = self._getter(known)
-        if get is not None and not _looks_at_info(known.type):
-            return _plain_field(get, _kept_type(known.type), ends, (key, parent.name))
-        ask = _asking(get) if get else self._method(known) or self._resolver(known, details[0].node)
+        own, get, is_told = (key, parent.name), self._getter(known), _looks_at_info(known.type)
+        if get is not None and not is_told:
+            sort = self._sort(known, details)
+            return _plain_field(get, (_kept_type(known.type), sort), ends, own, self._settled)
         nodes = [found.node for found in details]
 
         def info_of(run: Run, place: Place) -> Any:
             return run.build_resolve_info(known, nodes, parent, _path(place))
 
-        return _asking_field(ask, info_of, ends, (key, parent.name))
+        ask = (
+            _asking(get)
+            if get
+            else self._method(known, info_of) or self._resolver(known, details[0].node, info_of)
+        )
+        return _asking_field(ask, info_of if is_told else None, ends, own, self._settled)
+
+    def _sort(self, known: GraphQLField, details: FieldDetailsList) -> Sort | None:
+        """Return what the values of a field mostly are, if more is to be made of those than of all others."""
+        kept, leaf = _kept_type(known.type), _nullable(known.type)
+        if kept is not None:
+            return writing.kept(kept)
+        if isinstance(leaf, GraphQLEnumType) and leaf in self._names:
+            return writing.member(cast("Any", leaf).wrapped_cls, self._names[leaf])
+        if isinstance(leaf, GraphQLScalarType):
+            return _of_text(leaf.coerce_output_value)
+        if not isinstance(leaf, GraphQLObjectType) or leaf.is_type_of is not None:
+            return None
+        class_ = self._class(leaf)
+        known_attributes = tuple(self._attributes(leaf, details)) if class_ else ()
+        if class_ is None or not known_attributes or None in known_attributes:
+            return None
+        return writing.attributes(class_, cast("Any", known_attributes))
+
+    def _attributes(
+        self, type_: GraphQLObjectType, details: FieldDetailsList
+    ) -> Iterator[tuple[str, str, type] | None]:
+        """Yield key, name and kept type of each selected field; None for one that is more than an attribute."""
+        for key, found in self._collected(type_, details).items():
+            known = self._core.get_field(type_, found[0].node.name.value)
+            field = None if known is None else _own(known)
+            kept = None if known is None else _kept_type(known.type)
+            plain = field is not None and known is not None and type(self._getter(known)) is attrgetter
+            yield (key, field.python_name, kept) if field and kept and plain else None
 
     # --- resolvers ------------------------------------------------------------------------------------------
 
@@ -181,7 +254,7 @@ class Compiler:
             return cast("Callable[[Any], Any]", base.wrapped_func)
         return None
 
-    def _method(self, known: GraphQLField) -> Callable[..., Any] | None:
+    def _method(self, known: GraphQLField, info_of: InfoOf) -> Ask | None:
         """Return a method that asks for `info` and has neither arguments nor extensions."""
         field = _own(known)
         base = self._bare(field) if field and not known.args else None
@@ -190,11 +263,10 @@ class Compiler:
         parameter, function = base.info_parameter, cast("Callable[..., Any]", base.wrapped_func)
         if parameter is None or _given(base) != {parameter}:
             return None
-        name, own = parameter.name, field
-        info_class = self._schema.config.info_class
+        name, inform = parameter.name, informing(field, self._schema)
 
-        def ask(_run: Run, source: Any, info: Any) -> Any:
-            return function(source, **{name: info_class(_raw_info=info, _field=own)})
+        def ask(run: Run, source: Any, place: Place, info: Any) -> Any:
+            return function(source, **{name: inform(run, place, info_of, info)})
 
         return ask
 
@@ -207,33 +279,46 @@ class Compiler:
             return None
         return base if field.is_async == iscoroutinefunction(base.wrapped_func) else None
 
-    def _resolver(self, known: GraphQLField, node: FieldNode) -> Callable[..., Any]:
-        resolve, constant = self._converting(known) or known.resolve, self._constant(known, node)
+    def _resolver(self, known: GraphQLField, node: FieldNode, info_of: InfoOf) -> Ask:
+        arguments_of, converting = self._arguments(known, node), self._converting(known)
+        if converting is not None:
+            resolve, inform = converting
 
-        def ask(run: Run, source: Any, info: Any) -> Any:
-            arguments = constant
-            if arguments is None:
-                arguments = get_argument_values(known, node, run.variable_values, None, run.hide_suggestions)
-            return (resolve or run.field_resolver)(source, info, **arguments)
+            def ask_directly(run: Run, source: Any, place: Place, info: Any) -> Any:
+                return resolve(source, inform(run, place, info_of, info), arguments_of(run))
+
+            return ask_directly
+
+        def ask(run: Run, source: Any, place: Place, info: Any) -> Any:
+            info = info or info_of(run, place)
+            return (known.resolve or run.field_resolver)(source, info, **arguments_of(run))
 
         return ask
 
-    def _converting(self, known: GraphQLField) -> Callable[..., Any] | None:
-        """Return Strawberry's resolver with quicker arguments, where it needs nothing else."""
+    def _converting(
+        self, known: GraphQLField
+    ) -> tuple[Callable[[Any, Any, Mapping[str, Any]], Any], Inform] | None:
+        """Return Strawberry's resolver with quicker arguments, and what makes its `info`, where it needs nothing else."""
         field = _own(known)
         if field is None or type(field.base_resolver) is not StrawberryResolver or self._handles_exceptions:
             return None
-        return resolver_of(field, self._schema) if callable(field.base_resolver.wrapped_func) else None
+        if not callable(field.base_resolver.wrapped_func):
+            return None
+        resolve = resolver_of(field, self._schema)
+        return None if resolve is None else (resolve, informing(field, self._schema))
 
-    def _constant(self, known: GraphQLField, node: FieldNode) -> dict[str, Any] | None:
-        """Return the arguments if they are the same in every run; None if they are to be found in each."""
-        if any(_has_variable(argument.value) for argument in node.arguments or ()):
-            return None
-        try:
-            found = get_argument_values(known, node, None, None, self._hide_suggestions)
-        except Exception:  # noqa: BLE001 - it is the field's error, each time that it runs
-            return None
-        return found if all(isinstance(value, IMMUTABLE) for value in found.values()) else None
+    def _arguments(self, known: GraphQLField, node: FieldNode) -> Callable[[Run], dict[str, Any]]:
+        """Return what finds a field's arguments in a run."""
+        literal = literal_arguments(known, node)
+
+        def arguments_of(run: Run) -> dict[str, Any]:
+            found = None if literal is None else literal(run.variable_values.coerced)
+            if found is None:
+                # Something is wrong with them, which graphql-core puts into words; or they are of another shape.
+                return get_argument_values(known, node, run.variable_values, None, run.hide_suggestions)
+            return found
+
+        return arguments_of
 
     # --- completion -----------------------------------------------------------------------------------------
 
@@ -245,7 +330,7 @@ class Compiler:
             return self._list(type_, details, where, nothing)
         if is_leaf_type(type_):
             leaf = _leaf(type_, nothing)
-            return _enumeration(type_, self._names, leaf) if isinstance(type_, GraphQLEnumType) else leaf
+            return self._enumeration(type_, leaf) if isinstance(type_, GraphQLEnumType) else leaf
         if is_abstract_type(type_):
             return self._abstract(type_, details, nothing)
         return self._object(cast("GraphQLObjectType", type_), details, nothing)
@@ -258,6 +343,7 @@ class Compiler:
         nothing: Callable[[], Any],
     ) -> Complete:
         ends = Ends(self._completion(type_.of_type, details, where), _failure(type_.of_type, details))
+        settled = self._settled
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
             if type(value) is not list:
@@ -268,7 +354,7 @@ class Compiler:
                 if hasattr(value, "__aiter__") or not is_iterable(value):
                     info = info or run.build_resolve_info(*self._told(details, place))
                     return run.complete_list_value(type_, details, info, _path(place), value, None)
-            return _items(run, iter(value), info, place, ends)
+            return _items(run, iter(value), info, place, ends, settled)
 
         return complete
 
@@ -313,7 +399,7 @@ class Compiler:
     def _object(
         self, type_: GraphQLObjectType, details: FieldDetailsList, nothing: Callable[[], Any]
     ) -> Complete:
-        selected, is_type_of = self._selected(type_, details), type_.is_type_of
+        selected, is_type_of, class_ = self._selected(type_, details), type_.is_type_of, self._class(type_)
 
         async def later(run: Run, belongs: Awaitable[bool], value: Any, place: Place) -> Any:
             if not await belongs:
@@ -322,6 +408,8 @@ class Compiler:
             return await completed if is_awaitable(completed) else completed
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
+            if type(value) is class_ and TYPE_CAST_ATTRIBUTE not in value.__dict__:
+                return selected(run, value, place)
             if isinstance(value, Exception):
                 raise value
             if value is None or value is Undefined:
@@ -336,115 +424,176 @@ class Compiler:
 
         return complete
 
+    def _class(self, type_: GraphQLObjectType) -> type | None:
+        """Return the class whose very objects are of the type, and no errors, if nobody has a say in that."""
+        class_: Any = getattr(type_.extensions.get("strawberry-definition"), "origin", None)
+        if not isinstance(class_, type) or not (type_.is_type_of is None or _is_by_class(type_)):
+            return None
+        # Its objects have a dictionary, and tell nothing that isn't in there or in the class.
+        odd = any(hasattr(class_, name) for name in ("__await__", "__getattr__", TYPE_CAST_ATTRIBUTE))
+        if odd or issubclass(class_, Exception) or not class_.__dictoffset__:
+            return None
+        self._settled.add(class_)
+        return class_
+
+    def _enumeration(self, type_: GraphQLEnumType, leaf: Complete) -> Complete:
+        """Return the completion of an enumeration of Strawberry's, which compares a member with every other for its name."""
+        members: Any = getattr(type_, "wrapped_cls", None)
+        if not (isinstance(members, type) and issubclass(members, Enum)):
+            return leaf
+        if type_ not in self._names:
+            self._names[type_] = {member.name: type_.coerce_output_value(member) for member in members}
+        if not hasattr(members, "__await__"):
+            self._settled.add(members)
+        own, member_type = self._names[type_], cast("type[Any]", members)
+
+        def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
+            # By its name, because a member's hash is worked out by Python anew each time.
+            name = own.get(value._name_) if type(value) is member_type else None
+            return leaf(run, value, info, place) if name is None else name
+
+        return complete
+
 
 # --- fields -------------------------------------------------------------------------------------------------
 
 
-def _together(fields: tuple[tuple[str, Field], ...]) -> Fields:
+def _together(fields: tuple[Field, ...], settled: Set[type]) -> Fields:
     """Return the function of a selection set, as `Executor.execute_fields`."""
-
-    async def gathered(results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
-        if len(waiting) == 1:
-            results[waiting[0]] = await results[waiting[0]]
-        else:
-            found = await gather_with_cancel(*(results[key] for key in waiting))
-            results.update(zip(waiting, found, strict=True))
-        return results
+    runs, quick = 0, None
 
     def execute(run: Run, source: Any, place: Place | None) -> Any:
+        nonlocal runs, quick
+        if quick is not None:
+            return quick(run, source, place)
+        runs += 1
+        if runs == writing.RUNS and len(fields) <= writing.FIELDS_MAX:
+            quick = writing.written(fields, settled, is_awaitable, _gathered)
         results: dict[str, Any] = {}
         waiting: list[str] = []
         try:
-            for key, field in fields:
-                results[key] = value = field(run, source, place)
-                if type(value) not in SETTLED and is_awaitable(value):
-                    waiting.append(key)
+            for field in fields:
+                results[field.key] = value = _run_alone(field, run, source, place)
+                if type(value) not in settled and is_awaitable(value):
+                    waiting.append(field.key)
         except Exception:
             if waiting:
                 run.settle_in_background([results[key] for key in waiting])
             raise
-        return gathered(results, waiting) if waiting else results
+        return _gathered(results, waiting) if waiting else results
 
     return execute
 
 
-def _serially(fields: tuple[tuple[str, Field], ...]) -> Fields:
+async def _gathered(results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
+    if len(waiting) == 1:
+        results[waiting[0]] = await results[waiting[0]]
+    else:
+        found = await gather_with_cancel(*(results[key] for key in waiting))
+        results.update(zip(waiting, found, strict=True))
+    return results
+
+
+def _run_alone(field: Field, run: Run, source: Any, place: Place | None) -> Any:
+    """Return the completed field, or an awaitable of it; as `Executor.execute_field`."""
+    _, get, kept, _, complete, fail = field
+    if get is None:
+        return complete(run, source, place)
+    try:
+        value = get(source)
+        return value if type(value) is kept else complete(run, value, place)
+    except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
+        return fail(run, error, place)
+
+
+def _serially(fields: tuple[Field, ...]) -> Fields:
     """Return the function of a mutation's root fields, as `Executor.execute_fields_serially`."""
 
     async def rest(
         run: Run,
         source: Any,
         results: dict[str, Any],
-        left: Iterator[tuple[str, Field]],
+        left: Iterator[Field],
         first: tuple[str, Any],
     ) -> dict[str, Any]:
         results[first[0]] = await first[1]
-        for key, field in left:
-            value = field(run, source, None)
-            results[key] = await value if is_awaitable(value) else value
+        for field in left:
+            value = _run_alone(field, run, source, None)
+            results[field.key] = await value if is_awaitable(value) else value
         return results
 
     def execute(run: Run, source: Any, _place: Place | None) -> Any:
         results: dict[str, Any] = {}
         left = iter(fields)
-        for key, field in left:
-            value = field(run, source, None)
+        for field in left:
+            value = _run_alone(field, run, source, None)
             if is_awaitable(value):
-                return rest(run, source, results, left, (key, value))
-            results[key] = value
+                return rest(run, source, results, left, (field.key, value))
+            results[field.key] = value
         return results
 
     return execute
 
 
-def _plain_field(get: Callable[[Any], Any], kept: type | None, ends: Ends, own: tuple[str, str]) -> Field:
-    """Return a field that needs nothing but its source; values of the type `kept` are in the answer as they are."""
-    key, parent = own
-    complete, fail = ends
+def _plain_field(
+    get: Callable[[Any], Any],
+    mostly: tuple[type | None, Sort | None],
+    ends: Ends,
+    own: tuple[str, str],
+    settled: Set[type],
+) -> Field:
+    """Return a field that needs nothing but its source; `mostly` are the type that is kept, and the sort of its values."""
+    (key, parent), (kept, sort) = own, mostly
+    complete_value, fail_there = ends
 
-    def field(run: Run, source: Any, place: Place | None) -> Any:
-        try:
-            value = get(source)
-            if type(value) is kept:
-                return value
-            here = (place, key, parent)
-            if type(value) not in SETTLED and is_awaitable(value):
-                return _awaited(run, value, None, here, ends)
-            completed = complete(run, value, None, here)
-            if type(completed) not in SETTLED and is_awaitable(completed):
-                return _guarded(run, completed, here, fail)
-            return completed
-        except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-            return fail(run, error, (place, key, parent))
+    def complete(run: Run, value: Any, place: Place | None) -> Any:
+        here = (place, key, parent)
+        if type(value) not in settled and is_awaitable(value):
+            return _awaited(run, value, None, here, ends)
+        completed = complete_value(run, value, None, here)
+        if type(completed) not in settled and is_awaitable(completed):
+            return _guarded(run, completed, here, fail_there)
+        return completed
 
-    return field
+    def fail(run: Run, error: Exception, place: Place | None) -> Any:
+        return fail_there(run, error, (place, key, parent))
+
+    return Field(key, get, kept, sort, complete, fail)
 
 
 def _asking_field(
-    ask: Callable[[Run, Any, Any], Any],
-    info_of: Callable[[Run, Place], Any],
-    ends: Ends,
-    own: tuple[str, str],
+    ask: Ask, info_of: InfoOf | None, ends: Ends, own: tuple[str, str], settled: Set[type]
 ) -> Field:
-    """Return a field whose resolver, or type, is told about the run; as `Executor.execute_field`."""
+    """Return a field whose resolver is told about the run, or, where there is `info_of`, its type is; as
+    `Executor.execute_field`.
+    """
     key, parent = own
     complete, fail = ends
 
     def field(run: Run, source: Any, place: Place | None) -> Any:
         here = (place, key, parent)
-        info = info_of(run, here)
+        info = None if info_of is None else info_of(run, here)
         try:
-            value = ask(run, source, info)
-            if type(value) not in SETTLED and is_awaitable(value):
+            value = ask(run, source, here, info)
+            if type(value) not in settled and is_awaitable(value):
                 return _awaited(run, value, info, here, ends)
             completed = complete(run, value, info, here)
-            if type(completed) not in SETTLED and is_awaitable(completed):
+            if type(completed) not in settled and is_awaitable(completed):
                 return _guarded(run, completed, here, fail)
             return completed
         except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
             return fail(run, error, here)
 
-    return field
+    return _whole(key, field)
+
+
+def _whole(key: str, field: Step) -> Field:
+    """Return a field that one function does everything for, its errors too."""
+
+    def fail(_run: Run, error: Exception, _place: Place | None) -> Any:
+        raise error
+
+    return Field(key, None, None, None, field, fail)
 
 
 async def _awaited(run: Run, value: Awaitable[Any], info: Any, place: Place, ends: Ends) -> Any:
@@ -472,8 +621,8 @@ def _path(place: Place) -> Path:
     return Path(None if before is None else _path(before), key, type_)
 
 
-def _asking(get: Callable[[Any], Any]) -> Callable[[Run, Any, Any], Any]:
-    return lambda _run, source, _info: get(source)
+def _asking(get: Callable[[Any], Any]) -> Ask:
+    return lambda _run, source, _place, _info: get(source)
 
 
 def _own(known: GraphQLField) -> StrawberryField | None:
@@ -492,7 +641,9 @@ def _given(base: StrawberryResolver[Any]) -> set[Any]:
 # --- values -------------------------------------------------------------------------------------------------
 
 
-def _items(run: Run, iterator: Iterator[Any], info: Any, place: Place, ends: Ends) -> Any:
+def _items(  # noqa: PLR0917 - a value, where it stands, and what becomes of it
+    run: Run, iterator: Iterator[Any], info: Any, place: Place, ends: Ends, settled: Set[type]
+) -> Any:
     """Complete the items of a list, as `Executor.complete_iterable_value`."""
     complete, fail = ends
     results: list[Any] = []
@@ -501,13 +652,13 @@ def _items(run: Run, iterator: Iterator[Any], info: Any, place: Place, ends: End
         for index, item in enumerate(iterator):
             here = (place, index, None)
             completed: Any
-            if type(item) not in SETTLED and is_awaitable(item):
+            if type(item) not in settled and is_awaitable(item):
                 completed = _awaited(run, item, info, here, ends)
                 waiting.append(index)
             else:
                 try:
                     completed = complete(run, item, info, here)
-                    if type(completed) not in SETTLED and is_awaitable(completed):
+                    if type(completed) not in settled and is_awaitable(completed):
                         completed = _guarded(run, completed, here, fail)
                         waiting.append(index)
                 except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
@@ -552,24 +703,6 @@ def _leaf(type_: GraphQLLeafType, nothing: Callable[[], Any]) -> Complete:
     return complete
 
 
-def _enumeration(
-    type_: GraphQLEnumType, names: dict[GraphQLLeafType, dict[Any, Any]], leaf: Complete
-) -> Complete:
-    """Return the completion of an enumeration of Strawberry's, which compares a member with every other for its name."""
-    members: Any = getattr(type_, "wrapped_cls", None)
-    if not (isinstance(members, type) and issubclass(members, Enum)):
-        return leaf
-    if type_ not in names:
-        names[type_] = {member: type_.coerce_output_value(member) for member in members}
-    own, member_type = names[type_], cast("type[Any]", members)
-
-    def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
-        name = own.get(value) if type(value) is member_type else None
-        return leaf(run, value, info, place) if name is None else name
-
-    return complete
-
-
 def _kept_type(type_: GraphQLOutputType) -> type | None:
     """Return the type whose values stand in the answer as they are."""
     leaf = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
@@ -586,10 +719,30 @@ def _kept_type(type_: GraphQLOutputType) -> type | None:
     return kept.get(coerce)
 
 
+def _of_text(coerce: Callable[[Any], Any]) -> Sort | None:
+    """Return what the values of a scalar mostly are whose function says that it makes a text of one class."""
+    hints = getattr(coerce, "__annotations__", {})
+    classes = [hint for name, hint in hints.items() if name != "return"]
+    if hints.get("return") is not str or len(classes) != 1 or classes[0] not in SETTLED:
+        return None
+    return writing.coerced(classes[0], coerce)
+
+
+def _nullable(type_: GraphQLOutputType) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+
+
 def _looks_at_info(type_: GraphQLOutputType) -> bool:
     """Tell whether a type asks what it is to be by a function that is told about the run."""
     named = get_named_type(type_)
-    return is_abstract_type(named) or (isinstance(named, GraphQLObjectType) and named.is_type_of is not None)
+    if not isinstance(named, GraphQLObjectType):
+        return is_abstract_type(named)
+    return named.is_type_of is not None and not _is_by_class(named)
+
+
+def _is_by_class(type_: GraphQLObjectType) -> bool:
+    """Tell whether Strawberry's own function says which values are of a type: it goes by their classes."""
+    return getattr(type_.is_type_of, "__module__", None) == GraphQLCoreConverter.__module__
 
 
 def _absence(where: str) -> Callable[[], Any]:
@@ -601,11 +754,3 @@ def _absence(where: str) -> Callable[[], Any]:
 
 def _null() -> None:
     return None
-
-
-def _has_variable(value: ValueNode) -> bool:
-    if isinstance(value, ListValueNode):
-        return any(_has_variable(item) for item in value.values)
-    if isinstance(value, ObjectValueNode):
-        return any(_has_variable(field.value) for field in value.fields)
-    return isinstance(value, VariableNode)

@@ -11,37 +11,51 @@ shapes of inputs; a field that takes another one is left to Strawberry.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
-from functools import partial, reduce
-from typing import Any, cast
+from enum import Enum
+from functools import cached_property, partial, reduce
+from typing import Any, NamedTuple, cast
 
 import strawberry
 from graphql import (
+    FieldNode,
+    GraphQLField,
     GraphQLInputField,
+    GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLSchema,
+    ListValueNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    ValueNode,
     VariableDefinitionNode,
+    VariableNode,
     is_input_object_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
+    is_required_argument,
     is_required_input_field,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.pyutils import Undefined
-from graphql.utilities.coerce_input_value import coerce_default_value
+from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
+from strawberry.execution import optimized_is_awaitable as is_awaitable
 from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
 from strawberry.relay.types import GlobalID
 from strawberry.scalars import is_scalar
+from strawberry.types import Info
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryList, StrawberryMaybe, StrawberryOptional, has_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 from strawberry.types.unset import UNSET
-from strawberry.utils.await_maybe import await_maybe
 
 Convert = Callable[[Any], Any]
+
+IMMUTABLE = (type(None), bool, int, float, str, Enum)
+"""Values that operations may share: none of them can be changed by a resolver."""
 
 
 class _DoubtError(Exception):
@@ -178,12 +192,167 @@ def _object_coercion(type_: Any, known: dict[int, Convert | None]) -> Convert:
     return coerce_object
 
 
+# --- arguments: what graphql-core does -------------------------------------------------------------------------
+
+
+def literal_arguments(
+    known: GraphQLField, node: FieldNode
+) -> Callable[[Mapping[str, Any]], dict[str, Any] | None] | None:
+    """Return what makes a field's coerced arguments of the coerced variables, as graphql-core's `get_argument_values`.
+
+    Its answer is None where graphql-core has to look at them; so is this one, where it always has to.
+    """
+    given = {argument.name.value: argument.value for argument in node.arguments or ()}
+    try:
+        entries = _entries(known.args, given, is_required_argument)
+    except Exception:  # noqa: BLE001 - it is the field's error, each time that it runs
+        return None
+
+    def arguments_of(variables: Mapping[str, Any]) -> dict[str, Any] | None:
+        try:
+            return _found(entries, variables)
+        except _DoubtError:
+            return None
+
+    return arguments_of
+
+
+class _Entry(NamedTuple):
+    """An argument, or a field of an input object that is written in the document."""
+
+    name: str
+    find: Convert | None
+    """Finds the value among the variables; None where nothing is written."""
+    otherwise: Any
+    """The value where there is none; `Undefined` leaves it out."""
+    is_required: bool
+
+
+def _entries(
+    definitions: Mapping[str, Any], given: Mapping[str, ValueNode], is_required: Callable[[Any], bool]
+) -> list[_Entry]:
+    entries = []
+    for name, definition in definitions.items():
+        node, default = given.get(name), coerce_default_value(definition)
+        if not (default is Undefined or isinstance(default, IMMUTABLE)):
+            raise _UnsupportedError
+        find = None if node is None else _literal(node, definition.type)
+        entries.append(_Entry(definition.out_name or name, find, default, is_required(definition)))
+    return entries
+
+
+def _found(entries: Iterable[_Entry], variables: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, find, otherwise, is_required in entries:
+        value = Undefined if find is None else find(variables)
+        if value is Undefined:
+            if is_required:
+                raise _DoubtError
+            value = otherwise
+        if value is not Undefined:
+            found[name] = value
+    return found
+
+
+def _literal(node: ValueNode, type_: Any) -> Convert:
+    """Return what finds a value that is written in the document: it is a variable, has some within, or has none."""
+    is_required = is_non_null_type(type_)
+    if isinstance(node, VariableNode):
+        variable = node.name.value
+        return partial(_variable, variable, is_required)
+    inner = type_.of_type if is_required else type_
+    if isinstance(node, ObjectValueNode) and is_input_object_type(inner):
+        return _object_literal(node, inner)
+    if isinstance(node, ListValueNode) and is_list_type(inner):
+        return partial(_list_literal, [_literal(item, inner.of_type) for item in node.values])
+    value = coerce_input_literal(node, type_)
+    # What others could change is made anew each time, and what is wrong is told each time.
+    if value is Undefined or not isinstance(value, IMMUTABLE):
+        raise _UnsupportedError
+    return lambda _variables: value
+
+
+def _variable(name: str, is_required: bool, variables: Mapping[str, Any]) -> Any:
+    value = variables.get(name, Undefined)
+    if value is None and is_required:
+        raise _DoubtError
+    return value
+
+
+def _list_literal(items: Iterable[Convert], variables: Mapping[str, Any]) -> list[Any]:
+    found = [item(variables) for item in items]
+    if any(value is Undefined for value in found):
+        raise _DoubtError
+    return found
+
+
+def _object_literal(node: ObjectValueNode, type_: GraphQLInputObjectType) -> Convert:
+    given = {field.name.value: field.value for field in node.fields or ()}
+    is_one_of, out_type = type_.is_one_of, type_.out_type
+    if not given.keys() <= type_.fields.keys() or (is_one_of and len(given) != 1):
+        raise _UnsupportedError
+    entries = _entries(type_.fields, given, is_required_input_field)
+
+    def find(variables: Mapping[str, Any]) -> Any:
+        found = _found(entries, variables)
+        if is_one_of and (len(found) != 1 or None in found.values()):
+            raise _DoubtError
+        return out_type(found)
+
+    return find
+
+
 # --- arguments: what Strawberry does ---------------------------------------------------------------------------
 
+InfoOf = Callable[[Any, Any], Any]
+"""(run, place) → graphql-core's `info`."""
+Inform = Callable[[Any, Any, InfoOf, Any], Info]
+"""(run, place, what makes graphql-core's `info`, that one if it was made already) → Strawberry's `info`."""
 
-def resolver_of(field: StrawberryField, schema: strawberry.Schema) -> Callable[..., Any] | None:
-    """Return what Strawberry's resolver of the field does, its arguments converted by functions that are made now; None
-    where the field needs Strawberry's own. Whoever calls it has made sure that no handler of exceptions is about.
+
+class LateInfo(Info):
+    """Strawberry's `info`, which has graphql-core's made when somebody looks for more than the context."""
+
+    def __init__(self, run: Any, place: Any, info_of: InfoOf, field: StrawberryField) -> None:
+        self._run = run
+        self._place = place
+        self._info_of = info_of
+        self._field = field
+
+    @cached_property
+    def _raw_info(self) -> Any:
+        return self._info_of(self._run, self._place)
+
+    @property
+    def context(self) -> Any:
+        """The context passed to the execution."""
+        return self._run.context_value
+
+    @property
+    def operation(self) -> OperationDefinitionNode:
+        """The operation being executed."""
+        operation: OperationDefinitionNode = self._run.operation
+        return operation
+
+
+def informing(field: StrawberryField, schema: strawberry.Schema) -> Inform:
+    """Return what makes the `info` of a field's resolver."""
+    info_class = schema.config.info_class
+
+    def inform(run: Any, place: Any, info_of: InfoOf, info: Any) -> Info:
+        if info is None and info_class is Info:
+            return LateInfo(run, place, info_of, field)
+        return info_class(_raw_info=info or info_of(run, place), _field=field)
+
+    return inform
+
+
+def resolver_of(
+    field: StrawberryField, schema: strawberry.Schema
+) -> Callable[[Any, Any, Mapping[str, Any]], Any] | None:
+    """Return what Strawberry's resolver of the field does, as a function of source, `info` and coerced arguments, which
+    are converted by functions that are made now; None where the field needs Strawberry's own. Whoever calls it has made sure
+    that no handler of exceptions is about.
     """
     base = field.base_resolver
     if base is None or not field.arguments or base.root_parameter or base.parent_parameter:
@@ -200,7 +369,7 @@ def resolver_of(field: StrawberryField, schema: strawberry.Schema) -> Callable[.
     if convert is None:
         return None
     function, takes_self = cast("Callable[..., Any]", base.wrapped_func), base.self_parameter is not None
-    takes_info, info_class = info_parameter is not None, schema.config.info_class
+    takes_info = info_parameter is not None
 
     def call(source: Any, info: Any, /, **arguments: Any) -> Any:
         if takes_info:
@@ -210,11 +379,12 @@ def resolver_of(field: StrawberryField, schema: strawberry.Schema) -> Callable[.
     steps = build_field_extension_resolvers(field) if extensions else []
     chain: Callable[..., Any] = reduce(lambda before, step: partial(step, before), steps, call)
 
-    def resolve(source: Any, info: Any, /, **arguments: Any) -> Any:
-        return chain(source, info_class(_raw_info=info, _field=field), **convert(arguments))
+    def resolve(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
+        return chain(source, info, **convert(arguments))
 
-    async def resolve_later(source: Any, info: Any, /, **arguments: Any) -> Any:
-        return await await_maybe(resolve(source, info, **arguments))
+    async def resolve_later(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
+        found = chain(source, info, **convert(arguments))
+        return await found if is_awaitable(found) else found
 
     return resolve_later if field.is_async else resolve
 

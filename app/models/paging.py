@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -125,7 +126,7 @@ def page_of_rows(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
     before_these = bool(request.after) or bool(request.offset)
     return Page(
         rows,
-        [make_cursor(sort, row) for row in rows],
+        partial(make_cursor, sort),
         has_next=bool(request.before) if request.backwards else more,
         has_previous=more if request.backwards else before_these,
     )

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -38,12 +39,21 @@ Load = Callable[[BaseDBAsyncClient, list[K]], Awaitable[Mapping[K, V]]]
 _PLAIN = (fields.BigIntField, fields.IntField, fields.CharField, fields.TextField, fields.BinaryField)
 
 
+class Row(tuple[Any, ...]):
+    """A row as the driver gave it, whose columns are read by the names that the model has for them.
+
+    It can't be changed, so all who read it together have the same one. A column becomes what the model would hold when
+    somebody reads it; of a row, most columns are never read.
+    """
+
+    __slots__ = ()
+
+
 class Rows(Generic[M]):
-    """How rows of a model are selected and made into models, faster than the ORM does it for any query."""
+    """How rows of a model are selected and read, without the ORM's way there."""
 
     def __init__(self, model: type[M]) -> None:
         self._model = model
-        self._converters: dict[str, tuple[tuple[str, Callable[[Any], Any]], ...]] = {}
 
     @property
     def width(self) -> int:
@@ -54,29 +64,39 @@ class Rows(Generic[M]):
         """Return the columns for a SELECT, of a table by that name."""
         return ", ".join(f"{table}.{column}" for column in self._columns.values())
 
-    def model_of(self, values: Sequence[Any], dialect: str) -> M:
-        """Return the model of the values of the columns, in their order."""
-        instance = model_from(self._model, self._columns, values)
-        state = instance.__dict__
-        for name, convert in self._converters_of(dialect):
-            value = state[name]
-            if value is not None:
-                state[name] = convert(value)
-        return instance
+    def reader(
+        self, dialect: str, start: int = 0, **related: Callable[[Any], Any]
+    ) -> Callable[[Iterable[Any]], M]:
+        """Return what makes a `Row` of a statement's values: to whoever reads columns, it is the model.
+
+        The columns begin at the place `start`; what belongs to other tables is made by `related` of the row, and has the
+        names of the model's relations.
+        """
+        fields_map = self._model._meta.fields_map
+        ways: dict[str, Callable[[Any], Any]] = {
+            name: _column(place, _converter(fields_map[name], dialect))
+            for place, name in enumerate(self._columns, start)
+        }
+        properties = {name: property(way) for name, way in (ways | related).items()}
+        type_ = type(f"{self._model.__name__}Row", (Row,), {"__slots__": (), **properties})
+        return cast("Callable[[Iterable[Any]], M]", type_)
 
     @property
     def _columns(self) -> Mapping[str, str]:
         # Tortoise knows them once it is started.
         return self._model._meta.fields_db_projection
 
-    def _converters_of(self, dialect: str) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-        known = self._converters.get(dialect)
-        if known is None:
-            found = (
-                (name, _converter(self._model._meta.fields_map[name], dialect)) for name in self._columns
-            )
-            known = self._converters[dialect] = tuple((name, way) for name, way in found if way is not None)
-        return known
+
+def _column(place: int, convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    """Return what reads the column at a place of a row."""
+    if convert is None:
+        return itemgetter(place)
+
+    def read(row: Sequence[Any]) -> Any:
+        value = row[place]
+        return None if value is None else convert(value)
+
+    return read
 
 
 def model_from(model: type[M], names: Iterable[str], values: Iterable[Any]) -> M:

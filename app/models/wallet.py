@@ -6,6 +6,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from app.models.customer import Customer
+from app.models.reading import Row
 
 
 class Wallet(Model):
@@ -37,3 +38,11 @@ class Wallet(Model):
 
     class Meta:
         table = "wallets"
+
+
+def known_customer(wallet: Wallet) -> Customer | None:
+    """Return the customer, if a wallet came with it."""
+    if isinstance(wallet, Row):
+        return wallet.customer
+    known: Customer | None = wallet.__dict__.get("_customer")
+    return known

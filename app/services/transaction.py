@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import cache
 from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.connection import get_connection
 from tortoise.expressions import Q, Subquery
 from tortoise.queryset import QuerySet
 
@@ -29,9 +27,8 @@ from app.models.paging import (
     start_of_newest,
     time_value,
 )
-from app.models.reading import READER, Lookup, Rows, select
+from app.models.reading import Lookup, Rows, select
 from app.models.transaction import Allocation, Transaction
-from app.services.ledger.records import read_uuid
 
 SEARCH_MAX = 100
 ACTOR_ID_MAX = 128
@@ -166,35 +163,39 @@ def _is_of_newest(wanted: TransactionFilter, request: PageRequest) -> bool:
 
 
 async def _newest_page(wallet_id: UUID, request: PageRequest) -> Page[Transaction]:
-    rows = await _NEWEST.find((wallet_id, request.size + 1)) or ()
-    dialect = get_connection(READER).capabilities.dialect
-    return page_of_rows([_ROWS.model_of(row, dialect) for row in rows], _NEWEST_FIRST, request)
+    rows = await _NEWEST.find((wallet_id, request.size + 1)) or []
+    return page_of_rows(rows, _NEWEST_FIRST, request)
 
 
 async def _newest(
     client: BaseDBAsyncClient, keys: list[tuple[UUID, int]]
-) -> dict[tuple[UUID, int], list[Sequence[Any]]]:
+) -> dict[tuple[UUID, int], list[Transaction]]:
     """Return the last n rows of each wallet, by one statement for each n.
 
     A wallet's transactions are numbered without a gap, so the last n are those whose number is above the wallet's less n.
     """
-    found: dict[tuple[UUID, int], list[Sequence[Any]]] = {key: [] for key in keys}
+    found: dict[tuple[UUID, int], list[Transaction]] = {key: [] for key in keys}
+    transaction_of = _reader(client.capabilities.dialect)
     for count in {count for _, count in keys}:
+        # By their bytes: the ids of PostgreSQL's driver are of another class, and slow to be compared with these.
+        of_wallet = {
+            wallet_id.bytes: found[wallet_id, wanted] for wallet_id, wanted in keys if wanted == count
+        }
         sql = (
-            f"SELECT {_ROWS.columns('t')}, w.id FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
+            f"SELECT {_ROWS.columns('t')} FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
             "AND t.sequence > w.sequence - {1} WHERE w.id {uuids} ORDER BY t.sequence DESC"
         )
         wallet_ids = [wallet_id for wallet_id, wanted in keys if wanted == count]
         rows = await select(client, sql, wallet_ids, count)
-        for row in rows:
-            *values, wallet_id = row
-            found[read_uuid(wallet_id), count].append(values)
+        for transaction in map(transaction_of, rows):
+            of_wallet[transaction.wallet_id.bytes].append(transaction)
     return found
 
 
 _ALL = TransactionFilter()
 _NEWEST_FIRST = replace(BY_SEQUENCE, descending=True)
 _ROWS = Rows(Transaction)
+_reader = cache(_ROWS.reader)
 _NEWEST = Lookup(_newest)
 
 HistoryCounts = CountLoader[TransactionFilter]

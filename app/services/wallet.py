@@ -1,13 +1,12 @@
 """Wallets: found, listed, frozen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
-from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.connection import get_connection
 from tortoise.queryset import QuerySet
 
 from app.domain import wallet as rules
@@ -18,7 +17,7 @@ from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
 from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
-from app.models.reading import READER, Lookup, Rows, select
+from app.models.reading import Lookup, Rows, select
 from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
@@ -95,15 +94,22 @@ async def page_of(
 _WALLETS, _CUSTOMERS = Rows(Wallet), Rows(Customer)
 
 
-def _lookup(column: str, keys: str, read: Callable[[Any], Any]) -> Lookup[Any, Sequence[Any]]:
+@cache
+def _reader(dialect: str) -> Callable[[Iterable[Any]], Wallet]:
+    """Return what reads a row of what it was found by, the wallet and its customer."""
+    customer = _CUSTOMERS.reader(dialect, 1 + _WALLETS.width)
+    return _WALLETS.reader(dialect, 1, customer=customer)
+
+
+def _lookup(column: str, keys: str, read: Callable[[Any], Any]) -> Lookup[Any, Wallet]:
     """Return how a wallet and its customer are found by a column."""
 
-    async def load(client: BaseDBAsyncClient, wanted: list[Any]) -> dict[Any, Sequence[Any]]:
+    async def load(client: BaseDBAsyncClient, wanted: list[Any]) -> dict[Any, Wallet]:
         columns = f"{column}, {_WALLETS.columns('w')}, {_CUSTOMERS.columns('c')}"
         tables = "wallets w JOIN customers c ON c.id = w.customer_id"
         sql = f"SELECT {columns} FROM {tables} WHERE {column} {{{keys}}}"  # noqa: S608 - our own names
-        rows = await select(client, sql, wanted)
-        return {read(row[0]): row for row in rows}
+        rows, wallet_of = await select(client, sql, wanted), _reader(client.capabilities.dialect)
+        return {read(row[0]): wallet_of(row) for row in rows}
 
     return Lookup(load)
 
@@ -113,25 +119,14 @@ _BY_CUSTOMER = _lookup("w.customer_id", "uuids", read_uuid)
 _BY_EXTERNAL_ID = _lookup("c.external_id", "texts", str)
 
 
-async def _wallet(lookup: Lookup[Any, Sequence[Any]], key: UUID | str) -> Wallet | None:
-    found = await lookup.find(key)
-    if found is None:
-        return None
-    # Everybody gets a model of their own: what one does with it is nobody else's business.
-    dialect, end = get_connection(READER).capabilities.dialect, 1 + _WALLETS.width
-    wallet = _WALLETS.model_of(tuple(found)[1:end], dialect)
-    wallet.customer = _CUSTOMERS.model_of(tuple(found)[end:], dialect)
-    return wallet
-
-
 async def find(ref: WalletRef, principal: Principal) -> Wallet | None:
-    """Return a wallet, or `None` when there is none of that name or it is not the caller's."""
+    """Return a wallet to be read, or `None` when there is none of that name or it is not the caller's."""
     if ref.wallet_id is not None:
-        wallet = await _wallet(_BY_ID, ref.wallet_id)
+        wallet = await _BY_ID.find(ref.wallet_id)
     elif ref.customer_id is not None:
-        wallet = await _wallet(_BY_CUSTOMER, ref.customer_id)
+        wallet = await _BY_CUSTOMER.find(ref.customer_id)
     else:
-        wallet = None if ref.external_id is None else await _wallet(_BY_EXTERNAL_ID, ref.external_id)
+        wallet = None if ref.external_id is None else await _BY_EXTERNAL_ID.find(ref.external_id)
     if wallet is None or not may_see(principal, wallet):
         return None
     return wallet

@@ -45,8 +45,20 @@ class PageInfo:
 class Edge(Generic[T]):
     """As the Relay specification has it."""
 
-    cursor: str = strawberry.field(description="Names this row's place; opaque.")
-    node: T = strawberry.field(description="The row.")
+    row: strawberry.Private[Any]
+    page: strawberry.Private[Page[Any]]
+    wrap: strawberry.Private[Callable[[Any], Any]]
+
+    @strawberry.field(description="Names this row's place; opaque.")
+    def cursor(self) -> str:
+        """Return the cursor."""
+        return self.page.cursor_of(self.row)
+
+    @strawberry.field(description="The row.")
+    def node(self) -> T:
+        """Return the row."""
+        found: T = self.wrap(self.row)
+        return found
 
 
 class Counter:
@@ -66,12 +78,35 @@ class Counter:
 
 @strawberry.type(description="A page of rows.")
 class Connection(Generic[T]):
-    """As the Relay specification has it, with `nodes` for those who need no cursors."""
+    """As the Relay specification has it, with `nodes` for those who need no cursors.
 
-    edges: list[Edge[T]] = strawberry.field(description="The rows, each with its cursor.")
-    nodes: list[T] = strawberry.field(description="The rows alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    Of a page's rows, only what is asked for is made into objects.
+    """
+
+    page: strawberry.Private[Page[Any]]
+    wrap: strawberry.Private[Callable[[Any], Any]]
     counter: strawberry.Private[Counter]
+
+    @strawberry.field(description="The rows, each with its cursor.")
+    def edges(self) -> list[Edge[T]]:
+        """Return the rows with what tells their cursors."""
+        return [Edge(row=row, page=self.page, wrap=self.wrap) for row in self.page.rows]
+
+    @strawberry.field(description="The rows alone.")
+    def nodes(self) -> list[T]:
+        """Return the rows."""
+        return [self.wrap(row) for row in self.page.rows]
+
+    @strawberry.field(description="Where the page lies.")
+    def page_info(self) -> PageInfo:
+        """Tell where the page lies."""
+        page = self.page
+        return PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=page.cursor_of(page.rows[0]) if page.rows else None,
+            end_cursor=page.cursor_of(page.rows[-1]) if page.rows else None,
+        )
 
     @strawberry.field(
         description="How many rows there are in all pages; counted only when asked for, and up to 10,000: where there are more, "
@@ -93,15 +128,8 @@ def connection(
     page: Page[Any], wrap: Callable[[Any], T], rows: QuerySet[Any] | Callable[[], Awaitable[int]]
 ) -> Connection[T]:
     """Return a page of models as a connection of GraphQL objects; `rows` is what finds all of them, or counts them."""
-    nodes = [wrap(row) for row in page.rows]
     return Connection(
-        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(page.cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=page.cursors[0] if page.cursors else None,
-            end_cursor=page.cursors[-1] if page.cursors else None,
-        ),
+        page=page,
+        wrap=wrap,
         counter=Counter(partial(count_of, rows) if isinstance(rows, QuerySet) else rows),
     )

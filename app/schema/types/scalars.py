@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal as Number
 from typing import Any, NewType
 
+import orjson
 import strawberry
 from graphql import GraphQLError, IntValueNode, StringValueNode, ValueNode
 from strawberry.schema.config import StrawberryConfig
@@ -95,6 +96,9 @@ def plain_decimal(value: object) -> Decimal:
 
 def write_time(value: datetime) -> str:
     """Write a time in UTC, such as 2027-01-31T12:00:00.000000Z."""
+    if value.tzinfo is UTC and value.microsecond:
+        # Several times as quick as `isoformat`, and the same text, unless there are no microseconds to be written.
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

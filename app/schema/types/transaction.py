@@ -95,7 +95,7 @@ class Transaction(Node):
     @strawberry.field(description="Why money moved.")
     def kind(self) -> TransactionKind:
         """Return the kind."""
-        return TransactionKind(self.model.kind)
+        return TransactionKind[self.model.kind]
 
     @strawberry.field(description="Which way money went, seen from the wallet.")
     def direction(self) -> Direction:

@@ -14,7 +14,7 @@ from app.domain.errors import FieldInvalid
 from app.domain.page import PageRequest
 from app.domain.top_up_intent import RECENT
 from app.models.lot import Lot
-from app.models.wallet import Wallet as WalletModel
+from app.models.wallet import Wallet as WalletModel, known_customer
 from app.schema.types.audit import AuditEntry
 from app.schema.types.cashback_award import (
     CashbackAward,
@@ -86,9 +86,7 @@ class Wallet(Node):
     @strawberry.field(description="Whose wallet it is.")
     async def customer(self, info: AppInfo) -> Customer:
         """Load the customer, unless it came with the wallet."""
-        row = self.model.__dict__.get("_customer") or await info.context.loaders.customers.load(
-            self.model.customer_id
-        )
+        row = known_customer(self.model) or await info.context.loaders.customers.load(self.model.customer_id)
         if row is None:
             raise LookupError(f"wallet {self.model.id} has no customer")
         return Customer(model=row)
