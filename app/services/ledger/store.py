@@ -198,7 +198,9 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
     steps, taken = [], 0
     for number, (how, table) in enumerate(parts):
         names = [table.columns[place] for place in _places(how, table)]
-        arrays = [f"${taken + n}::{table.types[table.columns.index(name)]}[]" for n, name in enumerate(names, 1)]
+        arrays = [
+            f"${taken + n}::{table.types[table.columns.index(name)]}[]" for n, name in enumerate(names, 1)
+        ]
         taken += len(names)
         given = dict(zip(names, arrays, strict=True))
         rows = f"unnest({', '.join(arrays)}) AS u ({', '.join(names)})"
