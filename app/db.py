@@ -217,6 +217,8 @@ def _postgres_connections(
                 "dsn": dsn,
                 "minsize": 1,
                 "maxsize": 2,
+                # A batch with orders has a statement that is longer than asyncpg would keep prepared.
+                "max_cacheable_statement_size": 0,
                 "server_settings": writer_settings,
                 "reset": come_to_rest,
             },

@@ -53,6 +53,8 @@ class EmailKind(StrEnum):
     """The store let the wallet go again."""
 
 
+_BY_NAME: Mapping[str, EmailKind] = {kind.value: kind for kind in EmailKind}
+
 TRANSACTIONAL: frozenset[EmailKind] = frozenset(
     {
         EmailKind.WITHDRAWAL_REQUESTED,
@@ -132,13 +134,13 @@ def switched_off(before: Iterable[EmailKind], changes: Iterable[Preference]) -> 
 def in_order(kinds: Iterable[EmailKind]) -> tuple[EmailKind, ...]:
     """Return kinds each once, in the order in which they are listed."""
     found = set(kinds)
-    return tuple(kind for kind in EmailKind if kind in found)
+    # Most customers want them all.
+    return tuple(kind for kind in EmailKind if kind in found) if found else ()
 
 
 def read_kinds(names: Iterable[str]) -> tuple[EmailKind, ...]:
     """Return stored kinds; those of a newer program are left out."""
-    known: Mapping[str, EmailKind] = {kind.value: kind for kind in EmailKind}
-    return in_order(known[name] for name in names if name in known)
+    return in_order(_BY_NAME[name] for name in names if name in _BY_NAME)
 
 
 def check_language(tag: str, *, field: str = "language") -> str:

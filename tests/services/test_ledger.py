@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
@@ -314,6 +314,35 @@ async def test_each_command_sees_those_before_it(writer: Writer) -> None:
     ]
     assert await posted() == {"ada": -10}
     assert [row["version"] for row in (await read_tables())["settings_versions"]] == [1, 2]
+
+
+SOON, LATE = START + timedelta(days=1), START + timedelta(days=9)
+
+
+@pytest.mark.parametrize(
+    "expiries",
+    [
+        [None],
+        [SOON],
+        [None, None, None],
+        [SOON, SOON, SOON],
+        [SOON, None, None],
+        [None, None, SOON],
+        [SOON, None, SOON],
+        [None, SOON, None],
+        [SOON, LATE, SOON],
+    ],
+)
+async def test_every_row_of_a_batch_keeps_its_own_values(
+    writer: Writer, expiries: list[datetime | None]
+) -> None:
+    commands = [credit("ada", 1, expires_at=at) for at in expiries]
+    assert [code(answer) for answer in await submit_all(writer, commands)] == ["ACCEPTED"] * len(expiries)
+    tables = await read_tables()
+    lots = sorted(tables["lots"], key=lambda row: row["sequence"])
+    kept = [row["expires_at"] and datetime.fromisoformat(row["expires_at"]) for row in lots]
+    assert kept == expiries
+    audit(tables)
 
 
 async def test_a_batch_has_a_largest_size(database: TortoiseContext, clock: Clock) -> None:

@@ -63,10 +63,10 @@ class Known:
         self._states: dict[UUID, WalletState] = {}
         self._ids: dict[UUID | str, UUID] = {}
 
-    def state(self, wallet: Wallet) -> WalletState | None:
-        """Return the state of a wallet, if what is known is what was just read under its lock."""
-        state = self._states.get(wallet.id)
-        return state if state is not None and state.wallet.version == wallet.version else None
+    def state(self, wallet_id: UUID, version: int) -> WalletState | None:
+        """Return the state of a wallet, if what is known has the version that was just read under its lock."""
+        state = self._states.get(wallet_id)
+        return state if state is not None and state.wallet.version == version else None
 
     def wallet_id(self, ref: WalletRef) -> UUID | None:
         """Return the id of the wallet that is meant, if it is known. A wallet and its customer never part."""
@@ -167,7 +167,7 @@ class Batch:
     async def load(self) -> None:
         """Lock the wallets, then read all that the decisions need."""
         commands = [command for command in self._commands if isinstance(command, Command)]
-        ids = await self._find_wallets({command.wallet for command in commands})
+        ids = await self._find_wallets(commands)
         if ids:
             await self._lock(ids)
             await self._load_lots()
@@ -182,17 +182,24 @@ class Batch:
         await self._load_withdrawals(commands)
         self._now = self._clock()
 
-    async def _find_wallets(self, refs: set[WalletRef]) -> set[UUID]:
-        known = {ref: wallet_id for ref in refs if (wallet_id := self._known.wallet_id(ref))}
-        by_customer = {ref.customer_id for ref in refs if ref.customer_id and ref not in known}
-        by_external = {ref.external_id for ref in refs if ref.external_id and ref not in known}
+    async def _find_wallets(self, commands: Sequence[Command]) -> set[UUID]:
+        found: set[UUID] = set()
+        by_customer: set[UUID] = set()
+        by_external: set[str] = set()
+        for command in commands:
+            ref = command.wallet
+            if wallet_id := self._known.wallet_id(ref):
+                found.add(wallet_id)
+            elif ref.customer_id:
+                by_customer.add(ref.customer_id)
+            elif ref.external_id:
+                by_external.add(ref.external_id)
         rows: list[Any] = []
         sql = "SELECT c.*, w.id AS wallet_id FROM customers c LEFT JOIN wallets w ON w.customer_id = c.id WHERE "
         if by_customer:
             rows += await self._session.select(sql + "c.id IN {ids}", by_customer)
         if by_external:
             rows += await self._session.select(sql + "c.external_id IN {ids}", by_external, "text")
-        found = set(known.values())
         for row in rows:
             if row["wallet_id"] is not None:
                 found.add(records.read_uuid(row["wallet_id"]))
@@ -204,11 +211,11 @@ class Batch:
     async def _lock(self, ids: set[UUID]) -> None:
         fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
-            wallet = records.read_wallet(row)
-            state = self._known.state(wallet)
+            state = self._known.state(records.read_uuid(row["id"]), row["version"])
             if state is not None:
                 self._enter(state)
             else:
+                wallet = records.read_wallet(row)
                 fresh[wallet.customer_id] = wallet
         if fresh:
             # Read under the lock: what was read before it may have changed while we waited.

@@ -1,9 +1,9 @@
 """Where ids and reference numbers come from: the domain has no randomness of its own."""
 
 from secrets import randbits
-from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from asyncpg.pgproto.pgproto import UUID
+from uuid_utils import uuid7
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O or U, so that a number can be read out on the phone."""
@@ -17,10 +17,12 @@ class RandomMint:
 
     def id(self) -> UUID:
         """Return a new id."""
-        return uuid7()
+        # The driver's own UUIDs, as ids that are read are: they are written out, hashed and sent by compiled code.
+        return UUID(uuid7().bytes)
 
     def reference(self, prefix: str) -> str:
         """Return a reference such as `TX-7K3M-92QD-XA4P`."""
         bits = randbits(60)
-        a, b, c, d, e, f = [_PAIRS[bits >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+        a, b, c = _PAIRS[bits >> 50], _PAIRS[bits >> 40 & 1023], _PAIRS[bits >> 30 & 1023]
+        d, e, f = _PAIRS[bits >> 20 & 1023], _PAIRS[bits >> 10 & 1023], _PAIRS[bits & 1023]
         return f"{prefix}-{a}{b}-{c}{d}-{e}{f}"

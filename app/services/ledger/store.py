@@ -131,7 +131,7 @@ class PostgresSession:
         values: list[Sequence[Any]] = []
         for write in writes:
             columns = list(zip(*write.rows, strict=True))
-            values += [columns[place] for place in _places(write.how, write.table)]
+            values += [_once_if_same(columns[place]) for place in _places(write.how, write.table)]
         sql = _write_all(tuple((write.how, write.table) for write in writes))
         await self._db.execute_query(sql, [*values, notes])
 
@@ -197,19 +197,36 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
     """
     steps, taken = [], 0
     for number, (how, table) in enumerate(parts):
-        places = _places(how, table)
-        arrays = (f"${taken + n}::{table.types[place]}[]" for n, place in enumerate(places, 1))
-        rows = f"unnest({', '.join(arrays)})"
-        taken += len(places)
+        names = [table.columns[place] for place in _places(how, table)]
+        arrays = [
+            f"${taken + n}::{table.types[table.columns.index(name)]}[]" for n, name in enumerate(names, 1)
+        ]
+        taken += len(names)
+        given = dict(zip(names, arrays, strict=True))
+        rows = f"unnest({', '.join(arrays)}) AS u ({', '.join(names)})"
         if how == "update":
-            names = ", ".join(table.columns[place] for place in places)
-            changes = ", ".join(f"{name} = u.{name}" for name in table.changing)
-            step = f"UPDATE {table.name} t SET {changes} FROM {rows} AS u({names}) WHERE t.id = u.id"
+            changes = ", ".join(f"{name} = {_one_or_own(name, given[name])}" for name in table.changing)
+            step = f"UPDATE {table.name} t SET {changes} FROM {rows} WHERE t.id = u.id"
         else:
-            step = f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT * FROM {rows}"
+            values = ", ".join(_one_or_own(name, given[name]) for name in names)
+            step = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {rows}"
             step += _on_conflict(table) if how == "upsert" else ""
         steps.append(f"w{number} AS ({step})")
     return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
+
+
+def _once_if_same(column: Sequence[Any]) -> Sequence[Any]:
+    """Return one value for a column that has the same in all rows, as about half of them have: arrays are slow to send.
+
+    The column of the key is never one of these, so the statement still knows how many rows there are.
+    """
+    first = column[0]
+    return column[:1] if column[-1] == first and column.count(first) == len(column) else column
+
+
+def _one_or_own(name: str, array: str) -> str:
+    """The value of a row's column: the only one that was given, or the row's own."""
+    return f"CASE WHEN cardinality({array}) = 1 THEN ({array})[1] ELSE u.{name} END"
 
 
 @cache

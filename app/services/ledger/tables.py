@@ -7,6 +7,7 @@ columns, so that the writer can write hundreds of rows by one statement.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 from tortoise import fields
@@ -123,7 +124,14 @@ class Table:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=_id_text).decode()
+
+
+def _id_text(value: Any) -> str:
+    # The driver's UUIDs, which the mint makes too, are a subclass that orjson doesn't know.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} can't be written as JSON")
 
 
 def _customer(c: Customer) -> tuple[Any, ...]:
