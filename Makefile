@@ -63,14 +63,14 @@ schema-check: $(DEV)
 	@diff -u schema.graphql $(VENV)/schema.graphql || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
 
 tests-fast: $(DEV)
-	$(PYTEST) --quiet --no-postgres --no-node --no-browser --hypothesis-profile=quick -m 'not slow'
+	$(PYTEST) --quiet --no-postgres --no-node --no-browser --no-redis --hypothesis-profile=quick -m 'not slow'
 
 fix: $(DEV) ## format, and repair what ruff can repair
 	$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 # --- everything ---------------------------------------------------------------------------------------------
 
-test: $(DEV) clients ## all tests: both databases, Node clients, browser
+test: $(DEV) clients ## all tests: both databases, Redis, Node clients, browser
 	$(TOGETHER) $(STATIC)
 	$(PYTEST)
 

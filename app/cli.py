@@ -656,12 +656,16 @@ async def _open_ledger(settings: Settings) -> AsyncIterator["Writer"]:
     from app.domain.mailing import is_mailed
     from app.services.ledger.mint import RandomMint
     from app.services.ledger.writer import Writer
+    from app.services.live import telling
 
-    async with open_database(settings):
+    process = RandomMint().id().hex
+    async with open_database(settings), telling(settings, process=process) as tell:
         await require_migrated()
         writer = Writer(
             currency=settings.currency,
             mint=RandomMint(),
+            process=process,
+            tell=tell,
             clock=lambda: datetime.now(UTC),
             # What happens here is told by e-mail too, by the server's workers.
             also_heard=None if settings.smtp_url is None else is_mailed,

@@ -37,7 +37,7 @@ from app.expressions import Cel
 from app.front import Application, Front
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.jobs import JOBS, Job, Jobs
-from app.live import PostgresListener, SqliteWatcher
+from app.live import Exchange
 from app.observability import request_id_of
 from app.onlooker import Onlooker
 from app.operations.door import QUIET_PATHS, Operations, gauges_of, is_loopback
@@ -140,7 +140,7 @@ def _lifespan(
     settings: Settings,
     runtime: Runtime,
     *,
-    listener: PostgresListener | SqliteWatcher,
+    listener: Exchange,
     jobs: Jobs,
     processor: Processor,
     outbox: OutboxWorker,
@@ -283,7 +283,7 @@ def _emails(settings: Settings) -> Templates:
     return templates
 
 
-def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresListener | SqliteWatcher]:
+def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, Exchange]:
     mint = RandomMint()
     process = mint.id().hex
     access = Directory(dialect(settings.database_url), clock=now)
@@ -296,6 +296,7 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
         publish=hub.publish,
         publish_rights=access.invalidate,
         publish_outgoing=bell.ring,
+        tell=listener.tell,
         also_heard=None if settings.smtp_url is None else is_mailed,
         batch_size_max=settings.batch_size_max,
         queue_max=settings.batch_queue_max,

@@ -49,6 +49,7 @@ _SECRET = frozenset(
         "woocommerce_secret",
         "secrets_key",
         "smtp_url",
+        "live_url",
         "payout_http_secrets",
         "payout_stripe_key",
         "payout_stripe_webhook_secret",
@@ -272,6 +273,12 @@ class Settings(BaseSettings):
     )
     live_poll_interval_s: float = Field(
         0.25, ge=0.01, le=60, description="SQLite: how often to look for what another process wrote."
+    )
+
+    live_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL: a Redis server by which many processes tell each other what they commit, such as "
+        "redis://user:password@host:6379/0 or rediss://… (docs/scale.md). Needs the extra `redis`. Unset: the database tells.",
     )
 
     clock_jobs: bool = Field(
@@ -638,6 +645,13 @@ class Settings(BaseSettings):
             smtp_server(value.get_secret_value())
         return value
 
+    @field_validator("live_url")
+    @classmethod
+    def _a_redis_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            redis_server(value.get_secret_value())
+        return value
+
     @field_validator("email_from", "email_reply_to")
     @classmethod
     def _one_mailbox(cls, value: str | None) -> str | None:
@@ -653,6 +667,15 @@ class Settings(BaseSettings):
                 "this is no address of a page; write one like https://shop.example/account/emails"
             )
         return value
+
+    @model_validator(mode="after")
+    def _several_processes_to_tell(self) -> "Settings":
+        if self.live_url is not None and self.database_url.lower().startswith("sqlite"):
+            raise ValueError(
+                f"SQLite serves one process, which has nobody to tell: leave {environment_variable('live_url')} out, or use "
+                f"PostgreSQL ({environment_variable('database_url')})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sender_of_emails(self) -> "Settings":
@@ -783,6 +806,52 @@ def smtp_server(url: str) -> SmtpServer:
         password=None if parts.password is None else unquote(parts.password),
         tls=implicit,
         starttls=False if implicit else starttls,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """A Redis server, and the channel on it. `ca_file` holds certificates to trust instead of the system's."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: bool
+    ca_file: str | None
+    channel: str
+
+
+def redis_server(url: str) -> RedisServer:
+    """Read the address of a Redis server; `ValueError` says what is wrong with it and repeats no secret.
+
+    Channels don't belong to one of the server's numbered databases, so the number is made a part of the channel's name:
+    stores with numbers of their own don't hear each other.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("this is no address; write one like redis://user:password@host:6379/0") from None
+    number = re.fullmatch(r"(?:/([0-9]{1,4})?)?", parts.path, re.ASCII)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or not number or parts.fragment:
+        raise ValueError(
+            "this is no address of a Redis server; write one like redis://user:password@host:6379/0 or rediss://…, with the "
+            "signs of the password that are not letters or digits written as %40"
+        )
+    tls = parts.scheme == "rediss"
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    ca_file = given.pop("ssl_ca_certs", None)
+    if given or (ca_file is not None and not (tls and ca_file)):
+        raise ValueError("the only option behind ? is ssl_ca_certs=/file.pem, and only of rediss://")
+    return RedisServer(
+        host=parts.hostname,
+        port=port or 6379,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        tls=tls,
+        ca_file=ca_file,
+        channel=f"coffer:{int(number[1] or 0)}",
     )
 
 

@@ -1,6 +1,6 @@
 """What all tests share: which parts of the machine they may count on.
 
-A test that needs PostgreSQL, Node.js or a browser either carries the marker or asks for the fixture of that part; asking
+A test that needs PostgreSQL, Node.js, a browser or Redis either carries the marker or asks for the fixture of that part; asking
 is enough, the marker follows. A parameter of a fixture carries it itself: `pytest.param("postgres", marks=pytest.mark.postgres)`.
 
 Without the part a test is skipped and says so, on somebody's own machine. Where `CI` is set it fails: a check that
@@ -33,11 +33,17 @@ from tests.databases import settings_for
 from tests.ledger import Clock, running_writer
 from tests.memory import quick_folder
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.redis_server import RedisServerProcess, RedisUnavailableError
 from tests.server import ServerProcess
 from tests.turns import Turns, workers
 
-PARTS = ("postgres", "node", "browser")
-MARKER_OF_FIXTURE = {"postgres_server": "postgres", "node": "node", "chromium": "browser"}
+PARTS = ("postgres", "node", "browser", "redis")
+MARKER_OF_FIXTURE = {
+    "postgres_server": "postgres",
+    "node": "node",
+    "chromium": "browser",
+    "redis_server": "redis",
+}
 CLIENTS = Path(__file__).parent / "clients"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -137,6 +143,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         require("postgres", str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServerProcess]:
+    """A Redis server of the test's own, which it may kill."""
+    try:
+        server = RedisServerProcess().__enter__()
+    except RedisUnavailableError as error:
+        require("redis", str(error))
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from app.auth.gift_card import code_keys
-from app.settings import Settings, SettingsError, environment_variable, load_settings, smtp_server
+from app.settings import (
+    Settings,
+    SettingsError,
+    environment_variable,
+    load_settings,
+    redis_server,
+    smtp_server,
+)
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -249,3 +256,55 @@ def test_a_payout_provider_is_whole(
 ) -> None:
     with pytest.raises(SettingsError, match=missing):
         load(**given)
+
+
+POSTGRES = "postgresql://coffer@localhost/coffer"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls", "channel"),
+    [
+        ("redis://cache.example", "cache.example", 6379, False, "coffer:0"),
+        ("redis://me:p%40ss@cache.example:6380/3", "cache.example", 6380, False, "coffer:3"),
+        ("rediss://me:p%40ss@cache.example/", "cache.example", 6379, True, "coffer:0"),
+        ("redis://[::1]:7000/12", "::1", 7000, False, "coffer:12"),
+    ],
+)
+def test_addresses_of_redis_servers(
+    load: Callable[..., Settings], url: str, host: str, port: int, tls: bool, channel: str
+) -> None:
+    settings = load(live_url=url, database_url=POSTGRES)
+    assert settings.live_url is not None
+    found = redis_server(settings.live_url.get_secret_value())
+    assert (found.host, found.port, found.tls, found.channel) == (host, port, tls, channel)
+    assert (found.username, found.password) == (("me", "p@ss") if "@" in url else (None, None))
+    assert "p@ss" not in repr(found)
+
+
+def test_certificates_of_a_redis_server() -> None:
+    assert redis_server("rediss://cache.example?ssl_ca_certs=/ca.pem").ca_file == "/ca.pem"
+    assert redis_server("rediss://cache.example").ca_file is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"live_url": "nats://user:hush@host"},
+        {"live_url": "cache.example:6379"},
+        {"live_url": "redis://user:hush@"},
+        {"live_url": "redis://user:hush@host:99999"},
+        {"live_url": "redis://user:hush@host/zero"},
+        {"live_url": "redis://user:hush@host?db=3"},
+        {"live_url": "redis://user:hush@host?ssl_ca_certs=/ca.pem"},
+        {"live_url": "rediss://user:hush@host?ssl_cert_reqs=none"},
+        {"live_url": "redis://user:hush@host", "database_url": "sqlite:///coffer.sqlite3"},
+    ],
+)
+def test_addresses_that_are_none_of_redis_servers(
+    load: Callable[..., Settings], variables: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError) as told:
+        load(**{"database_url": POSTGRES, **variables})
+    assert "COFFER_LIVE_URL" in str(told.value)
+    assert "hush" not in str(told.value)
+    assert "\n" not in str(told.value)

@@ -6,6 +6,7 @@ takes what follows from its topic's short memory, or else from the database. So 
 read later.
 """
 
+from app.live.hearing import Exchange, Tell
 from app.live.hub import Hub, Listener
 from app.live.listener import PostgresListener, SqliteWatcher
 from app.live.source import (
@@ -19,6 +20,7 @@ from app.live.source import (
 )
 
 __all__ = [
+    "Exchange",
     "Hub",
     "InvalidResume",
     "Listener",
@@ -27,6 +29,7 @@ __all__ = [
     "Source",
     "SqliteWatcher",
     "SubscriberTooSlow",
+    "Tell",
     "UnknownWallet",
     "UpdateKind",
     "WalletUpdate",

@@ -2,47 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Any
-from uuid import UUID
 
 import asyncpg
-import orjson
-import structlog
 
+from app.live.hearing import (
+    CONNECT_TIMEOUT_S,
+    KEEPALIVE_INTERVAL_S,
+    KEEPALIVE_TIMEOUT_S,
+    RECENT_S,
+    Health,
+    Hearing,
+    listen_for_ever,
+)
 from app.live.hub import Hub
-from app.live.reader import backoff_s
-
-log = structlog.get_logger("coffer.live")
 
 CHANNEL = "coffer"
-CONNECT_TIMEOUT_S = 10.0
-KEEPALIVE_INTERVAL_S = 15.0
-KEEPALIVE_TIMEOUT_S = 5.0
-
-RECENT_S = 10.0
-"""How far back the store-wide stream looks when SQLite says that something was written."""
-
-
-class _Health:
-    """Whether a listener hears, and if not, since when."""
-
-    def __init__(self) -> None:
-        self._healthy = False
-        self._deaf_since = monotonic()
-
-    def set(self, *, healthy: bool) -> None:
-        if self._healthy and not healthy:
-            self._deaf_since = monotonic()
-        self._healthy = healthy
-
-    @property
-    def is_healthy(self) -> bool:
-        return self._healthy
-
-    @property
-    def lag_s(self) -> float:
-        return 0.0 if self._healthy else monotonic() - self._deaf_since
 
 
 class PostgresListener:
@@ -53,6 +28,12 @@ class PostgresListener:
     called when another process changed who may do what, or may have done so unheard.
     """
 
+    is_vital = True
+    """The database, which nothing works without, is most likely away too."""
+
+    tell = None
+    """The writer's transaction notifies: PostgreSQL brings it with the commit, or not at all."""
+
     def __init__(
         self,
         hub: Hub,
@@ -62,12 +43,10 @@ class PostgresListener:
         keepalive_interval_s: float = KEEPALIVE_INTERVAL_S,
         hear_rights: Callable[[], None] = lambda: None,
     ) -> None:
-        self._hub = hub
         self._dsn = dsn
-        self._process = process
         self._keepalive_interval_s = keepalive_interval_s
-        self._hear_rights = hear_rights
-        self._health = _Health()
+        self._hearing = Hearing(hub, process=process, hear_rights=hear_rights)
+        self._health = Health()
 
     @property
     def is_healthy(self) -> bool:
@@ -81,17 +60,8 @@ class PostgresListener:
 
     async def run(self) -> None:
         """Listen for ever."""
-        attempt = 0
-        while True:
-            try:
-                await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                # A connection that had worked begins the count anew.
-                attempt = 1 if self.is_healthy else attempt + 1
-                log.warning("the listener lost its connection", error=repr(error), attempt=attempt)
-            finally:
-                self._health.set(healthy=False)
-            await asyncio.sleep(backoff_s(attempt))
+        errors = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+        await listen_for_ever(self._listen, self._health, errors)
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
@@ -102,8 +72,7 @@ class PostgresListener:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, self._hear)
             # First listening, then looking: nothing falls between.
-            self._hub.recheck()
-            self._hear_rights()
+            self._hearing.look()
             self._health.set(healthy=True)
             while not await _happened(lost, self._keepalive_interval_s):
                 await connection.execute("SELECT 1", timeout=KEEPALIVE_TIMEOUT_S)
@@ -113,18 +82,7 @@ class PostgresListener:
             connection.terminate()
 
     def _hear(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        try:
-            told = orjson.loads(payload)
-            if told["process"] == self._process:
-                return
-            for wallet_id, sequence_before, sequence, version in told["wallets"]:
-                self._hub.notice(UUID(wallet_id), sequence_before, sequence, version)
-            if told.get("rights"):
-                self._hear_rights()
-        except (ValueError, TypeError, KeyError, AttributeError):
-            # Whoever may connect to the database may notify on any channel.
-            log.warning("a notification can't be read", payload=payload[:200])
-            self._hub.recheck()
+        self._hearing.hear(payload)
 
 
 class SqliteWatcher:
@@ -134,12 +92,15 @@ class SqliteWatcher:
     it too; comparing then finds nothing new.
     """
 
+    is_vital = True
+    tell = None
+    """Nobody is told: a second process sees that something was written."""
+
     def __init__(self, hub: Hub, data_version: Callable[[], Awaitable[int]], *, interval_s: float) -> None:
         self._hub = hub
         self._data_version = data_version
         self._interval_s = interval_s
-        self._health = _Health()
-        self._health.set(healthy=True)
+        self._health = Health(healthy=True)
 
     @property
     def is_healthy(self) -> bool:

@@ -86,6 +86,15 @@ async def supervised(work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(backoff_s(attempt))
 
 
+def heed_cancellation() -> None:
+    """Raise `CancelledError` if this task was cancelled, and a library swallowed it: `asyncio.wait_for` of Python 3.11
+    does so when what it waits for ends at that moment. To be called outside of all timeouts.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def backoff_s(attempt: int) -> float:
     """Return how long to wait before the next try: doubling, five seconds at most, with jitter."""
     # Without jitter all processes would come back at the same moment.

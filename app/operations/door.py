@@ -69,6 +69,8 @@ class Operations:
         problems = await self._readiness.problems()
         jobs = {name: {"lagS": round(lag_s, 1)} for name, lag_s in self._readiness.lags_s().items()}
         body = {"status": "not ready" if problems else "ready", "problems": problems, "jobs": jobs}
+        if degraded := self._readiness.degraded():
+            body["degraded"] = degraded
         headers = {"cache-control": "no-store"} | ({"retry-after": "5"} if problems else {})
         return JSONResponse(body, status_code=503 if problems else 200, headers=headers)
 

@@ -38,6 +38,10 @@ class Listener(Protocol):
     def lag_s(self) -> float:
         """For how many seconds it has not heard."""
 
+    @property
+    def is_vital(self) -> bool:
+        """Whether this process should be sent no requests while it does not hear."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -84,6 +88,15 @@ class Readiness:
                 found["migrations"] = await self._asked("migrations", _migrations_problem, MIGRATIONS_FRESH_S)
         return {name: problem for name, problem in found.items() if problem is not None}
 
+    def degraded(self) -> dict[str, str]:
+        """Name what does not work although requests are answered as they should, and say what that means."""
+        if self._listener.is_vital or self._listener.is_healthy:
+            return {}
+        lag_s = self._listener.lag_s
+        return {
+            "listener": f"processes could not tell each other for {lag_s:.0f} s; live events are seconds late"
+        }
+
     def lags_s(self) -> Mapping[str, float]:
         """Tell for how many seconds the oldest thing of each of the clock's jobs has waited."""
         return self._jobs.lags_s()
@@ -110,7 +123,7 @@ class Readiness:
         return f"due messages were not looked for for {lag_s:.0f} s" if lag_s > JOBS_LAG_MAX_S else None
 
     def _listener_problem(self) -> str | None:
-        lag_s = self._listener.lag_s
+        lag_s = self._listener.lag_s if self._listener.is_vital else 0
         return f"other processes were not heard for {lag_s:.0f} s" if lag_s > LISTENER_GRACE_S else None
 
     async def _asked(self, name: str, ask: Callable[[], Awaitable[str | None]], fresh_s: float) -> str | None:

@@ -1,7 +1,10 @@
 """What `live` asks of the database, over the reading connection, and who tells it of other processes."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +14,9 @@ from tortoise.connection import get_connection
 
 from app.db import READER, Dialect, dialect
 from app.domain.ledger import Transaction, Wallet
-from app.live import Hub, PostgresListener, SqliteWatcher
+from app.live import Exchange, Hub, PostgresListener, SqliteWatcher, Tell
 from app.services.ledger import records
-from app.settings import Settings
+from app.settings import Settings, SettingsError, environment_variable, redis_server
 
 
 def _reader() -> BaseDBAsyncClient:
@@ -82,14 +85,50 @@ def live_hub(
     process: str,
     clock: Callable[[], datetime],
     hear_rights: Callable[[], None] = lambda: None,
-) -> tuple[Hub, PostgresListener | SqliteWatcher]:
-    """Return the hub of this process, and the listener that it is to run with: `hub.running(listener)`."""
+) -> tuple[Hub, Exchange]:
+    """Return the hub of this process, and what it is to run with: `hub.running(exchange)`.
+
+    The writer's notes go to `exchange.tell`. Raises `SettingsError` where a package is missing.
+    """
     database = dialect(settings.database_url)
     source = DatabaseSource(database)
     hub = Hub(source, queue_max=settings.live_queue_max, clock=clock)
     if database == "sqlite":
         return hub, SqliteWatcher(hub, source.data_version, interval_s=settings.live_poll_interval_s)
-    return hub, PostgresListener(hub, settings.database_url, process=process, hear_rights=hear_rights)
+    if settings.live_url is None:
+        return hub, PostgresListener(hub, settings.database_url, process=process, hear_rights=hear_rights)
+    redis, server = _redis(), redis_server(settings.live_url.get_secret_value())
+    return hub, redis.RedisListener(hub, server, process=process, hear_rights=hear_rights)
+
+
+@asynccontextmanager
+async def telling(settings: Settings, *, process: str) -> AsyncIterator[Tell | None]:
+    """Tell other processes of this one's commits, for a process that hears of none: the command line.
+
+    Yields where the writer's notes go, or `None` where the database brings them. Leaving waits a moment until they are gone.
+    """
+    if settings.live_url is None:
+        yield None
+        return
+    publisher = _redis().RedisPublisher(redis_server(settings.live_url.get_secret_value()), process=process)
+    task = asyncio.create_task(publisher.run())
+    # A task that was cancelled before it began would leave without a word.
+    await asyncio.sleep(0)
+    try:
+        yield publisher.tell
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _redis() -> Any:
+    try:
+        return import_module("app.live.redis")
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{environment_variable('live_url')}: {error.name} is not installed. "
+            "Install Coffer with its extra: pip install 'coffer[redis]'."
+        ) from None
 
 
 def _json(values: Collection[Any]) -> str:

@@ -15,6 +15,7 @@ from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 from app.services.ledger.command import Command, WalletRef
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
+from app.services.live import telling
 from tests.databases import settings_for
 
 ACTOR = Actor(ActorKind.STAFF, "ann")
@@ -49,8 +50,9 @@ async def storm(writer: Writer, random: Random, count: int, customers: list[str]
 
 
 async def _main(url: str, seed: str, count: str, *customers: str) -> None:
-    async with open_database(settings_for(url)):
-        writer = Writer(currency="USD", mint=RandomMint(), clock=lambda: datetime.now(UTC))
+    settings = settings_for(url)
+    async with open_database(settings), telling(settings, process="elsewhere") as tell:
+        writer = Writer(currency="USD", mint=RandomMint(), clock=lambda: datetime.now(UTC), tell=tell)
         writer.start()
         await storm(writer, Random(seed), int(count), list(customers))
         await writer.stop()

@@ -1,6 +1,7 @@
 """Live balances over real databases: several writers, lost listeners, subscribers that come and go."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -42,14 +43,19 @@ async def until(condition: Callable[[], bool]) -> None:
 class Shop:
     """A writer, a hub and its listener in one process, over the test's database."""
 
-    def __init__(self, settings: Settings, name: str = "here") -> None:
+    def __init__(
+        self, settings: Settings, name: str = "here", hear_rights: Callable[[], None] = lambda: None
+    ) -> None:
         self.settings = settings
-        self.hub, self.listener = live_hub(settings, process=name, clock=lambda: datetime.now(UTC))
+        self.hub, self.listener = live_hub(
+            settings, process=name, clock=lambda: datetime.now(UTC), hear_rights=hear_rights
+        )
         self.writer = Writer(
             currency="USD",
             mint=RandomMint(),
             clock=lambda: datetime.now(UTC),
             publish=self.hub.publish,
+            tell=self.listener.tell,
             process=name,
         )
 
@@ -86,8 +92,9 @@ async def shop(settings: Settings, database: TortoiseContext) -> AsyncIterator[S
 async def elsewhere(settings: Settings, seed: int, count: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """Another process that writes; leaving waits until it is done."""
     arguments = [settings.database_url, str(seed), str(count), *CUSTOMERS]
+    live_url = {} if settings.live_url is None else {"COFFER_LIVE_URL": settings.live_url.get_secret_value()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.services.live_writer", *arguments, cwd=PROJECT
+        sys.executable, "-m", "tests.services.live_writer", *arguments, cwd=PROJECT, env=os.environ | live_url
     )
     yield process
     async with asyncio.timeout(60):

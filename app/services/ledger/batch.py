@@ -549,11 +549,11 @@ class Batch:
 
     # --- save -----------------------------------------------------------------------------------------------
 
-    async def save(self, process: str) -> None:
-        """Write what the accepted commands did, in one round trip."""
+    async def save(self, notes: Sequence[str]) -> None:
+        """Write what the accepted commands did, in one round trip, with notes for the database to tell at commit."""
         writes = [write for write in self._table_writes() if write.rows]
         if writes:
-            await self._session.write(writes, self._notifications(process))
+            await self._session.write(writes, notes)
 
     def _table_writes(self) -> Iterator[TableWrite]:
         """Tables and rows stand in one order everywhere, so that two processes wait for a new row in one order too."""
@@ -618,7 +618,8 @@ class Batch:
             text = orjson.dumps(result).decode()
             yield (self._mint.id(), claim.scope, claim.key, command, claim.request_hash, text, self._now)
 
-    def _notifications(self, process: str) -> list[str]:
+    def notes(self, process: str) -> list[str]:
+        """Say what other processes are to know once this is committed; `process` is this one's name."""
         latest = {change.wallet.id: change.wallet for change in self.changes}
         told = [
             [str(wallet.id), self._first_sequence[wallet.id], wallet.sequence, wallet.version]

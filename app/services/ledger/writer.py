@@ -84,6 +84,7 @@ class Writer:
 
     `publish` is called after each commit with what changed, wallet by wallet, in order; `publish_rights` after
     one that changed who may do what, `publish_outgoing` after one that wrote what is to leave the program; `on_batch` after each batch with its size and the seconds that it took.
+    `tell` is handed after each commit what other processes are to know; without it the database tells them, where it can.
     A command that would wait for longer than `wait_max_s`, as fast as batches go of late, is refused at once while a whole batch
     waits already: whoever is turned away in time comes again, and nobody waits for an answer that is given up on.
     `expressions` is the language of cashback rules; without it, rules that use it give nothing. Events are written where
@@ -99,6 +100,7 @@ class Writer:
         publish: Callable[[Sequence[WalletChange]], None] = lambda changes: None,
         publish_rights: Callable[[], None] = lambda: None,
         publish_outgoing: Callable[[], None] = lambda: None,
+        tell: Callable[[Sequence[str]], None] | None = None,
         also_heard: Heard | None = None,
         batch_size_max: int = 512,
         queue_max: int = 10_000,
@@ -115,6 +117,7 @@ class Writer:
         self._publish = publish
         self._publish_rights = publish_rights
         self._publish_outgoing = publish_outgoing
+        self._tell_others = tell
         self._also_heard = also_heard
         self._batch_size_max = batch_size_max
         self._queue_max = queue_max
@@ -258,7 +261,8 @@ class Writer:
                 )
                 await batch.load()
                 batch.decide()
-                await batch.save(self.process)
+                notes = batch.notes(self.process)
+                await batch.save(notes if self._tell_others is None else ())
         except BaseException:
             if batch is not None:
                 self._known.forget(batch.wallet_ids)
@@ -269,6 +273,8 @@ class Writer:
             self._publish_rights()
         if batch.has_outgoing:
             self._publish_outgoing()
+        if self._tell_others is not None and notes:
+            self._tell_others(notes)
         return batch.answers, batch.changes
 
     def _with_claim(self, command: Command | DeskCommand) -> Command | DeskCommand:
