@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from tortoise.connection import get_connection
-from tortoise.expressions import Q
+from tortoise.expressions import Q, RawSQL
 
 from app.domain.customer import fold
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
+from app.models.customer import Customer
 
 SEARCH_MAX = 100
 """Characters of a search at most."""
@@ -22,24 +23,38 @@ SEARCH_MAX = 100
 WORD_MIN = 3
 """Characters that one of a search's words must have."""
 
-FEW_MAX = 1_000
-"""Customers that are named by their ids; where more are found, the list is walked."""
+FEW_MAX = 2_500
+"""Customers that are named by their ids; where more are found, the list is walked.
+
+Of a million, this is about where both take as long: so many rows are looked up and sorted, or a page is full after some thousand steps.
+"""
+
+_SAMPLE, _COMMON = 200, 10
+"""A word that so many of the newest customers have, all but surely too many have."""
 
 _IDEOGRAPHS_FROM = "\u2e80"
 """Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
 
-_FOUND = (
-    "SELECT c.id AS customer_id, w.id AS wallet_id FROM {found} LEFT JOIN wallets w ON w.customer_id = c.id "
-    "WHERE {indexed} AND {exact} LIMIT {most}"
-)
+_FOUND = "SELECT c.id AS id FROM {found} WHERE {indexed} AND {exact} LIMIT {most}"
 
 
 @dataclass(frozen=True, slots=True)
 class Few:
-    """Few customers, by the ids of them and of their wallets."""
+    """Few customers, by their ids."""
 
     customer_ids: Sequence[UUID]
-    wallet_ids: Sequence[UUID]
+
+    def named(self) -> RawSQL:
+        """Return the set of their ids.
+
+        It stands in the statement, because a value for each of some thousand takes Python longer than the search takes the database.
+        """
+        named = ", ".join([f"'{row_id}'" for row_id in self.customer_ids])
+        return RawSQL(f"({named or 'NULL'})")
+
+    def wallets(self) -> RawSQL:
+        """Return the set of the ids of their wallets."""
+        return RawSQL(f"(SELECT w.id FROM wallets w WHERE w.customer_id IN {self.named().sql})")  # noqa: S608 - ids
 
 
 def words_of(text: str, *, field: str = "search") -> list[str]:
@@ -66,6 +81,8 @@ def _is_ideographic(word: str) -> bool:
 
 async def few(words: Sequence[str]) -> Few | None:
     """Return the customers that hold all words, or `None` when they are more than a few."""
+    if await _are_common(words):
+        return None
     connection = get_connection("default")
     if connection.capabilities.dialect == "sqlite":
         sql, values = _on_sqlite(words), [_grams_of(words), *words]
@@ -74,7 +91,19 @@ async def few(words: Sequence[str]) -> Few | None:
     rows = await connection.execute_query_dict(sql, values)
     if len(rows) > FEW_MAX:
         return None
-    return Few([row["customer_id"] for row in rows], [row["wallet_id"] for row in rows if row["wallet_id"]])
+    return Few([row["id"] for row in rows])
+
+
+async def _are_common(words: Sequence[str]) -> bool:
+    """Tell whether many of the newest customers hold all words: then the index would find half of the store.
+
+    A store that is still small is asked by its index all the same.
+    """
+    newest = (
+        Customer.all().order_by("-created_at", "-id").limit(_SAMPLE).values_list("search_text", flat=True)
+    )
+    texts: list[Any] = list(await newest)
+    return len(texts) == _SAMPLE and sum(all(word in text for word in words) for text in texts) >= _COMMON
 
 
 def _on_sqlite(words: Sequence[str]) -> str:
@@ -125,5 +154,4 @@ async def narrowed(text: str | None, *, ids: str, column: str, field: str = "sea
     if not words:
         return None
     found = await few(words)
-    named: Any = None if found is None else list(found.customer_ids)
-    return walking(words, column) if named is None else Q(**{f"{ids}__in": named})
+    return walking(words, column) if found is None else Q(**{f"{ids}__in": found.named()})
