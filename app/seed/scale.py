@@ -10,9 +10,10 @@ Customers come one after the other over a year, and use their wallets for some w
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -92,9 +93,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some wallets one after the other, which are loaded together; `start` is the first one's place in the store."""
+    """Some wallets one after the other, which are loaded together: the `number`-th of such, beginning at the place `start`."""
 
     scale: Scale
+    number: int
     start: int
     size: int
 
@@ -102,11 +104,6 @@ class Chunk:
     def key(self) -> str:
         """The idempotency key of its load."""
         return f"{_PREFIX}{self.number:06}"
-
-    @property
-    def number(self) -> int:
-        """How many chunks come before it."""
-        return self.start // CHUNK
 
     async def load(self) -> None:
         """Decide its wallets' histories and write them."""
@@ -150,23 +147,23 @@ async def grow(
     """
     before = await written(f"{_SOWER.kind}:{_SOWER.id}", _PREFIX)
     scale = _same(wanted, list(before.values()), customers)
-    chunks = [
-        Chunk(scale, start, min(CHUNK, scale.wallets - start)) for start in range(0, scale.wallets, CHUNK)
-    ]
+    starts = range(0, scale.wallets, CHUNK)
+    chunks = [Chunk(scale, n, start, min(CHUNK, scale.wallets - start)) for n, start in enumerate(starts)]
     missing = [chunk for chunk in chunks if chunk.key not in before]
     known = scale.wallets - sum(chunk.size for chunk in missing)
     done = 0
     if known:
         on_progress(known, scale.wallets)
-    async for size in _loaded(missing, settings):
-        done += size
-        on_progress(known + done, scale.wallets)
+    async with aclosing(_loaded(missing, settings)) as sizes:
+        async for size in sizes:
+            done += size
+            on_progress(known + done, scale.wallets)
     if done:
         await settle()
     return Grown(done, known)
 
 
-async def _loaded(chunks: Sequence[Chunk], settings: Settings | None) -> AsyncIterator[int]:
+async def _loaded(chunks: Sequence[Chunk], settings: Settings | None) -> AsyncGenerator[int]:
     """Load the chunks, and yield the size of each once it is there."""
     processes = min(len(chunks), os.cpu_count() or 1)
     if settings is None or processes < 2 or dialect(settings.database_url) == "sqlite":
@@ -174,15 +171,21 @@ async def _loaded(chunks: Sequence[Chunk], settings: Settings | None) -> AsyncIt
             await chunk.load()
             yield chunk.size
         return
-    # Nothing is inherited: not the open connections, which are this process's.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    # Nothing is inherited: not the open connections, which are this process's. Ctrl-C is for this process alone too; what
+    # is under way then is loaded to its end.
+    pool = ProcessPoolExecutor(
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
         loop = asyncio.get_running_loop()
         waiting = [loop.run_in_executor(pool, _load_apart, settings, chunk) for chunk in chunks]
-        try:
-            for loaded in asyncio.as_completed(waiting):
-                yield await loaded
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for loaded in asyncio.as_completed(waiting):
+            yield await loaded
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _load_apart(settings: Settings, chunk: Chunk) -> int:

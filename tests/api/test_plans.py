@@ -282,7 +282,6 @@ async def test_a_rare_word_is_looked_up_and_named_in_the_statement(grown: Store)
     assert '"customer_id" IN (NULL)' in nobody
 
 
-@pytest.mark.parametrize("dialect", ["postgres"])
 async def test_a_walk_is_not_planned_by_a_guess_at_the_word(
     grown: Store, dialect: str, module_database_url: str
 ) -> None:
@@ -292,15 +291,19 @@ async def test_a_walk_is_not_planned_by_a_guess_at_the_word(
             {},
             ADMINISTRATOR,
         )
-    (walk,) = [pair for pair in selects(found) if "strpos" in pair[0]]
+    ((sql, values),) = [pair for pair in selects(found) if "posted_minor" in pair[0]]
+    if dialect == "sqlite":
+        rows = await get_connection("default").execute_query_dict(f"EXPLAIN QUERY PLAN {sql}", values)
+        assert "wallets_by_posted" in rows[0]["detail"]
+        return
     connection = await asyncpg.connect(module_database_url)
     try:
-        plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {walk[0]}", *walk[1]))
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *values)
     finally:
         await connection.close()
     # Left to itself, and not forced to an index: three rows are soon found.
-    assert "wallets_by_posted" in json.dumps(plan)
-    assert '"Sort"' not in json.dumps(plan)
+    assert "wallets_by_posted" in plan
+    assert '"Sort"' not in plan
 
 
 async def test_a_bucket_is_looked_up_for_each_transaction(
