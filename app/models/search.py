@@ -29,8 +29,8 @@ FEW_MAX = 2_500
 Of a million, this is about where both take as long: so many rows are looked up and sorted, or a page is full after some thousand steps.
 """
 
-_SAMPLE, _COMMON = 200, 10
-"""A word that so many of the newest customers have, all but surely too many have."""
+_SAMPLE, _COMMON, _DULL = 200, 10, 20
+"""Of so many of the newest customers, so many have a word that is common, and so many a gram that leads to too many."""
 
 _IDEOGRAPHS_FROM = "\u2e80"
 """Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
@@ -81,29 +81,43 @@ def _is_ideographic(word: str) -> bool:
 
 async def few(words: Sequence[str]) -> Few | None:
     """Return the customers that hold all words, or `None` when they are more than a few."""
-    if await _are_common(words):
+    newest = (
+        Customer.all().order_by("-created_at", "-id").limit(_SAMPLE).values_list("search_text", flat=True)
+    )
+    texts: list[Any] = list(await newest)
+    if len(texts) == _SAMPLE and sum(all(word in text for word in words) for text in texts) >= _COMMON:
+        # The index would find half of the store.
         return None
     connection = get_connection("default")
     if connection.capabilities.dialect == "sqlite":
-        sql, values = _on_sqlite(words), [_grams_of(words), *words]
+        grams = _telling(_trigrams(words), texts)
+        sql, values = _on_sqlite(words), [_matching(grams), *words]
     else:
-        sql, values = _on_postgres(words), []
+        grams = _telling([*_trigrams(words), *_pairs(words)], texts)
+        sql, values = _on_postgres(words, grams), []
     rows = await connection.execute_query_dict(sql, values)
     if len(rows) > FEW_MAX:
         return None
     return Few([row["id"] for row in rows])
 
 
-async def _are_common(words: Sequence[str]) -> bool:
-    """Tell whether many of the newest customers hold all words: then the index would find half of the store.
+def _trigrams(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(word[at : at + 3] for word in words for at in range(len(word) - 2)))
 
-    A store that is still small is asked by its index all the same.
+
+def _pairs(words: Sequence[str]) -> list[str]:
+    pairs = (word[at : at + 2] for word in words for at in range(len(word) - 1))
+    return list(dict.fromkeys(pair for pair in pairs if _is_ideographic(pair)))
+
+
+def _telling(grams: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return those grams that not many of these texts have, at least the two that fewest have.
+
+    What is in every address is read once through for nothing: the index says of each customer that it has it.
     """
-    newest = (
-        Customer.all().order_by("-created_at", "-id").limit(_SAMPLE).values_list("search_text", flat=True)
-    )
-    texts: list[Any] = list(await newest)
-    return len(texts) == _SAMPLE and sum(all(word in text for word in words) for text in texts) >= _COMMON
+    counted = sorted((sum(gram in text for text in texts), place) for place, gram in enumerate(grams))
+    places = {place for number, (count, place) in enumerate(counted) if number < 2 or count < _DULL}
+    return [gram for place, gram in enumerate(grams) if place in places]
 
 
 def _on_sqlite(words: Sequence[str]) -> str:
@@ -118,16 +132,14 @@ def _on_sqlite(words: Sequence[str]) -> str:
     return _FOUND.format(found=found, indexed="customer_search MATCH ?", exact=exact, most=FEW_MAX + 1)
 
 
-def _grams_of(words: Sequence[str]) -> str:
-    grams = dict.fromkeys(word[at : at + 3] for word in words for at in range(len(word) - 2))
+def _matching(grams: Sequence[str]) -> str:
     return " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
 
 
-def _on_postgres(words: Sequence[str]) -> str:
-    # The words stand in the statement, so that its plan is made for them: whether a word is in nearly every customer
-    # is what the statistics know.
-    long = [word for word in words if _has_grams(word)]
-    indexed = " AND ".join(f"coffer_grams(c.search_text) @> coffer_grams({_literal(word)})" for word in long)
+def _on_postgres(words: Sequence[str], grams: Sequence[str]) -> str:
+    # They stand in the statement, so that its plan is made for them: how many customers have a gram is what the
+    # statistics know.
+    indexed = f"coffer_grams(c.search_text) @> ARRAY[{', '.join(_literal(gram) for gram in grams)}]"
     exact = " AND ".join(f"strpos(c.search_text, {_literal(word)}) > 0" for word in words)
     return _FOUND.format(found="customers c", indexed=indexed, exact=exact, most=FEW_MAX + 1)
 
