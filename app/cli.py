@@ -415,6 +415,7 @@ async def _grow(settings: Settings, wallets: int, number: int | None) -> None:
                     wanted,
                     customers=row["n"],
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                    settings=settings,
                 )
             except NotTheSameStore as error:
                 raise CannotDo(str(error)) from None

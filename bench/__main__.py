@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import beside, growth, http, ledger, live, report, runtime, telling
+from bench import beside, growth, http, ledger, live, report, runtime, telling, workers
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
     beside.main(long=options.long)
     live.main(long=options.long)
     runtime.main(long=options.long)
+    workers.main(long=options.long)
 
 
 if __name__ == "__main__":

@@ -182,6 +182,7 @@ async def fill(url: str, wallets: int) -> float:
                 Scale(wallets, UNTIL),
                 customers=0,
                 on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+                settings=settings,
             )
     return time.perf_counter() - began
 

@@ -1,6 +1,6 @@
-"""Bars as SVG: plain shapes and text, readable on light and on dark pages."""
+"""Bars and curves as SVG: plain shapes and text, readable on light and on dark pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, LABEL, VALUE = 760, 250, 90
@@ -32,7 +32,35 @@ def bars(title: str, groups: Mapping[str, Mapping[str, float]]) -> str:
             )
             y += BAR + GAP
         y += GROUP - BAR - GAP
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img">'
+    return _picture(title, parts, y)
+
+
+def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Draw a line through the points of each name, on one scale that begins at zero."""
+    points = [point for line in lines.values() for point in line]
+    most_x = max((x for x, _ in points), default=0) or 1
+    most_y = max((y for _, y in points), default=0) or 1
+    left, top, width, height = 60, 44, WIDTH - 60 - VALUE, 240
+    parts = [_text(8, 22, title, "t")]
+    for share in (0.0, 0.5, 1.0):
+        y = top + height * (1 - share)
+        parts.append(f'<path d="M{left} {y:.1f}H{left + width}" stroke="#9ca3af" stroke-width="0.5"/>')
+        parts += [_text(8, y + 4, f"{most_y * share:,.0f}")]
+        parts += [_text(left + width * share, top + height + 20, f"{most_x * share:,.0f}")]
+    for place, (name, line) in enumerate(lines.items()):
+        way = " ".join(
+            f"{left + x / most_x * width:.1f},{top + height * (1 - y / most_y):.1f}" for x, y in line
+        )
+        colour = COLOURS[place % len(COLOURS)]
+        parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        if line:
+            end_y = top + height * (1 - line[-1][1] / most_y)
+            parts.append(_text(left + width + 6, end_y + 4 + 14 * place, name))
+    return _picture(title, parts, top + height + 34)
+
+
+def _picture(title: str, parts: Sequence[str], height: int) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
     return "\n".join(
         [head, f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", *parts, "</svg>", ""]
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.plot import bars
+from bench.plot import bars, curves
 
 if TYPE_CHECKING:
     from bench.growth import Growth, Verified
@@ -239,6 +239,12 @@ def publish_plot(name: str, title: str, groups: Mapping[str, Mapping[str, float]
     """Draw bars, a group for each kind of request, as SVG beside the tables."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.svg").write_text(bars(title, groups), encoding="utf-8")
+
+
+def publish_curves(name: str, title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """Draw how something went over time, a line for each name, as SVG beside the tables."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.svg").write_text(curves(title, lines), encoding="utf-8")
 
 
 def fill_documents() -> list[str]:

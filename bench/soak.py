@@ -1,8 +1,10 @@
 """Serve a mixed load for minutes, with subscribers and rude clients, and watch the server's memory.
 
-    python -m bench.soak --minutes 10 --database postgres
+    python -m bench.soak --minutes 60 --rate 100 --database postgres
 
-A server that keeps something of every request shows it here: the figures at the end should be those of the middle.
+A server that keeps something of every request shows it here: the figures at the end should be those of the middle. The ceiling is
+the highest figure that was met, and the drift is how fast memory grows in the second half, by the straight line that fits best:
+in the first half caches fill.
 In the end everything that was answered is looked for, and the ledger verified. Exit status: 0 all well, 1 a fault.
 """
 
@@ -14,23 +16,38 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
+from statistics import linear_regression
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from websockets.exceptions import ConnectionClosed
 
 from app.db import migrate
+from bench import report
 from bench.crash import DATABASES, database
-from tests.caller import UPDATES, WALLET, Caller, open_socket, subscribe
+from tests.caller import UPDATES, WALLET, Caller, UnansweredError, open_socket, subscribe
 from tests.databases import settings_for
 from tests.server import ServerProcess, token
 from tests.workload import Workload
 
 ADMIN = "administrator"
-SAMPLES = 20
+SAMPLES = 40
+"""How often the server is looked at."""
+
+TASKS = 16
+"""Requests that change something at a time, at most."""
+
+LISTS = (
+    '{ wallets(first: 50, search: "customer", sort: {field: BALANCE, direction: DESC}) { totalCount nodes { id balance { amount } } } }',
+    "{ transactions(first: 50) { nodes { id note amount { amount } createdAt } pageInfo { endCursor } } }",
+    "{ withdrawals(filter: {statuses: [REQUESTED]}) { nodes { id reference } } }",
+    '{ wallet(by: {storeCustomerId: "customer-0"}) { id transactions(first: 50) { totalCount nodes { id sequence note } } } }',
+    "{ auditEntries(first: 20) { nodes { id } } }",
+)
+"""What staff look at meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,20 @@ class Soak:
     samples: list[Sample] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     updates: int = 0
+
+    @property
+    def ceiling_mb(self) -> float:
+        """The most memory that the server was seen with."""
+        return max(sample.memory_mb for sample in self.samples)
+
+    @property
+    def drift_mb_per_hour(self) -> float:
+        """How fast memory grows in the second half of the time."""
+        late = self.samples[len(self.samples) // 2 :]
+        if len(late) < 2:
+            return 0.0
+        line = linear_regression([sample.after_s for sample in late], [sample.memory_mb for sample in late])
+        return line.slope * 3600
 
 
 async def come_and_go(soak: Soak, server: ServerProcess, number: int) -> None:
@@ -77,12 +108,22 @@ async def read(caller: Caller) -> None:
         variables = {"customer": f"customer-{number % 40}"}
         if number % 20 == 0:
             await caller.vanish(WALLET, variables, after_s=0.001)
-        await caller.ask(WALLET, variables)
+        with suppress(UnansweredError):
+            await caller.ask(WALLET, variables)
         await asyncio.sleep(0.01)
 
 
-async def soak(found: Soak, *, seconds: float, progress: Progress) -> None:
-    """Load one server for some time."""
+async def look_around(caller: Caller, pause_s: float) -> None:
+    """Ask for lists, one after the other."""
+    for document in cycle(LISTS):
+        with suppress(UnansweredError):
+            await caller.ask(document, {})
+        await asyncio.sleep(pause_s)
+
+
+async def soak(found: Soak, *, seconds: float, rate: float | None, progress: Progress) -> None:
+    """Load one server for some time, with so many changes a second at most."""
+    pause_s = TASKS / rate if rate else 0.0
     folder = Path(tempfile.mkdtemp(prefix="coffer-soak-"))
     bar = progress.add_task(found.database, total=seconds)
     with database(found.database, folder) as url:
@@ -92,9 +133,12 @@ async def soak(found: Soak, *, seconds: float, progress: Progress) -> None:
                 workload = Workload("soak")
                 # The first second makes the wallets that are watched.
                 await workload.run([caller], tasks=8, seconds=1)
-                load = asyncio.create_task(workload.run([caller], tasks=16, seconds=seconds))
+                load = asyncio.create_task(
+                    workload.run([caller], tasks=TASKS, seconds=seconds, pause_s=pause_s)
+                )
                 beside = [asyncio.create_task(come_and_go(found, server, n)) for n in range(10)]
                 beside.append(asyncio.create_task(read(caller)))
+                beside.append(asyncio.create_task(look_around(caller, max(0.1, pause_s))))
                 began = time.monotonic()
                 while not load.done():
                     await asyncio.wait({load}, timeout=seconds / SAMPLES)
@@ -114,23 +158,51 @@ async def soak(found: Soak, *, seconds: float, progress: Progress) -> None:
             found.faults += [f"log: {line}" for line in server.errors()[:10]]
 
 
-def table_of(soaks: Sequence[Soak]) -> Table:
-    """Return the figures as a table."""
-    table = Table(title="A mixed load, and what the server occupies meanwhile")
-    for column in ("database", "after, s", "memory, MB", "open files", "requests"):
-        table.add_column(column, justify="left" if column == "database" else "right")
-    for one in soaks:
-        for sample in one.samples:
-            figures = (f"{sample.after_s:.0f}", f"{sample.memory_mb:.0f}", str(sample.open_files))
-            table.add_row(one.database, *figures, f"{sample.requests:,}")
-        table.add_section()
-    return table
+def publish(soaks: Sequence[Soak]) -> None:
+    """Print the figures and write them down, with the curve of memory."""
+    soaks = [one for one in soaks if one.samples]
+    rows = [
+        [
+            one.database,
+            f"{one.samples[-1].after_s / 60:.0f}",
+            f"{one.samples[-1].requests:,}",
+            f"{one.updates:,}",
+            f"{one.samples[0].memory_mb:.0f}",
+            f"{one.samples[len(one.samples) // 2].memory_mb:.0f}",
+            f"{one.samples[-1].memory_mb:.0f}",
+            f"{one.ceiling_mb:.0f}",
+            f"{one.drift_mb_per_hour:+.1f}",
+            str(max(sample.open_files for sample in one.samples)),
+            str(len(one.faults)),
+        ]
+        for one in soaks
+    ]
+    head = (
+        "database",
+        "minutes",
+        "changes",
+        "live updates",
+        "MiB at first",
+        "half-way",
+        "at last",
+        "ceiling",
+    )
+    head += ("drift, MiB an hour", "open files, most", "faults")
+    said = (
+        f"Measured by `python -m bench.soak` on {report.machine()}: one server under changes, reads, lists, subscribers that come "
+        "and go and callers that vanish. Drift is that of the second half. Afterwards all was asked again with its key, and verified."
+    )
+    data = [asdict(one) for one in soaks]
+    report.publish("soak", said, [report.Grid("A mixed load, and the server's memory", head, rows)], data)
+    curves = {one.database: [(s.after_s / 60, s.memory_mb) for s in one.samples] for one in soaks}
+    report.publish_curves("soak", "Memory of the server, MiB, by minute", curves)
 
 
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="how long, on each database (1)")
+    parser.add_argument("--rate", type=float, help="changes a second at most (as many as it can)")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     options = parser.parse_args()
     console = Console(stderr=True)
@@ -141,10 +213,11 @@ def main() -> int:
         try:
             for name in DATABASES if options.database == "both" else (options.database,):
                 soaks.append(Soak(name))
-                asyncio.run(soak(soaks[-1], seconds=options.minutes * 60, progress=progress))
+                load = soak(soaks[-1], seconds=options.minutes * 60, rate=options.rate, progress=progress)
+                asyncio.run(load)
         except KeyboardInterrupt:
             interrupted = True
-    Console().print(table_of(soaks))
+    publish(soaks)
     for one in soaks:
         console.print(f"{one.database}: {one.updates:,} live updates, {len(one.faults)} faults")
         for fault in one.faults[:20]:

@@ -15,6 +15,7 @@ from app.seed import scale
 from app.seed.scale import Grown, NotTheSameStore, Scale, grow
 from app.services.verification import verify
 from app.services.wallet import WalletFilter, wallets
+from app.settings import Settings
 from tests.auditor import audit, digest, read_tables
 from tests.databases import settings_for
 
@@ -95,6 +96,37 @@ async def contents() -> dict[str, list[Any]]:
         table: await get_connection(READER).execute_query_dict(f"SELECT * FROM {table} ORDER BY 1")
         for table in ("customers", "wallets", "lots", "transactions", "allocations", "withdrawals", "orders")
     }
+
+
+@pytest.mark.parametrize("dialect", ["postgres"])
+async def test_processes_make_the_same_store(
+    database: TortoiseContext, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(scale.os, "cpu_count", lambda: 2)
+    told: list[tuple[int, int]] = []
+    await grow(
+        Scale(WALLETS, UNTIL),
+        customers=0,
+        on_progress=lambda done, total: told.append((done, total)),
+        settings=settings,
+    )
+    assert len(told) == 3
+    assert told[-1] == (WALLETS, WALLETS)
+    assert (await verify()).is_clean
+    made = await references()
+
+    other = settings_for(f"sqlite:///{tmp_path / 'other.sqlite3'}")
+    await migrate(other)
+    async with open_database(other):
+        await grow(Scale(WALLETS, UNTIL), customers=0, settings=other)
+        assert await references() == made
+
+
+async def references() -> list[tuple[str, str]]:
+    """Each transaction by what people know it by, with its id."""
+    sql = "SELECT reference, id FROM transactions ORDER BY reference"
+    rows = await get_connection(READER).execute_query_dict(sql)
+    return [(row["reference"], str(row["id"])) for row in rows]
 
 
 async def test_another_store_is_not_mixed_with_it(database: TortoiseContext) -> None:

@@ -95,19 +95,22 @@ class Workload:
 
     # --- sending --------------------------------------------------------------------------------------------
 
-    async def run(self, callers: Sequence[Caller], *, tasks: int, seconds: float) -> None:
-        """Send new requests for some time, or until `stop`, or until the server does not answer."""
+    async def run(self, callers: Sequence[Caller], *, tasks: int, seconds: float, pause_s: float = 0) -> None:
+        """Send new requests for some time, or until `stop`, or until the server does not answer.
+
+        Each task rests for `pause_s` after a request.
+        """
         with suppress(UnansweredError):
             on = {"withdrawals": {"enabled": True}, "note": "Played by the proof of crashes"}
             await callers[0].ask(SETTINGS, {"input": {**on, "idempotencyKey": f"{self.name}-settings"}})
         until = asyncio.get_running_loop().time() + seconds
-        await asyncio.gather(*(self._keep_sending(callers, until) for _ in range(tasks)))
+        await asyncio.gather(*(self._keep_sending(callers, until, pause_s) for _ in range(tasks)))
 
     def stop(self) -> None:
         """Begin no new request."""
         self._stopped = True
 
-    async def _keep_sending(self, callers: Sequence[Caller], until: float) -> None:
+    async def _keep_sending(self, callers: Sequence[Caller], until: float, pause_s: float) -> None:
         while not self._stopped and asyncio.get_running_loop().time() < until:
             request = self._new_request()
             self.requests.append(request)
@@ -118,6 +121,7 @@ class Workload:
                 )
             except UnansweredError:
                 return
+            await asyncio.sleep(pause_s)
 
     async def send(self, caller: Caller, request: Request) -> None:
         """Send a request, for the first time or again, and compare the answer with any earlier one."""

@@ -7,14 +7,24 @@ interrupted is taken up again, and the same seed, size and day make the same sto
 Customers come one after the other over a year, and use their wallets for some weeks each, as in a store that lives.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from multiprocessing import get_context
 from random import Random
 from typing import Any
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
+from app.db import dialect, open_database
 from app.domain import delivery as deliveries, wallet as wallets, withdrawal as withdrawals
 from app.domain.access import Actor, ActorKind
 from app.domain.adjustment import AdjustmentReason
@@ -30,6 +40,7 @@ from app.domain.withdrawal_terms import WithdrawalTerms
 from app.seed.people import SEED, names_of
 from app.services.ledger.bulk import Load, settle, written
 from app.services.ledger.command import IdempotencyClaim
+from app.settings import Settings
 
 TRANSACTIONS_EACH = 10
 """Transactions of a wallet, on average."""
@@ -47,6 +58,7 @@ _SOWER = Actor(ActorKind.SYSTEM, "seed")
 _PREFIX = "seed:scale:"
 _TERMS = StoreSettings(withdrawals=WithdrawalTerms(enabled=True, methods=("BANK_TRANSFER", "MANUAL")))
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _NOTES = (
     "Parcel of order {order} came late, part of the price given back",
     "Order {order} was damaged on its way, the customer keeps it",
@@ -69,11 +81,6 @@ class Scale:
     seed: int = SEED
     currency: str = "USD"
 
-    @property
-    def chunks(self) -> int:
-        """How many loads it takes."""
-        return -(-self.wallets // CHUNK)
-
     def as_data(self) -> dict[str, Any]:
         """Return what is written down with each load."""
         return {
@@ -85,6 +92,40 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some wallets one after the other, which are loaded together: the `number`-th of such, beginning at the place `start`."""
+
+    scale: Scale
+    number: int
+    start: int
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of its load."""
+        return f"{_PREFIX}{self.number:06}"
+
+    async def load(self) -> None:
+        """Decide its wallets' histories and write them."""
+        load, mint = Load(), SeededMint(Random(f"{self.scale.seed}:{self.number}"))
+        with _uncollected():
+            for place in range(self.start, self.start + self.size):
+                _Life(self.scale, place, mint).live(load)
+            claim = IdempotencyClaim.of(_SOWER, self.key, "seed", self.scale.as_data())
+            await load.write(claim, self.scale.as_data(), now=mint.now, mint=mint)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from walking over and over through rows that are all still needed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
 class Grown:
     """What was made now, in wallets, and what had been made before."""
 
@@ -93,27 +134,69 @@ class Grown:
 
 
 async def grow(
-    wanted: Scale, *, customers: int, on_progress: Callable[[int, int], None] = lambda done, total: None
+    wanted: Scale,
+    *,
+    customers: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    settings: Settings | None = None,
 ) -> Grown:
     """Make the store in the open database, or what is missing of it; `customers` is how many it has.
 
-    Raises `NotTheSameStore`.
+    With the `settings` that the database was opened by, PostgreSQL is loaded by a process for each core; SQLite has one
+    writer, whatever is asked for. Raises `NotTheSameStore`.
     """
     before = await written(f"{_SOWER.kind}:{_SOWER.id}", _PREFIX)
     scale = _same(wanted, list(before.values()), customers)
-    known = done = 0
-    for number in range(scale.chunks):
-        size = min(CHUNK, scale.wallets - number * CHUNK)
-        key = f"{_PREFIX}{number:06}"
-        if key in before:
-            known += size
-        else:
-            await _load(scale, number, size, key)
+    starts = range(0, scale.wallets, CHUNK)
+    chunks = [Chunk(scale, n, start, min(CHUNK, scale.wallets - start)) for n, start in enumerate(starts)]
+    missing = [chunk for chunk in chunks if chunk.key not in before]
+    known = scale.wallets - sum(chunk.size for chunk in missing)
+    done = 0
+    if known:
+        on_progress(known, scale.wallets)
+    async with aclosing(_loaded(missing, settings)) as sizes:
+        async for size in sizes:
             done += size
-        on_progress(known + done, scale.wallets)
+            on_progress(known + done, scale.wallets)
     if done:
         await settle()
     return Grown(done, known)
+
+
+async def _loaded(chunks: Sequence[Chunk], settings: Settings | None) -> AsyncGenerator[int]:
+    """Load the chunks, and yield the size of each once it is there."""
+    processes = min(len(chunks), os.cpu_count() or 1)
+    if settings is None or processes < 2 or dialect(settings.database_url) == "sqlite":
+        for chunk in chunks:
+            await chunk.load()
+            yield chunk.size
+        return
+    # Nothing is inherited: not the open connections, which are this process's. Ctrl-C is for this process alone too; what
+    # is under way then is loaded to its end.
+    pool = ProcessPoolExecutor(
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        loop = asyncio.get_running_loop()
+        waiting = [loop.run_in_executor(pool, _load_apart, settings, chunk) for chunk in chunks]
+        for loaded in asyncio.as_completed(waiting):
+            yield await loaded
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _load_apart(settings: Settings, chunk: Chunk) -> int:
+    """Load a chunk in a process of its own."""
+
+    async def load() -> None:
+        async with open_database(settings):
+            await chunk.load()
+
+    asyncio.run(load())
+    return chunk.size
 
 
 def _same(wanted: Scale, before: list[dict[str, Any]], customers: int) -> Scale:
@@ -133,14 +216,6 @@ def _same(wanted: Scale, before: list[dict[str, Any]], customers: int) -> Scale:
     return begun
 
 
-async def _load(scale: Scale, number: int, size: int, key: str) -> None:
-    load, mint = Load(), SeededMint(Random(f"{scale.seed}:{number}"))
-    for place in range(number * CHUNK, number * CHUNK + size):
-        _Life(scale, place, mint).live(load)
-    claim = IdempotencyClaim.of(_SOWER, key, "seed", scale.as_data())
-    await load.write(claim, scale.as_data(), now=mint.now, mint=mint)
-
-
 class SeededMint:
     """Ids and references that follow from a seed; ids sort by the time that the mint is set to."""
 
@@ -157,13 +232,14 @@ class SeededMint:
     def id(self) -> UUID:
         """Return a new id: a UUID of version 7."""
         bits = self._bits(74)
-        return UUID(int=self._head | bits >> 62 << 64 | bits & (1 << 62) - 1)
+        whole = self._head | bits >> 62 << 64 | bits & (1 << 62) - 1
+        return pgproto.UUID(whole.to_bytes(16, "big"))
 
     def reference(self, prefix: str) -> str:
         """Return a reference such as `TX-7K3M-92QD-XA4P`."""
         bits = self._bits(60)
-        signs = "".join(_ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
-        return f"{prefix}-{signs[:4]}-{signs[4:8]}-{signs[8:]}"
+        a, b, c, d, e, f = [_PAIRS[bits >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+        return f"{prefix}-{a}{b}-{c}{d}-{e}{f}"
 
 
 class _Life:

@@ -8,11 +8,12 @@ from functools import cache
 from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.expressions import Q, Subquery
+from tortoise.expressions import Q, RawSQL, Subquery
 from tortoise.queryset import QuerySet
 
 from app.domain.access import Capability, Principal
 from app.domain.adjustment import Direction
+from app.domain.bucket import Bucket
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
@@ -81,20 +82,30 @@ def transactions(
     if wanted.actor_id is not None:
         actor_id = check_text(wanted.actor_id, field="filter.actorId", length_max=ACTOR_ID_MAX)
         query = query.filter(actor_id=actor_id)
-    if wanted.buckets is not None:
+    if wanted.buckets is not None and wallet_id is None:
+        # Sequence numbers begin with 1.
+        query = query.filter(sequence__gte=_one_of(wanted.buckets))
+    elif wanted.buckets is not None:
         # Asked as "its id is among", because a join would give a transaction once for each allocation.
-        of_bucket = Allocation.filter(bucket__in=wanted.buckets)
-        if wallet_id is not None:
-            of_bucket = of_bucket.filter(transaction__wallet_id=wallet_id)
-        if since is not None:
-            # Asked as "is among" once more, so that no plan begins with all allocations there are.
-            newest = Subquery(Transaction.filter(created_at__gte=since).values("id"))
-            of_bucket = of_bucket.filter(transaction_id__in=newest)
+        of_bucket = Allocation.filter(bucket__in=wanted.buckets, transaction__wallet_id=wallet_id)
         query = query.filter(id__in=Subquery(of_bucket.values("transaction_id")))
     if wanted.search:
         text = check_text(wanted.search, field="filter.search", length_max=SEARCH_MAX)
         query = query.filter(Q(note__icontains=text) | Q(reference__istartswith=text))
     return query
+
+
+def _one_of(buckets: Sequence[str]) -> RawSQL:
+    """Return 1 where the transaction touches one of these buckets, else NULL, looked up for each transaction in turn.
+
+    A number is compared with it, because what PostgreSQL recognises as "is among" or "exists", it may begin with: with all
+    allocations of the bucket that there are.
+    """
+    named = ", ".join(f"'{Bucket(bucket)}'" for bucket in buckets) or "NULL"
+    return RawSQL(
+        "(SELECT 1 FROM allocations a "  # noqa: S608 - a closed set of names
+        f'WHERE a.transaction_id = "transactions"."id" AND a.bucket IN ({named}) LIMIT 1)'
+    )
 
 
 async def listed(wanted: TransactionFilter) -> QuerySet[Transaction]:

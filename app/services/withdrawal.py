@@ -134,7 +134,7 @@ async def _search(text: str) -> Q:
     found = await few(words)
     if found is None:
         return walking(words, "wallet__customer__search_text")
-    return Q(wallet_id__in=list(found.wallet_ids))
+    return Q(wallet_id__in=found.wallets())
 
 
 async def page_of(

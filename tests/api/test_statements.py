@@ -163,7 +163,8 @@ async def test_one_wallet_costs_about_as_much(api: Store, crowd: list[JsonObject
     one = await statements(api, QUERIES["wallets"], {"n": 1})
     many = await statements(api, QUERIES["wallets"], {"n": MANY})
     assert abs(many - one) <= SPLITS_MAX
-    assert many <= 24
+    # One of them asks whether what is searched for is common, one who has it.
+    assert many <= 25
 
 
 async def test_nodes(api: Store, crowd: list[JsonObject]) -> None:
