@@ -107,36 +107,52 @@ class _Answering:
     async def send(self, message: Any) -> None:
         """Send a message of the answer."""
         cycle = self._cycle
-        if cycle.response_started or not self._is_plain(cycle, message):
-            await cycle.send(message)
-            return
-        length = -1
-        lines = [STATUS_LINE[message["status"]], _lines_of(cycle.default_headers)]
-        for name, value in message.get("headers", ()):
-            line = _lines.get((name, value))
-            if line is None:
-                line = _line(name, value)
-                if name == b"content-length" and line is not None and length < 0:
-                    length = int(value)
-            lines.append(line)
-        if length < 0 or None in lines:
+        head = _head(cycle.default_headers, message) if self._is_plain(message) else None
+        if head is None:
             await cycle.send(message)
             return
         # As uvicorn notes it.
         cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.chunked_encoding, cycle.expected_content_length = False, length
-        lines.append(b"\r\n")
-        cycle.transport.write(b"".join(lines))  # type: ignore[arg-type] - none of them is None
+        cycle.chunked_encoding, cycle.expected_content_length = False, head.length
+        cycle.transport.write(head.text)
 
-    @staticmethod
-    def _is_plain(cycle: RequestResponseCycle, message: Any) -> bool:
+    def _is_plain(self, message: Any) -> bool:
+        cycle = self._cycle
         return (
             message["type"] == "http.response.start"
+            and not cycle.response_started
             and cycle.keep_alive
             and not cycle.disconnected
             and not cycle.access_log
             and not cycle.flow.write_paused
         )
+
+
+class _Head(NamedTuple):
+    """The head of an answer."""
+
+    text: bytes
+    length: int
+    """Of the body."""
+
+
+def _head(default: list[tuple[bytes, bytes]], message: Any) -> _Head | None:
+    """Return the head of an answer whose length is known; None where uvicorn has to look at it."""
+    lines_of_default = _lines_of(default)
+    if lines_of_default is None:
+        return None
+    length, lines = -1, [STATUS_LINE[message["status"]], lines_of_default]
+    for name, value in message.get("headers", ()):
+        line = _lines.get((name, value))
+        if line is None:
+            line = _line(name, value)
+            if line is None:
+                return None
+            if name == b"content-length" and length < 0:
+                length = int(value)
+        lines.append(line)
+    lines.append(b"\r\n")
+    return None if length < 0 else _Head(b"".join(lines), length)
 
 
 _lines: dict[tuple[bytes, bytes], bytes] = {}
