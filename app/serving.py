@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import (
@@ -107,32 +107,52 @@ class _Answering:
     async def send(self, message: Any) -> None:
         """Send a message of the answer."""
         cycle = self._cycle
-        if cycle.response_started or not self._is_plain(cycle, message):
-            await cycle.send(message)
-            return
-        length, lines = -1, [STATUS_LINE[message["status"]]]
-        for name, value in (*cycle.default_headers, *message.get("headers", ())):
-            if name == b"content-length" and length < 0 and value.isdigit():
-                length = int(value)
-            lines.append(_lines.get((name, value)) or _line(name, value))
-        if length < 0 or b"" in lines:
+        head = _head(cycle.default_headers, message) if self._is_plain(message) else None
+        if head is None:
             await cycle.send(message)
             return
         # As uvicorn notes it.
         cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.chunked_encoding, cycle.expected_content_length = False, length
-        lines.append(b"\r\n")
-        cycle.transport.write(b"".join(lines))
+        cycle.chunked_encoding, cycle.expected_content_length = False, head.length
+        cycle.transport.write(head.text)
 
-    @staticmethod
-    def _is_plain(cycle: RequestResponseCycle, message: Any) -> bool:
+    def _is_plain(self, message: Any) -> bool:
+        cycle = self._cycle
         return (
             message["type"] == "http.response.start"
+            and not cycle.response_started
             and cycle.keep_alive
             and not cycle.disconnected
             and not cycle.access_log
             and not cycle.flow.write_paused
         )
+
+
+class _Head(NamedTuple):
+    """The head of an answer."""
+
+    text: bytes
+    length: int
+    """Of the body."""
+
+
+def _head(default: list[tuple[bytes, bytes]], message: Any) -> _Head | None:
+    """Return the head of an answer whose length is known; None where uvicorn has to look at it."""
+    lines_of_default = _lines_of(default)
+    if lines_of_default is None:
+        return None
+    length, lines = -1, [STATUS_LINE[message["status"]], lines_of_default]
+    for name, value in message.get("headers", ()):
+        line = _lines.get((name, value))
+        if line is None:
+            line = _line(name, value)
+            if line is None:
+                return None
+            if name == b"content-length" and length < 0:
+                length = int(value)
+        lines.append(line)
+    lines.append(b"\r\n")
+    return None if length < 0 else _Head(b"".join(lines), length)
 
 
 _lines: dict[tuple[bytes, bytes], bytes] = {}
@@ -145,16 +165,37 @@ _TELLING = frozenset({b"connection", b"transfer-encoding"})
 """Headers that decide how the answer is written."""
 
 
-def _line(name: bytes, value: bytes) -> bytes:
-    """Return the line of a header; nothing where uvicorn has to look at it."""
+def _line(name: bytes, value: bytes) -> bytes | None:
+    """Return the line of a header; None where uvicorn has to look at it."""
+    if name == b"content-length":
+        return b"content-length: %b\r\n" % value if value.isdigit() else None
     if name != name.lower() or name in _TELLING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-        return b""
+        return None
     line = b"%b: %b\r\n" % (name, value)
     if name not in _VARYING and len(line) <= LINE_BYTES_MAX:
         if len(_lines) >= LINES_MAX:
             _lines.clear()
         _lines[name, value] = line
     return line
+
+
+class _Default(NamedTuple):
+    """The headers that uvicorn adds to every answer, which it makes anew each second, and their lines."""
+
+    headers: list[tuple[bytes, bytes]]
+    lines: bytes | None
+
+
+_default = _Default([], b"")
+
+
+def _lines_of(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    global _default  # noqa: PLW0603 - a memory of one
+    if headers is not _default.headers:
+        lines = [_line(name, value) for name, value in headers if name != b"content-length"]
+        known = [line for line in lines if line is not None]
+        _default = _Default(headers, b"".join(known) if len(known) == len(headers) else None)
+    return _default.lines
 
 
 def settle_memory() -> None:
