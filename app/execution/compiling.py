@@ -460,7 +460,8 @@ class Compiler:
 
 def _together(fields: tuple[Field, ...], settled: Set[type]) -> Fields:
     """Return the function of a selection set, as `Executor.execute_fields`."""
-    runs, quick = 0, None
+    runs = 0
+    quick: Fields | None = None
 
     def execute(run: Run, source: Any, place: Place | None) -> Any:
         nonlocal runs, quick

@@ -12,7 +12,7 @@ shapes of inputs; a field that takes another one is left to Strawberry.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
 from enum import Enum
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
 
 import strawberry
@@ -320,7 +320,7 @@ class LateInfo(Info):
         self._field = field
 
     @cached_property
-    def _raw_info(self) -> Any:
+    def _raw_info(self) -> Any:  # type: ignore[override]
         return self._info_of(self._run, self._place)
 
     @property
@@ -358,10 +358,7 @@ def resolver_of(
     if base is None or not field.arguments or base.root_parameter or base.parent_parameter:
         return None
     extensions, info_parameter = field.extensions, base.info_parameter
-    if any(type(each).map_arguments is not FieldExtension.map_arguments for each in extensions) or (
-        # An extension may hand another source on, which Strawberry then ignores.
-        extensions and base.self_parameter
-    ):
+    if any(type(each).map_arguments is not FieldExtension.map_arguments for each in extensions):
         return None
     if info_parameter is not None and info_parameter.name != "info":
         return None
@@ -371,19 +368,22 @@ def resolver_of(
     function, takes_self = cast("Callable[..., Any]", base.wrapped_func), base.self_parameter is not None
     takes_info = info_parameter is not None
 
-    def call(source: Any, info: Any, /, **arguments: Any) -> Any:
+    # An extension may hand another source on, which Strawberry ignores: the field's own is the first.
+    def call(own: Any, _source: Any, info: Any, /, **arguments: Any) -> Any:
         if takes_info:
             arguments["info"] = info
-        return function(source, **arguments) if takes_self else function(**arguments)
+        return function(own, **arguments) if takes_self else function(**arguments)
 
     steps = build_field_extension_resolvers(field) if extensions else []
-    chain: Callable[..., Any] = reduce(lambda before, step: partial(step, before), steps, call)
 
     def resolve(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
+        chain: Callable[..., Any] = partial(call, source)
+        for step in steps:
+            chain = partial(step, chain)
         return chain(source, info, **convert(arguments))
 
     async def resolve_later(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
-        found = chain(source, info, **convert(arguments))
+        found = resolve(source, info, arguments)
         return await found if is_awaitable(found) else found
 
     return resolve_later if field.is_async else resolve

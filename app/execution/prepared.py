@@ -23,6 +23,8 @@ extensions and conversions. Strawberry is passed by where it would hand over and
     a method without arguments and extensions       called with `self`, and `info` if it asks
     a member of an enumeration                      its name from a dictionary
 
+A selection set that is run often is written out as a program of its own (`writing`).
+
 ## What it must not do
 
 It must not be seen. Data, the order of keys, errors with their paths and locations, which resolvers run, how often,

@@ -49,7 +49,8 @@ def member(type_: type, names: dict[str, Any]) -> Sort:
 
 def attributes(type_: type, known: tuple[tuple[str, str, type], ...]) -> Sort:
     """Objects of a class of which only attributes were selected: their keys, names and types as they are kept."""
-    tests, items, given = ["type(v#) is t# and (d# := v#.__dict__) is not None"], [], {"t#": type_}
+    tests, items = ["type(v#) is t# and (d# := v#.__dict__) is not None"], []
+    given: dict[str, Any] = {"t#": type_}
     for n, (key, name, kept_type) in enumerate(known):
         tests.append(f"type(a#_{n} := d#.get(n#_{n})) is t#_{n}")
         items.append(f"k#_{n}: a#_{n}")
@@ -99,7 +100,8 @@ def written(
     gathered: Callable[..., Any],
 ) -> Callable[[Any, Any, Any], Any]:
     """Return the function of a selection set of `compiling.Field`s."""
-    parts, given = [], {"gathered": gathered, "is_awaitable": is_awaitable, "settled": settled}
+    parts: list[str] = []
+    given: dict[str, Any] = {"gathered": gathered, "is_awaitable": is_awaitable, "settled": settled}
     for number, field in enumerate(fields):
         own: dict[str, Any] = {"key#": field.key, "complete#": field.complete}
         text = _WHOLE

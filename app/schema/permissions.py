@@ -11,7 +11,8 @@ from strawberry.types.field import StrawberryField
 from app.auth import AuthenticationError
 from app.context import AppInfo, RequestError, unauthenticated
 from app.domain.access import Capability, Principal, PrincipalKind
-from app.schema.types.refusal import Telling
+from app.domain.errors import DomainError
+from app.schema.types.refusal import Telling, request_error
 
 ACCESS = "access"
 """The key in a field's metadata below which its access stands, for the test that walks the schema."""
@@ -89,7 +90,11 @@ class Guard(Telling):
     ) -> Any:
         """Run the field if the caller may."""
         self.access.check(info)
-        return await super().resolve_async(next_, source, info, **kwargs)
+        # As `Telling` does it: a call within a call costs more than these lines.
+        try:
+            return await next_(source, info, **kwargs)
+        except DomainError as error:
+            raise request_error(error) from None
 
 
 def root(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:

@@ -5,6 +5,7 @@ import gc
 import inspect
 import weakref
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -224,6 +225,46 @@ def test_what_is_compiled_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     alive = sum(found() is not None for found in kept)
     assert 1 <= alive <= 10
+
+
+def test_what_is_run_often_is_written_out_without_a_word_of_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(writing, "RUNS", 2)
+
+    def compiled(text: str, *_: str) -> CodeType:
+        written.append(text)
+        return compile(text, "<selection set>", "exec")
+
+    monkeypatch.setattr(writing, "compile", compiled, raising=False)
+    writing._program.cache_clear()
+    text = "{ sheet { here: houses { mine: street number since door } } }"
+    other = text.replace("mine", "theirs").replace("here", "there")
+    for each in (text, other):
+        prepared = prepared_of(each)
+        for _ in range(5):
+            assert asyncio.run(as_prepared(prepared, Written(each, {}))) == asyncio.run(
+                by_core(Written(each, {}))
+            )
+
+    assert written
+    assert not [each for each in written if "mine" in each or "street" in each or "Home" in each]
+    assert writing._program.cache_info().hits >= 1
+
+
+def test_a_run_that_is_over_needs_no_garbage_collector() -> None:
+    prepared, notes = prepared_of("{ sheet { name } somebody { shout } }"), Notes()
+    executor = prepared.executor(None, notes, None)
+    assert not isinstance(executor, list)
+    gc.disable()
+    try:
+        asyncio.run(told(prepared.run(executor), notes))
+        seen = weakref.ref(notes)
+        del executor, notes
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_of_a_request_is_kept() -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from enum import Enum
 from random import Random
 from typing import Annotated, Any, NewType
@@ -23,6 +24,7 @@ from strawberry.types import Info
 from app.execution.errors import ApiError, ErrorCode
 
 Even = NewType("Even", int)
+Day = NewType("Day", date)
 
 
 class Mood(Enum):
@@ -128,6 +130,13 @@ def parse_even(value: Any) -> int:
 def write_even(value: Any) -> Any:
     """Show even numbers; nothing for nought, which may not be."""
     return None if value == 0 else parse_even(value)
+
+
+def write_day(value: date) -> str:
+    """Show a day, unless it is an unlucky one."""
+    if value.day == 13:
+        raise ValueError("an unlucky day")
+    return value.isoformat()
 
 
 class Sometimes(BasePermission):
@@ -237,6 +246,21 @@ class Cat(Animal):
 
 
 @strawberry.type
+class Home:
+    """Of attributes only, if nothing else is asked for."""
+
+    origin: strawberry.Private[str]
+    street: str
+    number: int | None
+    since: Day
+
+    @strawberry.field
+    def door(self) -> str:
+        """What is worked out."""
+        return raised(value_of(f"{self.origin}/door", text))  # type: ignore[no-any-return]
+
+
+@strawberry.type
 class Person:
     """Somebody of no interface."""
 
@@ -246,6 +270,18 @@ class Person:
     grid: list[list[int]] | None
     holes: list[list[int | None] | None]
     even: Even
+    since: Day | None
+    home: Home | None
+
+    @strawberry.field
+    def houses(self) -> list[Home]:
+        """Homes, none of which may be null."""
+        return some(f"{self.origin}/houses", home)  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def shed(self) -> Home:
+        """A home, for certain."""
+        return raised(value_of(f"{self.origin}/shed", lambda _: home(f"{self.origin}/shed")))  # type: ignore[no-any-return]
 
     @strawberry.field
     def pets(self) -> list[Annotated["Dog | Person | None", strawberry.union("Pet")]]:
@@ -312,7 +348,27 @@ def person(origin: str) -> Person:
         grid=some(f"{origin}/grid", lambda row: some(row, lambda cell: Random(cell).randint(0, 9))),
         holes=some(f"{origin}/holes", lambda row: some(row, lambda cell: Random(cell).choice([None, 1]))),
         even=given(f"{origin}/even", lambda c: c.choice([2, 4, 0, 5])),
+        since=given(f"{origin}/since", day),
+        home=given(f"{origin}/home", lambda _: home(f"{origin}/home")),
     )
+
+
+def day(chance: Random) -> date:
+    """A day, or a time: whoever writes the one writes the other, in another way."""
+    return chance.choice([date(2026, 2, 28), date(2026, 2, 13), datetime(2026, 2, 28, 12, tzinfo=UTC)])
+
+
+def home(origin: str) -> Home:
+    """Make a home; from some of them an attribute was taken."""
+    made = Home(
+        origin=origin,
+        street=given(f"{origin}/street", text),
+        number=given(f"{origin}/number", lambda c: c.randint(0, 99)),
+        since=given(f"{origin}/since", day),
+    )
+    if Random(f"{origin}-").random() < TROUBLE.get():
+        del made.number
+    return made
 
 
 def person_named(origin: str) -> Callable[[Random], Person]:
@@ -398,7 +454,8 @@ class Subscription:
 
 
 SCALARS: dict[object, Any] = {
-    Even: strawberry.scalar(name="Even", serialize=write_even, parse_value=parse_even)
+    Even: strawberry.scalar(name="Even", serialize=write_even, parse_value=parse_even),
+    Day: strawberry.scalar(name="Day", serialize=write_day, parse_value=date.fromisoformat),
 }
 SCHEMA = strawberry.Schema(
     Query, Mutation, Subscription, types=[Dog, Cat], config=StrawberryConfig(scalar_map=SCALARS)
