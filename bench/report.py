@@ -193,12 +193,13 @@ def publish_growth(
     grids = [
         Grid(
             f"{database}, {scale:,} wallets beside 10,000",
-            ("question", "10,000", f"{scale:,}", "p99, times"),
+            ("question", "10,000", f"{scale:,}", "p50, times", "p99, times"),
             [
                 [
                     each.question,
                     f"{each.small_p50_ms:.1f} / {each.small_p99_ms:.1f}",
                     f"{each.big_p50_ms:.1f} / {each.big_p99_ms:.1f}",
+                    f"{each.big_p50_ms / each.small_p50_ms:.2f}",
                     f"{each.ratio:.2f}{' (!)' if each.ratio > bar else ''}",
                 ]
                 for each in found

@@ -186,8 +186,10 @@ def publish(soaks: Sequence[Soak]) -> None:
         "half-way",
         "at last",
         "ceiling",
+        "drift, MiB an hour",
+        "open files, most",
+        "faults",
     )
-    head += ("drift, MiB an hour", "open files, most", "faults")
     said = (
         f"Measured by `python -m bench.soak` on {report.machine()}: one server under changes, reads, lists, subscribers that come "
         "and go and callers that vanish. Drift is that of the second half. Afterwards all was asked again with its key, and verified."

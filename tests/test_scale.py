@@ -102,7 +102,7 @@ async def contents() -> dict[str, list[Any]]:
 async def test_processes_make_the_same_store(
     database: TortoiseContext, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(scale.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     told: list[tuple[int, int]] = []
     await grow(
         Scale(WALLETS, UNTIL),

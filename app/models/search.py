@@ -166,4 +166,7 @@ async def narrowed(text: str | None, *, ids: str, column: str, field: str = "sea
     if not words:
         return None
     found = await few(words)
-    return walking(words, column) if found is None else Q(**{f"{ids}__in": found.named()})
+    if found is None:
+        return walking(words, column)
+    named: Any = found.named()
+    return Q(**{f"{ids}__in": named})

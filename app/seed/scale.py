@@ -233,7 +233,9 @@ class SeededMint:
         """Return a new id: a UUID of version 7."""
         bits = self._bits(74)
         whole = self._head | bits >> 62 << 64 | bits & (1 << 62) - 1
-        return pgproto.UUID(whole.to_bytes(16, "big"))
+        # The driver's own kind of UUID is written down ten times as quickly.
+        made: UUID = pgproto.UUID(whole.to_bytes(16, "big"))
+        return made
 
     def reference(self, prefix: str) -> str:
         """Return a reference such as `TX-7K3M-92QD-XA4P`."""
