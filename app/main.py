@@ -324,12 +324,15 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, PostgresLis
 def _endpoint(
     settings: Settings, runtime: Runtime, observer: Observer, demo_tokens: Mapping[str, str] | None
 ) -> GraphQLEndpoint:
-    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+    def present(principal: Principal) -> Principal:
         # A socket's principal is as old as the socket; what it may do is looked up for each operation and event.
         try:
-            principal = runtime.access.current(principal)
+            return runtime.access.current(principal)
         except AuthenticationError as error:
             raise unauthenticated(error) from None
+
+    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+        principal = present(principal)
         connection.state.principal = principal  # the access log tells what kind of caller it was
         return Context(
             principal=principal, request_id=request_id, runtime=runtime, address=_address(connection)
@@ -358,6 +361,7 @@ def _endpoint(
         hurry=hurry,
         prepared=settings.prepared_operations,
         onlook=Onlooker if settings.shared_events else None,
+        present=present,
     )
 
 

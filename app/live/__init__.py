@@ -6,6 +6,7 @@ takes what follows from its topic's short memory, or else from the database. So 
 read later.
 """
 
+from app.live.feed import Feed
 from app.live.hub import Hub, Listener
 from app.live.listener import PostgresListener, SqliteWatcher
 from app.live.source import (
@@ -19,6 +20,7 @@ from app.live.source import (
 )
 
 __all__ = [
+    "Feed",
     "Hub",
     "InvalidResume",
     "Listener",
