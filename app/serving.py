@@ -9,6 +9,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from app.sockets import SocketProtocol
+
 HEAD_TIMEOUT_S = 15.0
 """How long a connection may take to send a request's head, the first one or another."""
 
@@ -56,6 +58,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to serve the request."""
         self._head_is_here()
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to a socket, and leave nothing of the request behind."""
+        protocol_class = self.ws_protocol_class
+        if not (isinstance(protocol_class, type) and issubclass(protocol_class, SocketProtocol)):
+            super().handle_websocket_upgrade()
+            return
+        protocol_class.take_over(self)
+        # The parser and its protocol hold each other: ten thousand would wait for the garbage collector.
+        self.parser = None  # type: ignore[assignment]
 
     def _wait_for_head(self) -> None:
         self._head_bytes = 0
