@@ -104,7 +104,7 @@ class GraphQLEndpoint:
         return [
             # An object that is called as ASGI says: Starlette wraps functions once more.
             Route(path, self._http, methods=["GET", "POST"], name="graphql"),
-            WebSocketRoute(path, self.sockets.serve, name="graphql-ws"),
+            WebSocketRoute(path, self.sockets, name="graphql-ws"),
         ]
 
     async def drain(self) -> None:

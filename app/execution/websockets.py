@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
@@ -58,8 +59,9 @@ class SocketDoor:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
+        websocket = WebSocket(scope, receive, send)
         try:
             self.gate.knock(websocket)
         except RefusedError:
@@ -79,19 +81,17 @@ class SocketDoor:
         elif len(self._open) >= self.limits.sockets_max:
             await websocket.close(1013, "Try again later")
         else:
-            await self._converse(Conversation(self, websocket))
+            conversation = Conversation(self, websocket)
+            self._open.add(conversation)
+            try:
+                await conversation.run()
+            finally:
+                self._open.discard(conversation)
 
     async def drain(self) -> None:
         """Close every socket with 1012, which clients answer by coming again to whoever serves then."""
         self._draining = True
         await asyncio.gather(*(c.close(1012, "Service restart") for c in self._open))
-
-    async def _converse(self, conversation: "Conversation") -> None:
-        self._open.add(conversation)
-        try:
-            await conversation.run()
-        finally:
-            self._open.discard(conversation)
 
     def _is_from_here(self, websocket: WebSocket) -> bool:
         origin = websocket.headers.get("origin")

@@ -106,21 +106,27 @@ def root(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
     return field
 
 
-def _verdict(access: Anyone, info: AppInfo) -> Callable[[], Exception | None]:
-    principal, directory = info.context.principal, info.context.runtime.access
+class _Right:
+    """The right to watch, as long as it lasts."""
 
-    def verdict() -> Exception | None:
+    __slots__ = ("_access", "_principal", "directory")
+
+    def __init__(self, access: Anyone, info: AppInfo) -> None:
+        self._access = access
+        self._principal = info.context.principal
+        self.directory = info.context.runtime.access
+
+    def verdict(self) -> Exception | None:
+        """Return what is told to a caller who may not watch any more."""
         try:
-            now = directory.current(principal)
+            now = self.directory.current(self._principal)
         except AuthenticationError as error:
             return unauthenticated(error)
-        if now is principal or access.still(principal, now):
+        if now is self._principal or self._access.still(self._principal, now):
             return None
         return RequestError(
             "FORBIDDEN", "You may not watch this any more: your rights were changed. Ask an administrator."
         )
-
-    return verdict
 
 
 class _Watched(Feed[Any]):
@@ -129,19 +135,18 @@ class _Watched(Feed[Any]):
     Looked at with each event, which may have been on its way while the right was taken, and whenever rights change.
     """
 
-    __slots__ = ("_directory", "_error", "_events", "_verdict", "_wake")
+    __slots__ = ("_error", "_events", "_right", "_wake")
     _wake: Callable[[], None]
 
     def __init__(self, events: Feed[Any], access: Anyone, info: AppInfo) -> None:
         self._events = events
-        self._directory = info.context.runtime.access
-        self._verdict = _verdict(access, info)
+        self._right = _Right(access, info)
         self._error: Exception | None = None
 
     def open(self, wake: Callable[[], None]) -> None:
         """Begin."""
         self._wake = wake
-        self._directory.watch(self)
+        self._right.directory.watch(self)
         self._events.open(wake)
 
     def take(self) -> Any:
@@ -149,18 +154,18 @@ class _Watched(Feed[Any]):
         if self._error is not None:
             raise self._error
         event = self._events.take()
-        if event is not None and (error := self._verdict()) is not None:
+        if event is not None and (error := self._right.verdict()) is not None:
             raise error
         return event
 
     def close(self) -> None:
         """Leave."""
-        self._directory.unwatch(self)
+        self._right.directory.unwatch(self)
         self._events.close()
 
     def look(self) -> None:
         """Look whether the caller may still watch."""
-        if self._error is None and (error := self._verdict()) is not None:
+        if self._error is None and (error := self._right.verdict()) is not None:
             self._error = error
             # Later: what is open must not change while all of it is looked at.
             asyncio.get_running_loop().call_soon(self._wake)
@@ -203,17 +208,17 @@ def _generating(resolver: Callable[..., AsyncGenerator[Any, None]], access: Anyo
     async def guarded(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         info = kwargs.get("info") or args[0]
         access.check(info)
-        directory, verdict = info.context.runtime.access, _verdict(access, info)
+        right = _Right(access, info)
         events = resolver(*args, **kwargs)
         del info, args, kwargs
         async with aclosing(events):
             while True:
                 try:
-                    event = await directory.while_allowed(events.__anext__, verdict)
+                    event = await right.directory.while_allowed(events.__anext__, right.verdict)
                 except StopAsyncIteration:
                     return
                 # The event may have been on its way while the right was taken.
-                if (error := verdict()) is not None:
+                if (error := right.verdict()) is not None:
                     raise error
                 yield event
                 del event
