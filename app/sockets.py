@@ -42,6 +42,7 @@ TICKS_PER_S = 10
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MASKED, _FINAL, _RESERVED = 0x80, 0x80, 0x70
+_TEXT = 0x81
 _PING = b"\x89\x00"
 
 
@@ -129,7 +130,7 @@ class SocketProtocol(asyncio.Protocol):
     @classmethod
     def take_over(cls, http: HttpToolsProtocol) -> None:
         """Go on where a request asked for a websocket; refuse one that asks for it wrongly."""
-        headers = http.scope["headers"]
+        headers = list(http.scope["headers"])
         refused = _refusal(http.scope, headers)
         if refused is not None:
             http.transport.write(refused)
@@ -172,7 +173,7 @@ class SocketProtocol(asyncio.Protocol):
         """Tell the application, and forget."""
         self._disconnected(1006 if self._state is State.ASKED else 1005)
         self._state = State.CLOSED
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         keeper_of(self._server_state, self._config).leave(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
@@ -302,14 +303,18 @@ class SocketProtocol(asyncio.Protocol):
     def _end(self, code: int, reason: str = "") -> None:
         self._state = State.CLOSED
         self._disconnected(code, reason)
-        self._transport.close()
+        if self.is_congested:
+            # What waits is not read: closing in good order would wait for it for ever.
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def _begin_closing(self, code: int, reason: str) -> None:
         self._write_close(code, reason)
         self._state = State.CLOSING
         self._disconnected(code, reason)
         loop = asyncio.get_running_loop()
-        self._close_timer = loop.call_later(CLOSE_TIMEOUT_S, self._transport.close)
+        self._close_timer = loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def _write_close(self, code: int, reason: str = "") -> None:
         self._write_frame(Opcode.CLOSE, Close(code, reason).serialize())
@@ -355,8 +360,10 @@ class SocketProtocol(asyncio.Protocol):
                 self._receiver.set_result(None)
 
     async def _send(self, message: Message) -> None:
-        await self.relieved()
         kind = message["type"]
+        if kind == "websocket.send":
+            # A closing frame isn't held up by a reader who doesn't read.
+            await self.relieved()
         if self._state is State.CLOSED or self._transport.is_closing():
             raise ClientDisconnected
         if kind == "websocket.accept" and self._state is State.ASKED:
@@ -401,8 +408,8 @@ class SocketProtocol(asyncio.Protocol):
     def write(self, *parts: bytes) -> None:
         """Send a message of text, in parts; nowhere if the socket is closed."""
         if self._state is State.OPEN:
-            size = sum(map(len, parts))
-            self._transport.write(b"".join((_head(0x81, size), *parts)))
+            content = b"".join(parts)
+            self._transport.write(_head(_TEXT, len(content)) + content)
 
     async def relieved(self) -> None:
         """Wait until the other side has read."""
@@ -504,7 +511,11 @@ def _refusal(scope: Message, headers: list[tuple[bytes, bytes]]) -> bytes | None
     """Return what is answered to a handshake that is none."""
     if _value(headers, b"sec-websocket-version") != b"13":
         return f"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\n{_LAST}".encode()
-    if scope["method"] != "GET" or not _is_key(_value(headers, b"sec-websocket-key")):
+    if (
+        scope["method"] != "GET"
+        or scope["http_version"] != "1.1"
+        or not _is_key(_value(headers, b"sec-websocket-key"))
+    ):
         return f"HTTP/1.1 400 Bad Request\r\n{_LAST}".encode()
     return None
 
@@ -520,9 +531,14 @@ def _scope(http: HttpToolsProtocol, headers: list[tuple[bytes, bytes]], wire: So
     raw_path, _, query = http.url.partition(b"?")
     scope = http.scope
     return {
-        **scope,
         "type": "websocket",
         "asgi": {"version": http.asgi_version, "spec_version": "2.4"},
+        "http_version": "1.1",
+        "server": scope["server"],
+        "client": scope["client"],
+        "root_path": http.root_path,
+        "headers": headers,
+        "state": scope["state"],
         "scheme": "wss" if scope["scheme"] == "https" else "ws",
         "path": http.root_path + urllib.parse.unquote(raw_path.decode("ascii")),
         "raw_path": http.root_path.encode("ascii") + raw_path,

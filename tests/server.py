@@ -189,7 +189,7 @@ class ServerProcess:
     def processor_s(self) -> float:
         """How much processor time it has taken, in seconds."""
         times = psutil.Process(self.pid).cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
     def open_files(self) -> int:
         """How many files and sockets it has open; -1 where the system does not tell (no /proc)."""

@@ -147,6 +147,7 @@ class Engine:
         payload: object,
         fresh_context: FreshContext,
         request_id: str,
+        *,
         claimed: tuple[Key, Answer] | None = None,
     ) -> Response:
         """Answer one event, with somebody else's answer where that would be the same; with `claimed`, for the others too."""
@@ -179,7 +180,7 @@ class Engine:
             return None
         if len(self._keys) > KEYS_MAX:
             self._keys.clear()
-        key = (question, self._onlook.rights_of(principal))
+        key = Key(question, self._onlook.rights_of(principal))
         # The same object for all who are alike: thousands hold it, and it is compared at each event.
         return self._keys.setdefault(key, key)
 
@@ -342,7 +343,7 @@ def _event_executor(executor: Executor[Any], payload: Any) -> Executor[Any]:
 def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     """Give any source the end that generators have; most are generators, some only iterate."""
     events = aiter(source)
-    return events if isasyncgen(events) else _closing(events)
+    return cast("AsyncGenerator[Any, None]", events) if isasyncgen(events) else _closing(events)
 
 
 async def _closing(events: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

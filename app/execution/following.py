@@ -51,6 +51,7 @@ class Follower:
     """One subscription that is fed."""
 
     __slots__ = (
+        "_awaited",
         "_call",
         "_context",
         "_engine",
@@ -70,6 +71,7 @@ class Follower:
         call: Call,
         feed: Feed,
         reader: Reader,
+        *,
         principal: Any,
         present: Callable[[Any], Any],
     ) -> None:
@@ -81,6 +83,7 @@ class Follower:
         self._present = present
         self._key = engine.key(engine.question(call.operation, call.request), principal)
         self._event: Any = None
+        self._awaited: Answer | None = None
         self._task: asyncio.Task[None] | None = None
         # What is executed belongs to this subscription, whoever wakes it.
         self._context: Context = copy_context()
@@ -132,8 +135,11 @@ class Follower:
         if found is None:
             self._ask(event, (key, claim(answers, key)))
         elif not found.is_over:
-            found.then(self.wake)
+            if found is not self._awaited:
+                self._awaited = found
+                found.then(self.wake)
         elif found.for_all is not None:
+            self._awaited = None
             return found.for_all
         else:
             self._ask(event)
@@ -143,12 +149,13 @@ class Follower:
         # With the rights of this moment, as the context of an execution would have them.
         now = self._present(self._principal)
         if now is not self._principal and self._key is not None:
-            self._key = self._engine.key(self._key[0], now)
+            self._key = self._engine.key(self._key.question, now)
         self._principal = now
         return self._key
 
     def _ask(self, event: Any, claimed: tuple[Key, Answer] | None = None) -> None:
         work = self._asked(event, claimed)
+        self._awaited = None
         self._task = asyncio.get_running_loop().create_task(work, context=self._context)
         if claimed is not None:
             # Also if the task is cancelled before it has begun: others wait for it.
@@ -158,7 +165,7 @@ class Follower:
         call = self._call
         try:
             response = await self._engine.answer(
-                call.operation, call.request, event, call.fresh_context, call.request_id, claimed
+                call.operation, call.request, event, call.fresh_context, call.request_id, claimed=claimed
             )
         except Exception as error:  # noqa: BLE001 - as in `wake`
             self._task = None

@@ -11,6 +11,7 @@ Nothing is shared that has errors in it, because errors carry the id of one call
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable
+from time import monotonic
 from typing import Any, Protocol
 
 from app.execution.requests import encode
@@ -68,8 +69,34 @@ class Onlook(Protocol):
         """Return what the onlooker of a context with this principal has as its rights."""
 
 
-Key = tuple[Hashable, ...]
-"""A question, and the rights of those who ask it; and what they are besides, where somebody looked."""
+class Key:
+    """A question, and the rights of those who ask it; and what they are besides, where somebody looked.
+
+    Looked up for each reader of each event, so its hash is worked out once.
+    """
+
+    __slots__ = ("_hash", "question", "rights", "values")
+
+    def __init__(self, question: Hashable, rights: Hashable, values: Hashable = None) -> None:
+        self.question = question
+        self.rights = rights
+        self.values = values
+        self._hash = hash((question, rights, values))
+
+    def __hash__(self) -> int:
+        """Return the hash."""
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are answered alike."""
+        if not isinstance(other, Key):
+            return NotImplemented
+        return (self.question, self.rights, self.values) == (other.question, other.rights, other.values)
+
+    def of(self, values: Hashable) -> "Key":
+        """Return the key of those who are also alike in these values."""
+        return Key(self.question, self.rights, values)
+
 
 Answers = dict[Key, "Answer"]
 """What was answered of one event."""
@@ -91,7 +118,7 @@ class Answer:
     __slots__ = ("_waiting", "begun_s", "is_over", "names", "response")
 
     def __init__(self) -> None:
-        self.begun_s = asyncio.get_running_loop().time()
+        self.begun_s = monotonic()
         self.is_over = False
         self.names: Collection[str] | None = None
         """What was read of the caller; None while it runs, and when it can't be shared."""
@@ -130,7 +157,7 @@ def _wake_in_turns(waiting: list[Callable[[], object]], start: int) -> None:
 def find(answers: Answers, key: Key) -> Answer | None:
     """Return an answer, over or not; None where the caller is to execute."""
     found = answers.get(key)
-    if found is None or asyncio.get_running_loop().time() - found.begun_s > SHARED_S:
+    if found is None or monotonic() - found.begun_s > SHARED_S:
         return None
     return found
 
@@ -148,7 +175,7 @@ async def answer(
     run: Callable[[object], Awaitable[dict[str, Any]]],
 ) -> dict[str, Any]:
     """Return the answer to a question about an event; `run` executes it with a context."""
-    key: Key = (question, onlooker.rights)
+    key = Key(question, onlooker.rights)
     first = await _over(answers, key)
     if first is None:
         return await lead(answers, key, claim(answers, key), onlooker, run)
@@ -156,10 +183,10 @@ async def answer(
         return first.for_all
     if first.names is None:
         return await run(onlooker.context)
-    key = (*key, onlooker.values(first.names))
+    key = key.of(onlooker.values(first.names))
     found = await _over(answers, key)
     if found is None:
-        return await lead(answers, key, claim(answers, key), onlooker, run, first.names)
+        return await lead(answers, key, claim(answers, key), onlooker, run, among=first.names)
     return await run(onlooker.context) if found.response is None else found.response
 
 
@@ -167,7 +194,12 @@ async def _over(answers: Answers, key: Key) -> Answer | None:
     found = find(answers, key)
     if found is not None and not found.is_over:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        found.then(lambda: waiter.done() or waiter.set_result(None))
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        found.then(wake)
         await waiter
     return found
 
@@ -178,11 +210,12 @@ async def lead(
     mine: Answer,
     onlooker: Onlooker,
     run: Callable[[object], Awaitable[dict[str, Any]]],
+    *,
     among: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Execute for all who ask the same; with `among`, only if nothing else is read of the caller."""
     try:
-        if onlooker.rights != key[1]:
+        if onlooker.rights != key.rights:
             # They were changed since the answer was claimed: it would be nobody's who waits for it.
             return await run(onlooker.context)
         context, names = onlooker.watched()
@@ -195,5 +228,5 @@ async def lead(
     if mine.response is None:
         return response
     if among is None and mine.names:
-        answers[*key, onlooker.values(mine.names)] = mine
+        answers[key.of(onlooker.values(mine.names))] = mine
     return mine.response

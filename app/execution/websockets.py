@@ -403,7 +403,9 @@ class SocketOperation:
         call = self._call = replace(call, request=replace(call.request, query=None))
         self._outcome = OK
         self._head = encode({"id": self.id, "type": "next"})[:-1] + b',"payload":'
-        self._follower = Follower(self._gate.engine, call, feed, self, principal, self._gate.callers.present)
+        self._follower = Follower(
+            self._gate.engine, call, feed, self, principal=principal, present=self._gate.callers.present
+        )
         if self._conversation.waits_for(self):
             self._follower.begin()
         else:

@@ -302,8 +302,10 @@ class Hub:
             yield self
         finally:
             self._closed = True
-            for room in (*self._topics.values(), *([self._store] if self._store else [])):
-                room.wake()
+            for topic in self._topics.values():
+                topic.wake()
+            if self._store is not None:
+                self._store.wake()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

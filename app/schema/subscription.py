@@ -21,7 +21,7 @@ from app.schema.types.transaction import Transaction
 class Subscription:
     """The root of subscriptions."""
 
-    wallet_updated: AsyncIterable[WalletUpdate, None] = stream(
+    wallet_updated: AsyncIterable[WalletUpdate] = stream(
         live_resolvers.wallet_updated,
         SignedIn(relies_on=Capability.WALLETS_READ),
         "A wallet's live balance: a snapshot first, then every change in order with no gap; "
