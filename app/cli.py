@@ -213,10 +213,7 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
         application,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="app.serving:BoundedProtocol",
-        ws="websockets-sansio",
-        # Messages are small and of one kind; a compressor of its own for each socket would hold 40 KiB of memory, and
-        # the same message would be compressed again for each.
-        ws_per_message_deflate=False,
+        ws="app.sockets:SocketProtocol",
         lifespan="on",
         log_config=None,
         access_log=False,

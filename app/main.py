@@ -326,12 +326,15 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, Exchange]:
 def _endpoint(
     settings: Settings, runtime: Runtime, observer: Observer, demo_tokens: Mapping[str, str] | None
 ) -> GraphQLEndpoint:
-    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+    def present(principal: Principal) -> Principal:
         # A socket's principal is as old as the socket; what it may do is looked up for each operation and event.
         try:
-            principal = runtime.access.current(principal)
+            return runtime.access.current(principal)
         except AuthenticationError as error:
             raise unauthenticated(error) from None
+
+    def get_context(principal: Principal, connection: HTTPConnection, request_id: str) -> Context:
+        principal = present(principal)
         # The access log tells what kind of caller it was.
         connection.scope.setdefault("state", {})["principal"] = principal
         return Context(
@@ -361,6 +364,7 @@ def _endpoint(
         hurry=hurry,
         prepared=settings.prepared_operations,
         onlook=Onlooker if settings.shared_events else None,
+        present=present,
     )
 
 

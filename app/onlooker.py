@@ -57,7 +57,11 @@ class Onlooker:
     @property
     def rights(self) -> Hashable:
         """What the caller may do."""
-        principal = self.context.principal
+        return self.rights_of(self.context.principal)
+
+    @staticmethod
+    def rights_of(principal: Principal) -> Hashable:
+        """Return what a caller may do."""
         return principal.kind, principal.roles, principal.capabilities
 
     def watched(self) -> tuple[Context, Collection[str]]:

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from app.sockets import SocketProtocol
+
 HEAD_TIMEOUT_S = 15.0
 """How long a connection may take to send a request's head, the first one or another."""
 
@@ -72,6 +74,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, _Answering(cycle, app))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to a socket, and leave nothing of the request behind."""
+        protocol_class = self.ws_protocol_class
+        if not (isinstance(protocol_class, type) and issubclass(protocol_class, SocketProtocol)):
+            super().handle_websocket_upgrade()
+            return
+        protocol_class.take_over(self)
+        # The parser and its protocol hold each other: ten thousand would wait for the garbage collector.
+        self.parser = None  # type: ignore[assignment]
 
     def _wait(self) -> None:
         if self._patience is None:

@@ -67,6 +67,10 @@ class Found:
     storm_s: float
     memory_kib: float
     """Of the server, for each socket with two subscriptions."""
+    storm_us: float
+    """Processor time of the server for each socket that came: the handshake, two subscriptions, two snapshots."""
+    all_us: float
+    """Processor time of the server for each socket that was told of an event to all."""
     all_p50_ms: float
     all_p99_ms: float
     """The median of the events, each of them the 99th of a hundred sockets, from when the adjustment was asked for."""
@@ -316,9 +320,13 @@ async def run(url: str, folder: Path, plan: Plan, sockets: int) -> Found:
             await warm_up.storm()
             warm_up.close()
             before_mb, bench = server.memory_mb(), _Bench(server, customers)
+            spent_s = server.processor_s()
             storm_s = await bench.storm()
+            storm_us = (server.processor_s() - spent_s) / sockets * 1e6
             memory_kib = (server.memory_mb() - before_mb) * 1024 / sockets
+            spent_s = server.processor_s()
             all_p50_ms, all_p99_ms = await bench.to_all(caller, plan.to_all)
+            all_us = (server.processor_s() - spent_s) / plan.to_all / sockets * 1e6
             rate, since_answer, since_asked = await bench.to_each(caller, plan.to_each_s)
             bench.require_order(plan.to_all)
             bench.close()
@@ -331,6 +339,8 @@ async def run(url: str, folder: Path, plan: Plan, sockets: int) -> Found:
         sockets,
         storm_s,
         memory_kib,
+        storm_us,
+        all_us,
         all_p50_ms,
         all_p99_ms,
         rate,
@@ -348,8 +358,10 @@ def grid(found: Found) -> report.Grid:
 
     rows = [
         row(f"{found.sockets:,} sockets come at once", found.storm_s, "s", BAR_STORM_S),
+        ["the same, processor time of the server a socket", f"{found.storm_us:,.0f} µs", "", ""],
         row("memory of a socket with two subscriptions", found.memory_kib, "KiB", BAR_MEMORY_KIB),
         row("one event to all, p99 since it was asked for", found.all_p99_ms, "ms", BAR_ALL_MS),
+        ["the same, processor time of the server a socket", f"{found.all_us:,.1f} µs", "", ""],
         _of_each(found),
         ["the same, p99 since it was asked for", f"{found.each_asked_p99_ms:,.1f} ms", "", ""],
     ]

@@ -21,6 +21,8 @@ from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from app.auth import issue_token
 from app.settings import environment_variable
 
@@ -183,6 +185,11 @@ class ServerProcess:
         """How much memory of the machine it occupies (RSS), in MiB."""
         told = subprocess.run(["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, check=True)
         return int(told.stdout) / 1024
+
+    def processor_s(self) -> float:
+        """How much processor time it has taken, in seconds."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
 
     def open_files(self) -> int:
         """How many files and sockets it has open; -1 where the system does not tell (no /proc)."""

@@ -25,6 +25,8 @@ class Callers:
     request_id: Callable[[HTTPConnection], str]
     key_of: Callable[[Any], Hashable]
     address_of: Callable[[HTTPConnection], str | None]
+    present: Callable[[Any], Any]
+    """A principal → the same as it is at this moment, as its contexts would have it; the same object while nothing changed."""
 
     async def authenticate(
         self, headers: Mapping[str, str], connection_params: Mapping[str, Any] | None, request_id: str

@@ -36,6 +36,11 @@ def address(connection: HTTPConnection) -> str | None:
     return connection.client.host if connection.client else None
 
 
+def unchanged(principal: Any) -> Any:
+    """Take callers for what they were when they came."""
+    return principal
+
+
 def no_budget(_principal: Any) -> None:
     """Let everybody spend what they like."""
 
@@ -47,7 +52,8 @@ class GraphQLEndpoint:
     an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page. `observe` is told
     of each operation when it is over. `hurry` is called with the seconds that a query has, in the context of its
     task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`). `onlook` has
-    callers share the execution of an event (`app.execution.sharing`).
+    callers share the execution of an event (`app.execution.sharing`). `present` returns a principal as it is at this moment, and
+    the same object while nothing changed; it may raise as `get_context` does, which puts it into contexts.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class GraphQLEndpoint:
         hurry: Callable[[float], object] = lambda _timeout_s: None,
         prepared: bool = True,
         onlook: Onlook | None = None,
+        present: Callable[[Any], Any] = unchanged,
     ) -> None:
         self.limits = limits or Limits()
         self.engine = Engine(
@@ -82,7 +89,7 @@ class GraphQLEndpoint:
             prepared=prepared,
             onlook=onlook,
         )
-        callers = Callers(authenticate, get_context, get_request_id, principal_key, address_of)
+        callers = Callers(authenticate, get_context, get_request_id, principal_key, address_of, present)
         self.gate = Gate(self.engine, callers, limits=self.limits, observe=observe, budget_of=budget_of)
         self.streams = Streams(open_max=self.limits.streams_max, keep_alive_s=self.limits.keep_alive_s)
         self.sockets = SocketDoor(
@@ -97,7 +104,7 @@ class GraphQLEndpoint:
         return [
             # An object that is called as ASGI says: Starlette wraps functions once more.
             Route(path, self.door, methods=["GET", "POST"], name="graphql"),
-            WebSocketRoute(path, self.sockets.serve, name="graphql-ws"),
+            WebSocketRoute(path, self.sockets, name="graphql-ws"),
         ]
 
     async def drain(self) -> None:

@@ -6,7 +6,7 @@ nothing of `schema.execute` is left to do. Variables are coerced before anything
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from functools import partial
 from inspect import isasyncgen
@@ -22,10 +22,13 @@ from app.execution.errors import ErrorCode, RefusedError, present, present_all, 
 from app.execution.limits import Limits
 from app.execution.persisted import PersistedDocuments
 from app.execution.requests import GraphQLRequest, encode
-from app.execution.sharing import Onlook, answer, answers_of
+from app.execution.sharing import Answer, Key, Onlook, answer, answers_of, lead
 
 Response = dict[str, Any]
 """What the caller gets. Without the key `data` the operation never ran, or its stream broke."""
+
+KEYS_MAX = 1_000
+"""Kinds of callers and questions that are the same object to all who are alike."""
 
 FreshContext = Callable[[], Awaitable[object] | object]
 """Makes a context, or an awaitable of it: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
@@ -58,6 +61,7 @@ class Engine:
         )
         self._hurry = hurry
         self._onlook = onlook
+        self._keys: dict[Key, Key] = {}
         self._running: set[asyncio.Task[Response]] = set()
         self._draining = False
 
@@ -96,42 +100,90 @@ class Engine:
         if not operation.is_subscription:
             yield await self.run(operation, request, fresh_context, request_id)
             return
+        source = await self.subscribe(operation, request, fresh_context, request_id)
+        if isinstance(source, dict):
+            yield source
+            return
+        async with aclosing(self.events(source, operation, request, fresh_context, request_id)) as responses:
+            async for response in responses:
+                yield response
+                del response
+
+    async def subscribe(
+        self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
+    ) -> AsyncIterable[Any] | Response:
+        """Begin a subscription: return its events, or the response that it ends with before the first one."""
         self._require_service()
         executor = self._executor(operation, request, await self._context(fresh_context, request_id))
         try:
             source = await _settled(create_source_event_stream(executor))
         except Exception as error:  # noqa: BLE001 - graphql-core lets through what it did not expect
-            yield {"errors": [present(error, request_id)]}
-            return
+            return {"errors": [present(error, request_id)]}
         if isinstance(source, ExecutionResult):
-            yield {"errors": present_all(source.errors or [], request_id)}
-            return
-        question = _question(operation, request)
-        # Made anew for each event that is executed: thousands wait, and few of them execute.
-        del executor
-        async with aclosing(source if isasyncgen(source) else _closeable(source)) as events:
+            return {"errors": present_all(source.errors or [], request_id)}
+        return cast("AsyncIterable[Any]", source)
+
+    async def events(
+        self,
+        source: AsyncIterable[Any],
+        operation: Operation,
+        request: GraphQLRequest,
+        fresh_context: FreshContext,
+        request_id: str,
+    ) -> AsyncGenerator[Response, None]:
+        """Yield the response to each event of a subscription, waiting for it in the caller's task."""
+        async with aclosing(_closeable(source)) as events:
             try:
                 async for payload in events:
-                    run = partial(self._of_event, operation, request, payload, request_id)
-                    yield await self._answer(question, payload, await _settled(fresh_context()), run)
+                    yield await self.answer(operation, request, payload, fresh_context, request_id)
                     # An idle subscriber holds nothing of what it was told.
-                    del payload, run
-            except RefusedError as refused:
-                yield {"errors": refused.errors}
+                    del payload
             except Exception as error:  # noqa: BLE001 - whatever breaks the source is told, masked
-                yield {"errors": [present(error, request_id)]}
+                yield broken(error, request_id)
 
-    async def _answer(
+    async def answer(
         self,
-        question: Hashable,
+        operation: Operation,
+        request: GraphQLRequest,
         payload: object,
-        context: object,
-        run: Callable[[object], Awaitable[Response]],
+        fresh_context: FreshContext,
+        request_id: str,
+        *,
+        claimed: tuple[Key, Answer] | None = None,
     ) -> Response:
-        answers = answers_of(payload)
-        if self._onlook is None or answers is None or question is None:
-            return await run(context)
-        return await answer(answers, question, self._onlook(context), run)
+        """Answer one event, with somebody else's answer where that would be the same; with `claimed`, for the others too."""
+        run = partial(self._of_event, operation, request, payload, request_id)
+        try:
+            context = await _settled(fresh_context())
+            answers, question = answers_of(payload), self.question(operation, request)
+            if self._onlook is None or answers is None or question is None:
+                return await run(context)
+            if claimed is not None:
+                return await lead(answers, *claimed, self._onlook(context), run)
+            return await answer(answers, question, self._onlook(context), run)
+        finally:
+            if claimed is not None:
+                claimed[1].end()
+
+    def question(self, operation: Operation, request: GraphQLRequest) -> Hashable:
+        """Return what is asked of each event: equal variables, as they were sent, are coerced to equal ones.
+
+        None where nothing is shared, as where graphql-core runs the operation.
+        """
+        if operation.prepared is None or self._onlook is None:
+            return None
+        # A copy as text: what the encoder returns keeps the room that it was written into.
+        return operation.prepared, encode((request.variables, request.extensions)).decode()
+
+    def key(self, question: Hashable, principal: Any) -> Key | None:
+        """Return below what the answers are found that a caller would be given; None where nothing is shared."""
+        if self._onlook is None or question is None:
+            return None
+        if len(self._keys) > KEYS_MAX:
+            self._keys.clear()
+        key = Key(question, self._onlook.rights_of(principal))
+        # The same object for all who are alike: thousands hold it, and it is compared at each event.
+        return self._keys.setdefault(key, key)
 
     async def _of_event(
         self,
@@ -274,15 +326,11 @@ def _response(result: ExecutionResult, request_id: str) -> Response:
     return {"errors": present_all(result.errors, request_id), "data": result.data}
 
 
-def _question(operation: Operation, request: GraphQLRequest) -> Hashable:
-    """Return what is asked of each event: equal variables, as they were sent, are coerced to equal ones.
-
-    None where graphql-core runs the operation, whose answers are not shared.
-    """
-    if operation.prepared is None:
-        return None
-    # A copy as text: what the encoder returns keeps the room that it was written into.
-    return operation.prepared, encode((request.variables, request.extensions)).decode()
+def broken(error: Exception, request_id: str) -> Response:
+    """Return what ends a stream that an error broke."""
+    if isinstance(error, RefusedError):
+        return {"errors": error.errors}
+    return {"errors": [present(error, request_id)]}
 
 
 def _event_executor(executor: Executor[Any], payload: Any) -> Executor[Any]:
@@ -296,14 +344,19 @@ def _event_executor(executor: Executor[Any], payload: Any) -> Executor[Any]:
     return event
 
 
-async def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+def _closeable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     """Give any source the end that generators have; most are generators, some only iterate."""
+    events = aiter(source)
+    return cast("AsyncGenerator[Any, None]", events) if isasyncgen(events) else _closing(events)
+
+
+async def _closing(events: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     try:
-        async for payload in source:
+        async for payload in events:
             yield payload
             del payload
     finally:
-        close = getattr(source, "aclose", None)
+        close = getattr(events, "aclose", None)
         if close is not None:
             await close()
 

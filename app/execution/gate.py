@@ -1,7 +1,7 @@
 """What every operation passes, whichever door it came in by: what it costs before, who watches, what is shown after."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, NamedTuple
@@ -109,22 +109,50 @@ class Gate:
     async def run(self, call: Call) -> Response:
         """Run a query or a mutation to its end."""
         response = await self.engine.run(call.operation, call.request, call.fresh_context, call.request_id)
-        return _with_cost(response, call)
+        return with_cost(response, call)
 
     async def stream(self, call: Call) -> AsyncGenerator[Response, None]:
         """Yield the responses of any operation; a subscription is counted for its caller while it is open."""
-        counted = call.operation.is_subscription
-        if counted:
-            self._take_seat(call.caller)
+        if not call.operation.is_subscription:
+            yield await self.run(call)
+            return
+        async with aclosing(self.responses(call, await self.subscribe(call))) as responses:
+            async for response in responses:
+                yield response
+                del response
+
+    async def subscribe(self, call: Call) -> AsyncIterable[Any] | Response:
+        """Begin a subscription, which is counted for its caller until they `leave`."""
+        self._take_seat(call.caller)
         try:
-            responses = self.engine.stream(call.operation, call.request, call.fresh_context, call.request_id)
+            return await self.engine.subscribe(
+                call.operation, call.request, call.fresh_context, call.request_id
+            )
+        except BaseException:
+            self.leave(call)
+            raise
+
+    async def responses(
+        self, call: Call, source: AsyncIterable[Any] | Response
+    ) -> AsyncGenerator[Response, None]:
+        """Yield what is told of a subscription that was begun, and leave it in the end."""
+        try:
+            if isinstance(source, dict):
+                yield with_cost(source, call)
+                return
+            responses = self.engine.events(
+                source, call.operation, call.request, call.fresh_context, call.request_id
+            )
             async with aclosing(responses):
                 async for response in responses:
-                    yield _with_cost(response, call)
+                    yield with_cost(response, call)
                     del response
         finally:
-            if counted:
-                self._leave_seat(call.caller)
+            self.leave(call)
+
+    def leave(self, call: Call) -> None:
+        """Count a subscription no longer."""
+        self._leave_seat(call.caller)
 
     def _take_seat(self, caller: Hashable) -> None:
         if self._subscriptions[caller] >= self._limits.subscriptions_per_principal_max:
@@ -152,7 +180,8 @@ def _cost(requested: int, most: int, budget: Budget | None, balance: Balance | N
     }
 
 
-def _with_cost(response: Response, call: Call) -> Response:
+def with_cost(response: Response, call: Call) -> Response:
+    """Return the response with its cost, if that is shown."""
     if not call.cost:
         return response
     # A new one: others may be given the same response.

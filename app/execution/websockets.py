@@ -11,15 +11,18 @@ from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.execution.errors import ErrorCode, RefusedError, masked, present, refusal
-from app.execution.gate import Gate
+from app.execution.following import Feed, Follower, is_feed
+from app.execution.gate import Call, Gate, with_cost
 from app.execution.limits import Limits
-from app.execution.observing import OK, outcome_of
+from app.execution.observing import OK, Watch, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json
-from app.execution.sharing import Response
+from app.execution.sharing import encoded
 from app.execution.timing import at
+from app.execution.wire import SentWire, wire_of
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -55,8 +58,9 @@ class SocketDoor:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
+        websocket = WebSocket(scope, receive, send)
         try:
             self.gate.knock(websocket)
         except RefusedError:
@@ -76,19 +80,17 @@ class SocketDoor:
         elif len(self._open) >= self.limits.sockets_max:
             await websocket.close(1013, "Try again later")
         else:
-            await self._converse(Conversation(self, websocket))
+            conversation = Conversation(self, websocket)
+            self._open.add(conversation)
+            try:
+                await conversation.run()
+            finally:
+                self._open.discard(conversation)
 
     async def drain(self) -> None:
         """Close every socket with 1012, which clients answer by coming again to whoever serves then."""
         self._draining = True
         await asyncio.gather(*(c.close(1012, "Service restart") for c in self._open))
-
-    async def _converse(self, conversation: "Conversation") -> None:
-        self._open.add(conversation)
-        try:
-            await conversation.run()
-        finally:
-            self._open.discard(conversation)
 
     def _is_from_here(self, websocket: WebSocket) -> bool:
         origin = websocket.headers.get("origin")
@@ -105,36 +107,30 @@ class Conversation:
     """One socket: its caller, and its operations by id."""
 
     __slots__ = (
-        *(
-            "_acknowledged",
-            "_busy",
-            "_closing",
-            "_door",
-            "_initialised",
-            "_limits",
-            "_operations",
-            "_principal",
-        ),
-        *("_principal_key", "_timers", "_websocket"),
+        *("_acknowledged", "_closing", "_door", "_initialised", "_left", "_operations", "_principal"),
+        *("_principal_key", "_timers", "_websocket", "wire"),
     )
 
     def __init__(self, door: SocketDoor, websocket: WebSocket) -> None:
         self._door = door
-        self._limits = door.limits
         self._websocket = websocket
+        self.wire = wire_of(websocket)
         self._operations: dict[str, SocketOperation] = {}
-        self._busy: set[asyncio.Task[None]] = set()
+        # What was completed by the client may still run, and takes its place until it has ended.
+        self._left: set[SocketOperation] | None = None
         self._principal: Any = None
         self._principal_key: Hashable = None
         self._initialised = False
         self._acknowledged = False
-        self._timers: list[asyncio.TimerHandle] = []
-        self._closing: set[asyncio.Task[None]] = set()
+        self._timers: tuple[asyncio.TimerHandle, ...] = ()
+        self._closing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Talk until one side closes."""
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(self._limits.connection_init_timeout_s, self._init_timed_out))
+        timeout_s = self._door.limits.connection_init_timeout_s
+        self._timers = (loop.call_later(timeout_s, self._init_timed_out),)
+        self.wire.on_relief = self._relieved
         try:
             while True:
                 await self._handle(await self._receive())
@@ -147,17 +143,20 @@ class Conversation:
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket; it may be closed already."""
+        if isinstance(self.wire, SentWire):
+            await self.wire.sent()
         with suppress(RuntimeError, WebSocketDisconnect):
             await self._websocket.close(code, reason)
 
     async def send(self, message: Message) -> None:
-        """Send a message; to a socket that is closed it goes nowhere."""
-        await self.send_text(encode(message).decode())
+        """Send a message; to a socket that is closed it goes nowhere. A reader who is slow is waited for."""
+        self.wire.write(encode(message))
+        if self.wire.is_congested:
+            await self.wire.relieved()
 
-    async def send_text(self, text: str) -> None:
-        """Send a message that is written down already."""
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await self._websocket.send_text(text)
+    def _relieved(self) -> None:
+        for operation in tuple(self._operations.values()):
+            operation.wake()
 
     async def _receive(self) -> Message:
         received = await self._websocket.receive()
@@ -167,7 +166,7 @@ class Conversation:
         if text is None:
             raise bad_request()
         # A character is a byte at least, so most messages need no second copy to be measured.
-        limit = self._limits.message_bytes_max
+        limit = self._door.limits.message_bytes_max
         if len(text) > limit or (len(text) * 4 > limit and len(text.encode(errors="replace")) > limit):
             raise ClosingError(1009, "Message too big")
         try:
@@ -190,8 +189,9 @@ class Conversation:
             case "subscribe":
                 await self._subscribe(message)
             case "complete":
-                operation = self._operations.pop(_id_of(message), None)
+                operation = self._operations.get(_id_of(message))
                 if operation is not None:
+                    self.forget(operation)
                     operation.drop()
             case _:
                 raise bad_request()
@@ -211,8 +211,9 @@ class Conversation:
         self._websocket.state.principal = self._principal
         self._count_principal()
         expiry = at(getattr(self._principal, "expires_at", None), self._expired)
-        if expiry is not None:
-            self._timers.append(expiry)
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = () if expiry is None else (expiry,)
         self._acknowledged = True
         await self.send({"type": "connection_ack"})
 
@@ -221,7 +222,7 @@ class Conversation:
         counts = self._door.by_principal
         if key is None:
             return
-        if counts[key] >= self._limits.sockets_per_principal_max:
+        if counts[key] >= self._door.limits.sockets_per_principal_max:
             raise ClosingError(1013, "Too many connections")
         self._principal_key = key
         counts[key] += 1
@@ -235,21 +236,29 @@ class Conversation:
             raise ClosingError(
                 4409, f"Subscriber for {id_} already exists" if len(id_) < 64 else "Subscriber already exists"
             )
-        # What was completed by the client may still run, and takes its place until it has ended.
-        if len(self._busy) >= self._limits.operations_per_socket_max:
+        busy = len(self._operations) + len(self._left or ())
+        if busy >= self._door.limits.operations_per_socket_max:
             excess = refusal(ErrorCode.RATE_LIMITED, "Too many operations on this connection.")
             await self.send({"id": id_, "type": "error", "payload": excess.errors})
             return
-        operation = SocketOperation(self, id_, request)
-        self._operations[id_] = operation
-        operation.task = asyncio.create_task(operation.run(self._door, self._principal, self._websocket))
-        self._busy.add(operation.task)
-        operation.task.add_done_callback(self._busy.discard)
+        operation = self._operations[id_] = SocketOperation(self, id_)
+        operation.begin(self._door, request, self._principal, self._websocket)
 
     def forget(self, operation: "SocketOperation") -> None:
         """Make the id free again, unless it was given to another operation already."""
         if self._operations.get(operation.id) is operation:
             del self._operations[operation.id]
+            self._keep_while_it_runs(operation)
+
+    def _keep_while_it_runs(self, operation: "SocketOperation") -> None:
+        if operation.task is not None:
+            self._left = self._left or set()
+            self._left.add(operation)
+
+    def ran(self, operation: "SocketOperation") -> None:
+        """Note that the task of an operation has ended."""
+        if self._left:
+            self._left.discard(operation)
 
     def waits_for(self, operation: "SocketOperation") -> bool:
         """Tell whether the client still wants to hear of it."""
@@ -264,14 +273,13 @@ class Conversation:
         self._close_soon(4403, "Forbidden")
 
     def _close_soon(self, code: int, reason: str) -> None:
-        task = asyncio.create_task(self.close(code, reason))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing = asyncio.create_task(self.close(code, reason))
 
     async def _clean_up(self) -> None:
         for timer in self._timers:
             timer.cancel()
-        operations, self._operations = tuple(self._operations.values()), {}
+        operations = (*self._operations.values(), *(self._left or ()))
+        self._operations = {}
         for operation in operations:
             operation.drop()
         if self._principal_key is not None:
@@ -286,36 +294,56 @@ class Conversation:
 
 
 class SocketOperation:
-    """One `subscribe` message: what it asked for, and its task."""
+    """One `subscribe` message: what it asked for, and its task, or who follows its feed."""
 
-    __slots__ = ("_conversation", "_may_be_cancelled", "_request", "id", "task")
+    __slots__ = (
+        *("_call", "_conversation", "_follower", "_gate", "_head", "_may_be_cancelled", "_outcome", "_watch"),
+        *("id", "task"),
+    )
+    _call: Call
+    _gate: Gate
+    _head: bytes
+    _outcome: str
+    _watch: Watch
 
-    def __init__(self, conversation: Conversation, id_: str, request: GraphQLRequest) -> None:
+    def __init__(self, conversation: Conversation, id_: str) -> None:
         self.id = id_
         self.task: asyncio.Task[None] | None = None
         self._conversation = conversation
-        self._request = request
         self._may_be_cancelled = False
+        self._follower: Follower | None = None
+
+    def begin(self, door: SocketDoor, request: GraphQLRequest, principal: Any, websocket: WebSocket) -> None:
+        """Run the operation."""
+        self._gate = door.gate
+        self.task = asyncio.create_task(self._run(request, principal, websocket))
 
     def drop(self) -> None:
         """Nobody waits any more: end a subscription, leave anything else to finish in silence."""
-        if self.task is not None and self._may_be_cancelled:
+        if self._follower is not None:
+            self._end_following()
+        elif self.task is not None and self._may_be_cancelled:
             self.task.cancel()
 
-    async def run(self, door: SocketDoor, principal: Any, websocket: WebSocket) -> None:
-        """Run the operation and tell its responses, then `complete` or `error`."""
-        request_id = door.callers.request_id(websocket)
-        watch = door.gate.watch(websocket, request_id)
+    def wake(self) -> None:
+        """Go on: the reader has caught up."""
+        if self._follower is not None:
+            self._follower.wake()
+
+    async def _run(self, request: GraphQLRequest, principal: Any, websocket: WebSocket) -> None:
+        """Run the operation and tell its responses, then `complete` or `error`; or leave it to a follower."""
+        request_id = self._gate.callers.request_id(websocket)
+        watch = self._watch = self._gate.watch(websocket, request_id)
         watch.principal = principal
         try:
-            door.gate.knock(websocket)
-            operation = watch.operation = door.gate.engine.operation(self._request)
+            self._gate.knock(websocket)
+            operation = watch.operation = self._gate.engine.operation(request)
             self._may_be_cancelled = operation.is_subscription
             if operation.is_subscription and not self._conversation.waits_for(self):
                 watch.over(OK)
                 return
-            call = door.gate.admit(operation, self._request, principal, websocket, request_id)
-            watch.over(await self._pass_on(door.gate.stream(call)))
+            call = self._gate.admit(operation, request, principal, websocket, request_id)
+            await self._stream(call, principal)
         except RefusedError as refused:
             watch.over(refused.code)
             await self._tell("error", refused.errors)
@@ -328,7 +356,20 @@ class SocketOperation:
             watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
             await self._tell("error", [masked(request_id)])
         finally:
-            self._conversation.forget(self)
+            self.task = None
+            self._conversation.ran(self)
+            if self._follower is None:
+                self._conversation.forget(self)
+
+    async def _stream(self, call: Call, principal: Any) -> None:
+        if not call.operation.is_subscription:
+            self._watch.over(await self._pass_on(self._gate.stream(call)))
+            return
+        source = await self._gate.subscribe(call)
+        if is_feed(source):
+            self._follow(call, source, principal)
+        else:
+            self._watch.over(await self._pass_on(self._gate.responses(call, source)))
 
     async def _pass_on(self, responses: AsyncGenerator[Any, None]) -> str:
         """Tell the responses as they come, and return the outcome."""
@@ -352,10 +393,52 @@ class SocketOperation:
             # Free before the message goes out: the client may use the id again as soon as it has read it.
             self._conversation.forget(self)
         message = {"id": self.id, "type": type_}
-        if isinstance(payload, Response):
-            await self._conversation.send_text(f'{encode(message).decode()[:-1]},"payload":{payload.text}}}')
-            return
         await self._conversation.send(message if payload is None else {**message, "payload": payload})
+
+    # --- what is fed ----------------------------------------------------------------------------------------
+
+    def _follow(self, call: Call, feed: Feed, principal: Any) -> None:
+        # The text of the query is not needed any more, and thousands would keep a copy each.
+        call = self._call = call._replace(request=call.request._replace(query=None))
+        self._outcome = OK
+        self._head = encode({"id": self.id, "type": "next"})[:-1] + b',"payload":'
+        self._follower = Follower(
+            self._gate.engine, call, feed, self, principal=principal, present=self._gate.callers.present
+        )
+        if self._conversation.waits_for(self):
+            self._follower.begin()
+        else:
+            self._end_following()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is room for another response."""
+        return not self._conversation.wire.is_congested
+
+    def tell(self, response: Any) -> None:
+        """Tell one response of a feed; one without data is the last."""
+        if self._outcome == OK:
+            self._outcome = outcome_of(response)
+        if "data" in response:
+            self._conversation.wire.write(self._head, encoded(with_cost(response, self._call)), b"}")
+        else:
+            self._say_last({"id": self.id, "type": "error", "payload": response["errors"]})
+
+    def end(self) -> None:
+        """Tell that a feed has ended."""
+        self._say_last({"id": self.id, "type": "complete"})
+
+    def _say_last(self, message: Message) -> None:
+        self._conversation.forget(self)
+        self._conversation.wire.write(encode(message))
+        self._end_following()
+
+    def _end_following(self) -> None:
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.close()
+            self._gate.leave(self._call)
+            self._watch.over(self._outcome)
 
 
 def _id_of(message: Message) -> str:

@@ -6,6 +6,7 @@ takes what follows from its topic's short memory, or else from the database. So 
 read later.
 """
 
+from app.live.feed import Feed
 from app.live.hearing import Exchange, Tell
 from app.live.hub import Hub, Listener
 from app.live.listener import PostgresListener, SqliteWatcher
@@ -21,6 +22,7 @@ from app.live.source import (
 
 __all__ = [
     "Exchange",
+    "Feed",
     "Hub",
     "InvalidResume",
     "Listener",

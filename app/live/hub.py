@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from app.domain.ledger import Transaction, Wallet, WalletChange
+from app.live.follower import WalletFeed
 from app.live.reader import TRIES_MAX, Reader, persistently, supervised
 from app.live.source import (
     InvalidResume,
@@ -22,6 +23,7 @@ from app.live.source import (
 )
 from app.live.store import Seat, StoreRoom
 from app.live.topic import Topic
+from app.live.turns import Turns
 
 log = structlog.get_logger("coffer.live")
 
@@ -48,10 +50,6 @@ UPDATES_MAX = 256
 """Updates that are remembered to be given to several: who comes late is given one of their own."""
 
 
-_NOTHING_YET = -1
-"""The version of the state that a subscriber was given, before its snapshot."""
-
-
 class Listener(Protocol):
     """A task that tells the hub of other processes' commits."""
 
@@ -76,7 +74,8 @@ class Hub:
         # Used as ordered sets: what failed goes to the end.
         self._dirty: dict[Topic, None] = {}
         self._unchecked: dict[UUID, None] = {}
-        self._updates: dict[tuple[UUID, UpdateKind, int, int], WalletUpdate] = {}
+        self._updates: dict[tuple[Topic, UpdateKind, int, int], WalletUpdate] = {}
+        self._turns = Turns()
         self._store: StoreRoom | None = None
         self._read_wallets_max = READ_WALLETS_MAX
         self._wallet_reader = Reader(self._topics_need_reading, self._read_wallets)
@@ -152,65 +151,52 @@ class Hub:
 
     # --- subscribers ----------------------------------------------------------------------------------------
 
+    def follow(self, wallet_id: UUID, after_sequence: int | None = None) -> WalletFeed:
+        """Return the updates of one wallet; they end when the hub stops.
+
+        Without `after_sequence`: the present state, then every change. With it: every transaction after that
+        number, then the present state, then every change.
+        """
+        return WalletFeed(self, wallet_id, after_sequence)
+
     async def wallet_updates(
         self, wallet_id: UUID, after_sequence: int | None = None
     ) -> AsyncGenerator[WalletUpdate, None]:
-        """Follow one wallet; ends when the hub stops. Whoever leaves early closes it (`contextlib.aclosing`).
+        """Follow one wallet in a task. Whoever leaves early closes it (`contextlib.aclosing`)."""
+        async with aclosing(aiter(self.follow(wallet_id, after_sequence))) as updates:
+            async for update in updates:
+                yield update
+                del update
 
-        Without `after_sequence`: the present state, then every change. With it: every transaction after that
-        number, then the present state, then every change. Raises `InvalidResume`, `UnknownWallet`,
-        `LiveUnavailable`.
-        """
-        if after_sequence is not None and after_sequence < 0:
-            raise InvalidResume(f"A sequence number to resume from is 0 or more, not {after_sequence}.")
-        # First the topic, then the read: a change in between marks the topic as one to read again.
-        topic = self._join(wallet_id)
-        try:
-            sequence, version = await self._start(topic, after_sequence), _NOTHING_YET
-            while (present := self._present(topic)) is not None:
-                if sequence < present.sequence:
-                    for transaction in await self._missing(topic, sequence):
-                        # Looked up each time: the subscriber may have slept over the last one.
-                        newest, sequence = topic.wallet or present, transaction.sequence
-                        if version != _NOTHING_YET:
-                            version = newest.version
-                        yield self._told(topic, UpdateKind.TRANSACTION, newest, transaction)
-                        # An idle subscriber holds nothing of what it was told.
-                        del newest, transaction
-                elif sequence == present.sequence and version < present.version:
-                    kind = UpdateKind.SNAPSHOT if version == _NOTHING_YET else UpdateKind.STATE
-                    version = present.version
-                    yield self._told(topic, kind, present)
-                else:
-                    await topic.changed()
-        finally:
-            self._leave(topic)
+    @property
+    def is_closed(self) -> bool:
+        """Whether the hub has stopped."""
+        return self._closed
 
-    async def _start(self, topic: Topic, after_sequence: int | None) -> int:
-        """Wait for the wallet, and return the sequence number that the subscriber begins after."""
-        while (wallet := self._present(topic)) is None and not self._closed:
-            await topic.changed()
-        reached = wallet.sequence if wallet else 0
-        if after_sequence is None:
-            return reached
-        if after_sequence > reached and not self._closed:
-            await self._require_reached(topic, after_sequence)
-        return after_sequence
+    def enter(self, follower: WalletFeed) -> Topic:
+        """Let a follower in."""
+        topic = self._topics.get(follower.wallet_id)
+        if topic is None:
+            topic = self._topics[follower.wallet_id] = Topic(follower.wallet_id, self._queue_max, self._turns)
+            self._mark(topic)
+        topic.join(follower)
+        self._occupied.set()
+        return topic
 
-    def _present(self, topic: Topic) -> Wallet | None:
-        """Return the newest known state, or `None` when the hub has stopped."""
-        if topic.error is not None:
-            raise type(topic.error)(*topic.error.args) from topic.error
-        return None if self._closed else topic.wallet
+    def leave(self, topic: Topic, follower: WalletFeed, epoch: int) -> None:
+        """Let a follower go."""
+        topic.leave(follower, epoch)
+        if not topic.count:
+            self._drop(topic)
 
-    def _told(
+    def told(
         self, topic: Topic, kind: UpdateKind, wallet: Wallet, transaction: Transaction | None = None
     ) -> WalletUpdate:
         """Return an update; the same one to all who are told the same, unless there is only one subscriber."""
         sequence = transaction.sequence if transaction else wallet.sequence
         if topic.count == 1:
             return WalletUpdate(kind, wallet, transaction, sequence)
-        key = (wallet.id, kind, wallet.version, sequence)
+        key = (topic, kind, wallet.version, sequence)
         update = self._updates.get(key)
         if update is None:
             update = self._updates[key] = WalletUpdate(kind, wallet, transaction, sequence)
@@ -218,18 +204,14 @@ class Hub:
                 del self._updates[next(iter(self._updates))]
         return update
 
-    async def _missing(self, topic: Topic, sequence: int) -> Sequence[Transaction]:
-        """Return some of the transactions after a number: from the topic's memory, else from the database."""
-        found: Sequence[Transaction] | None = topic.after(sequence)
-        if found is None:
-            known = topic.wallet.sequence if topic.wallet else sequence
-            page = await self._page(topic.wallet_id, sequence, min(PAGE_SIZE, known - sequence))
-            found = [transaction for transaction in page if transaction.sequence <= known]
-        if not found or found[-1].sequence != sequence + len(found):
-            raise RuntimeError(f"wallet {topic.wallet_id} has a gap after transaction {sequence}")
-        return found
+    async def missing(self, topic: Topic, after: int) -> Sequence[Transaction]:
+        """Read some of the transactions after a number, but none that is newer than the state that is known."""
+        known = topic.wallet.sequence if topic.wallet else after
+        page = await self._page(topic.wallet_id, after, min(PAGE_SIZE, known - after))
+        return [transaction for transaction in page if transaction.sequence <= known]
 
-    async def _require_reached(self, topic: Topic, sequence: int) -> None:
+    async def require_reached(self, topic: Topic, sequence: int) -> None:
+        """Raise InvalidResume unless the wallet has reached the number, and have the topic read."""
         # The number may come from another process, whose commit this one has not heard of yet.
         wallets = await persistently(lambda: self._source.wallets([topic.wallet_id]))
         reached = wallets[0].sequence if wallets else 0
@@ -289,20 +271,6 @@ class Hub:
 
     # --- topics ---------------------------------------------------------------------------------------------
 
-    def _join(self, wallet_id: UUID) -> Topic:
-        topic = self._topics.get(wallet_id)
-        if topic is None:
-            topic = self._topics[wallet_id] = Topic(wallet_id, self._queue_max)
-            self._mark(topic)
-        topic.count += 1
-        self._occupied.set()
-        return topic
-
-    def _leave(self, topic: Topic) -> None:
-        topic.count -= 1
-        if not topic.count:
-            self._drop(topic)
-
     def _drop(self, topic: Topic) -> None:
         self._dirty.pop(topic, None)
         # After a failure there may be a new topic for the same wallet.
@@ -326,6 +294,7 @@ class Hub:
         """Read for the subscribers, with the listeners running beside; in the end all subscriptions end."""
         # All tasks begin here, not where a change is told: a task inherits the context that it is started in.
         self._closed = False
+        self._turns.begin()
         works = [self._wallet_reader.run, self._store_reader.run, self._check]
         works += [listener.run for listener in listeners]
         tasks = [asyncio.create_task(supervised(work)) for work in works]
@@ -333,8 +302,10 @@ class Hub:
             yield self
         finally:
             self._closed = True
-            for room in (*self._topics.values(), *([self._store] if self._store else [])):
-                room.wake()
+            for topic in self._topics.values():
+                topic.wake()
+            if self._store is not None:
+                self._store.wake()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

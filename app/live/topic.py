@@ -1,20 +1,21 @@
-"""What the subscribers of one wallet share."""
+"""What subscribers share: those of one wallet, and those who wait together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from app.domain.ledger import Transaction, Wallet, WalletChange
+from app.live.turns import Turns
 
 
 class Room:
     """Where subscribers wait together for something to happen."""
 
-    __slots__ = ("_sleepers", "count", "error")
+    __slots__ = ("_sleepers", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self.error: Exception | None = None
         self._sleepers: set[asyncio.Future[None]] = set()
 
     async def changed(self) -> None:
@@ -40,28 +41,92 @@ class Room:
         """Forget what was kept for those who were behind."""
         raise NotImplementedError
 
-    def fail(self, error: Exception) -> None:
-        """End all subscriptions with an error."""
-        self.error = error
-        self.wake()
+
+class Follower(Protocol):
+    """Who follows a topic."""
+
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Has it look again."""
 
 
-class Topic(Room):
+class Topic:
     """One wallet: its newest known state, and the transactions that led there, as far as somebody may need them.
 
     `recent` ends at the wallet's sequence number and has no gap; it holds `queue_max` transactions at most, and
     none once everybody has them.
     """
 
-    __slots__ = ("_queue_max", "failures", "recent", "wallet", "wallet_id")
+    __slots__ = (
+        "_are_called",
+        "_caught_up",
+        "_followers",
+        "_queue_max",
+        "_turns",
+        "epoch",
+        "error",
+        "failures",
+        "recent",
+        "wallet",
+        "wallet_id",
+    )
 
-    def __init__(self, wallet_id: UUID, queue_max: int) -> None:
-        super().__init__()
+    def __init__(self, wallet_id: UUID, queue_max: int, turns: Turns) -> None:
         self.wallet_id = wallet_id
         self.wallet: Wallet | None = None
         self.recent: list[Transaction] = []
         self.failures = 0
+        self.error: Exception | None = None
+        self.epoch = 0
+        """Counts what happened: who was caught up before it is behind now."""
         self._queue_max = queue_max
+        self._turns = turns
+        self._followers: set[Follower] = set()
+        self._are_called = False
+        self._caught_up = 0
+
+    @property
+    def count(self) -> int:
+        """How many follow."""
+        return len(self._followers)
+
+    def join(self, follower: Follower) -> None:
+        """Let a follower in; it is behind."""
+        self._followers.add(follower)
+
+    def leave(self, follower: Follower, epoch: int) -> None:
+        """Let a follower go, who was caught up at this epoch."""
+        self._followers.discard(follower)
+        self._caught_up -= epoch == self.epoch
+        self._forget_what_all_have()
+
+    def caught_up(self) -> int:
+        """Count one more follower who has everything; return the epoch, in which it is counted once."""
+        self._caught_up += 1
+        self._forget_what_all_have()
+        return self.epoch
+
+    def _forget_what_all_have(self) -> None:
+        if self._caught_up == len(self._followers) and self.recent:
+            self.recent = []
+
+    def wake(self) -> None:
+        """Have every follower look again."""
+        self.epoch += 1
+        self._caught_up = 0
+        if not self._are_called and self._followers:
+            self._are_called = True
+            self._turns.add(self._members)
+
+    def _members(self) -> list[Callable[[], None]]:
+        # From here on whatever happens is another reason to call them all.
+        self._are_called = False
+        return [follower.wake for follower in self._followers]
+
+    def fail(self, error: Exception) -> None:
+        """End all subscriptions with an error."""
+        self.error = error
+        self.wake()
 
     def hear(self, change: WalletChange) -> bool:
         """Take a committed change in; `False` when it doesn't follow on what is known, and must be read."""
@@ -79,7 +144,7 @@ class Topic(Room):
         elif wallet.version <= self.wallet.version:
             return
         elif not self._advance(wallet, transactions):
-            self.recent.clear()
+            self.recent = []
             self.wallet = wallet
         self.wake()
 
@@ -95,12 +160,8 @@ class Topic(Room):
         self.wake()
         return True
 
-    def after(self, sequence: int) -> list[Transaction] | None:
-        """Return the transactions after a sequence number, or `None` when not all of them are here any more."""
-        assert self.wallet is not None  # noqa: S101 — subscribers begin once it is known
+    def after(self, sequence: int) -> Transaction | None:
+        """Return the transaction after a sequence number, or None when it is not here any more."""
+        assert self.wallet is not None  # noqa: S101 — followers begin once it is known
         missing = self.wallet.sequence - sequence
-        return self.recent[-missing:] if 0 < missing <= len(self.recent) else None
-
-    def all_caught_up(self) -> None:
-        """Forget the transactions, which everybody has."""
-        self.recent.clear()
+        return self.recent[-missing] if 0 < missing <= len(self.recent) else None

@@ -1,6 +1,6 @@
 """Live balances."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import strawberry
 
 from app.context import AppInfo, RequestError
 from app.domain.errors import DomainError
-from app.live import InvalidResume, LiveUnavailable, SubscriberTooSlow, WalletUpdate as Update
+from app.live import Feed, InvalidResume, LiveUnavailable, SubscriberTooSlow, WalletUpdate as Update
 from app.resolvers.wallet import Selector
 from app.schema.types.filters import transaction_filter, wallet_ref
 from app.schema.types.live import WalletUpdate, wallet_update
@@ -30,9 +30,36 @@ After = Annotated[
 _RESUME = "Live updates can't be read now. Subscribe again in a moment from the last sequence number that you received."
 
 
+class _Shown(Feed[WalletUpdate]):
+    """A wallet's updates as GraphQL shows them."""
+
+    __slots__ = ("_updates",)
+
+    def __init__(self, updates: Feed[Update]) -> None:
+        self._updates = updates
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Begin."""
+        self._updates.open(wake)
+
+    def take(self) -> WalletUpdate | None:
+        """Return the next update."""
+        try:
+            update = self._updates.take()
+        except InvalidResume as error:
+            raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
+        except LiveUnavailable:
+            raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
+        return None if update is None else _shown(update)
+
+    def close(self) -> None:
+        """Leave."""
+        self._updates.close()
+
+
 async def wallet_updated(
     info: AppInfo, wallet: Selector, after_sequence: After = None
-) -> AsyncGenerator[WalletUpdate, None]:
+) -> AsyncIterable[WalletUpdate]:
     """Tell the present state of a wallet, then every change in order."""
     try:
         found = await wallets.find(wallet_ref(wallet), info.context.principal)
@@ -40,18 +67,7 @@ async def wallet_updated(
         raise request_error(error) from None
     if found is None:
         raise RequestError("BAD_USER_INPUT", "There is no such wallet. Check the id and try again.")
-    updates = info.context.runtime.hub.wallet_updates(found.id, after_sequence)
-    # Thousands wait below: none of them keeps what it began with.
-    del info, wallet, found
-    try:
-        async with aclosing(updates):
-            async for update in updates:
-                yield _shown(update)
-                del update
-    except InvalidResume as error:
-        raise RequestError("BAD_USER_INPUT", str(error), argument="afterSequence") from None
-    except LiveUnavailable:
-        raise RequestError("SERVICE_UNAVAILABLE", _RESUME) from None
+    return _Shown(info.context.runtime.hub.follow(found.id, after_sequence))
 
 
 async def transaction_posted(

@@ -1,8 +1,10 @@
 """Who may ask for which root field: named once beside the field, checked before anything is read."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 import strawberry
@@ -12,6 +14,7 @@ from app.auth import AuthenticationError
 from app.context import AppInfo, RequestError, unauthenticated
 from app.domain.access import Capability, Principal, PrincipalKind
 from app.domain.errors import DomainError
+from app.live import Feed
 from app.schema.types.refusal import Telling, request_error
 
 ACCESS = "access"
@@ -108,49 +111,134 @@ def root(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
     return field
 
 
-def _verdict(access: Anyone, info: AppInfo) -> Callable[[], Exception | None]:
-    principal, directory = info.context.principal, info.context.runtime.access
+class _Right:
+    """The right to watch, as long as it lasts."""
 
-    def verdict() -> Exception | None:
+    __slots__ = ("_access", "_principal", "directory")
+
+    def __init__(self, access: Anyone, info: AppInfo) -> None:
+        self._access = access
+        self._principal = info.context.principal
+        self.directory = info.context.runtime.access
+
+    def verdict(self) -> Exception | None:
+        """Return what is told to a caller who may not watch any more."""
         try:
-            now = directory.current(principal)
+            now = self.directory.current(self._principal)
         except AuthenticationError as error:
             return unauthenticated(error)
-        if access.still(principal, now):
+        if now is self._principal or self._access.still(self._principal, now):
             return None
         return RequestError(
             "FORBIDDEN", "You may not watch this any more: your rights were changed. Ask an administrator."
         )
 
-    return verdict
 
+class _Watched(Feed[Any]):
+    """The events of a stream, for as long as its caller may watch.
 
-def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
-    """Return a root field of subscriptions.
-
-    The access is checked before the stream begins, with each event, and when rights change while it is idle.
+    Looked at with each event, which may have been on its way while the right was taken, and whenever rights change.
     """
 
+    __slots__ = ("_error", "_events", "_right", "_wake")
+    _wake: Callable[[], None]
+
+    def __init__(self, events: Feed[Any], access: Anyone, info: AppInfo) -> None:
+        self._events = events
+        self._right = _Right(access, info)
+        self._error: Exception | None = None
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Begin."""
+        self._wake = wake
+        self._right.directory.watch(self)
+        self._events.open(wake)
+
+    def take(self) -> Any:
+        """Return the next event."""
+        if self._error is not None:
+            raise self._error
+        event = self._events.take()
+        if event is not None and (error := self._right.verdict()) is not None:
+            raise error
+        return event
+
+    def close(self) -> None:
+        """Leave."""
+        self._right.directory.unwatch(self)
+        self._events.close()
+
+    def look(self) -> None:
+        """Look whether the caller may still watch."""
+        if self._error is None and (error := self._right.verdict()) is not None:
+            self._error = error
+            # Later: what is open must not change while all of it is looked at.
+            asyncio.get_running_loop().call_soon(self._wake)
+
+
+class _Refused(Feed[Any]):
+    """A stream that ends with an error before it has begun."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Begin."""
+
+    def take(self) -> Any:
+        """Say what is wrong."""
+        raise self._error
+
+    def close(self) -> None:
+        """Leave."""
+
+
+def _feeding(resolver: Callable[..., Awaitable[Feed[Any]]], access: Anyone) -> Callable[..., Any]:
+    @wraps(resolver)
+    async def guarded(*args: Any, **kwargs: Any) -> Feed[Any]:
+        info = kwargs.get("info") or args[0]
+        try:
+            access.check(info)
+            return _Watched(await resolver(*args, **kwargs), access, info)
+        except Exception as error:  # noqa: BLE001 - told as any error of the stream
+            return _Refused(error)
+
+    return guarded
+
+
+def _generating(resolver: Callable[..., AsyncGenerator[Any, None]], access: Anyone) -> Callable[..., Any]:
     @wraps(resolver)
     async def guarded(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         info = kwargs.get("info") or args[0]
         access.check(info)
-        directory, verdict = info.context.runtime.access, _verdict(access, info)
+        right = _Right(access, info)
         events = resolver(*args, **kwargs)
-        # Thousands of streams wait below: none of them keeps what it began with.
         del info, args, kwargs
         async with aclosing(events):
             while True:
                 try:
-                    event = await directory.while_allowed(events.__anext__, verdict)
+                    event = await right.directory.while_allowed(events.__anext__, right.verdict)
                 except StopAsyncIteration:
                     return
                 # The event may have been on its way while the right was taken.
-                if (error := verdict()) is not None:
+                if (error := right.verdict()) is not None:
                     raise error
                 yield event
                 del event
 
+    return guarded
+
+
+def stream(resolver: Callable[..., Any], access: Anyone, description: str) -> Any:
+    """Return a root field of subscriptions; its resolver is a generator, or a coroutine that returns a feed.
+
+    The access is checked before the stream begins, with each event, and when rights change while it is idle.
+    """
+    guard = _feeding if iscoroutinefunction(resolver) else _generating
     return strawberry.subscription(
-        resolver=guarded, description=f"{description} {access.words}", metadata={ACCESS: access}
+        resolver=guard(resolver, access),
+        description=f"{description} {access.words}",
+        metadata={ACCESS: access},
     )

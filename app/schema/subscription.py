@@ -1,6 +1,6 @@
 """What can be watched: a line a field, with its resolver, who may ask, and what it is."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 import strawberry
 
@@ -21,7 +21,7 @@ from app.schema.types.transaction import Transaction
 class Subscription:
     """The root of subscriptions."""
 
-    wallet_updated: AsyncGenerator[WalletUpdate, None] = stream(
+    wallet_updated: AsyncIterable[WalletUpdate] = stream(
         live_resolvers.wallet_updated,
         SignedIn(relies_on=Capability.WALLETS_READ),
         "A wallet's live balance: a snapshot first, then every change in order with no gap; "

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -45,8 +45,15 @@ USED_INTERVAL_S = 60.0
 Verdict = Callable[[], Exception | None]
 
 
+class Watcher(Protocol):
+    """Something that goes on for as long as a caller has a right."""
+
+    def look(self) -> None:
+        """Look whether the right is still there: it may not be any more."""
+
+
 class _Watch:
-    """Something that goes on for as long as the verdict finds no error."""
+    """Something that is awaited for as long as the verdict finds no error."""
 
     __slots__ = ("_verdict", "error", "scope")
 
@@ -79,7 +86,7 @@ class Directory:
         self._loading = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
-        self._watches: set[_Watch] = set()
+        self._watches: set[Watcher] = set()
         self._used: dict[UUID, datetime] = {}
 
     @property
@@ -166,6 +173,14 @@ class Directory:
             if watch.error is None:
                 raise
             raise watch.error from None
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have it look whenever rights changed, or can't be believed any more."""
+        self._watches.add(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Leave it alone."""
+        self._watches.discard(watcher)
 
     def _look_at_watches(self) -> None:
         for watch in self._watches:

@@ -11,12 +11,17 @@ import uvicorn
 
 from tests.execution.shop import Shop
 
+OWN, UVICORNS = "app.sockets:SocketProtocol", "websockets-sansio"
+"""The websockets of this program, and those of uvicorn, which know no wire."""
+
 
 @asynccontextmanager
-async def serving(shop: Shop) -> AsyncIterator[str]:
+async def serving(shop: Shop, *, sockets: str = OWN) -> AsyncIterator[str]:
     """Serve the shop while the block runs; the value is its address without the scheme."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(shop.app, log_config=None, lifespan="off", ws="websockets-sansio")
+    config = uvicorn.Config(
+        shop.app, log_config=None, lifespan="off", http="app.serving:BoundedProtocol", ws=sockets
+    )
     server = uvicorn.Server(config)
     # The parts of `serve` without its signals and without its ticking, which would cost each test a tenth of a second.
     config.load()
@@ -35,10 +40,10 @@ def shop() -> Shop:
     return Shop.open()
 
 
-@pytest.fixture
-async def address(shop: Shop) -> AsyncIterator[str]:
+@pytest.fixture(params=[OWN, UVICORNS])
+async def address(shop: Shop, request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """Where the shop listens."""
-    async with serving(shop) as address:
+    async with serving(shop, sockets=request.param) as address:
         yield address
 
 

@@ -144,4 +144,4 @@ def test_it_is_written_down_once_and_as_any_other() -> None:
     response = Response(plain)
 
     assert encoded(response) == encode(response) == encode(plain) == encoded(plain)
-    assert response.text is response.text
+    assert response.content is response.content

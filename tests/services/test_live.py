@@ -371,8 +371,7 @@ async def test_the_watcher_sleeps_while_nobody_listens() -> None:
         await asyncio.sleep(0.02)
         assert polls == 0
         waiting = asyncio.create_task(_first(hub.store_transactions()))
-        await asyncio.sleep(0.05)
-        assert polls > 3
+        await until(lambda: polls > 3)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.sleep(0.01)
