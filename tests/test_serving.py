@@ -207,7 +207,9 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         victim.kill()
 
         async def is_replaced() -> bool:
-            return len(workers()) == 2 and victim.pid not in [child.pid for child in workers()]
+            # One that is still being loaded has nothing to finish in good order yet.
+            begun = sum("Application startup complete" in line for line in server.log)
+            return len(workers()) == 2 and victim.pid not in [child.pid for child in workers()] and begun == 3
 
         await eventually(is_replaced)
         async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
