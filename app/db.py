@@ -15,7 +15,7 @@ import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
-from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import BaseORMException, OperationalError
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
@@ -327,10 +327,19 @@ async def keep_statistics(*, everything: bool = False) -> None:
     Without statistics it takes a state that nearly all rows have for one that few have, and sorts them all.
     """
     connection = get_connection(WRITER)
-    if connection.capabilities.dialect == "sqlite":
-        await connection.execute_query(f"PRAGMA analysis_limit={_ANALYSED_ROWS_MAX}")
-        # The mask of the manual for a connection that was just opened, or every table, whatever it has seen.
-        await connection.execute_query("ANALYZE" if everything else "PRAGMA optimize=0x10002")
+    if connection.capabilities.dialect != "sqlite":
+        return
+    await connection.execute_query(f"PRAGMA analysis_limit={_ANALYSED_ROWS_MAX}")
+    if everything:
+        await connection.execute_query("ANALYZE")
+        return
+    try:
+        # The mask of the manual for a connection that was just opened: every table, whatever it has seen.
+        await connection.execute_query("PRAGMA optimize=0x10002")
+    except OperationalError as error:
+        # Another process writes: what makes plans better is no reason to wait for it, and there is a next time.
+        if "locked" not in str(error):
+            raise
 
 
 # --- Migrations --------------------------------------------------------------------------------------------

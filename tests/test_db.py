@@ -19,7 +19,15 @@ from tortoise.transactions import in_transaction
 
 from app.backends.sqlite import SafeSqliteClient, split_statements
 from app.backends.transaction import uninterrupted
-from app.db import READER, WRITER, DatabaseUnreachableError, dialect, open_database, tortoise_config
+from app.db import (
+    READER,
+    WRITER,
+    DatabaseUnreachableError,
+    dialect,
+    keep_statistics,
+    open_database,
+    tortoise_config,
+)
 from app.models.customer import Customer
 from app.settings import Settings, SettingsError
 from tests.databases import ROWS, insert, row_id, settings_for
@@ -393,6 +401,27 @@ async def test_a_begin_that_fails_releases_the_lock(
     async with asyncio.timeout(PATIENCE_S):
         await add_one()
     assert await counters() == (1, 1)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_statistics_wait_for_nobody_who_writes(database: TortoiseContext, settings: Settings) -> None:
+    known = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'sqlite_stat1'"
+    await get_connection(WRITER).execute_query("PRAGMA busy_timeout=10")
+    other = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("CREATE TABLE heap (n INTEGER)")
+    other.execute("CREATE INDEX heap_n ON heap (n)")
+    other.executemany("INSERT INTO heap VALUES (?)", [(n,) for n in range(100)])
+    # Older libraries look only at tables for whose plans statistics were missed.
+    await get_connection(WRITER).execute_query("SELECT * FROM heap WHERE n = 5")
+
+    other.execute("BEGIN IMMEDIATE")
+    await keep_statistics()
+    other.execute("ROLLBACK")
+    assert other.execute(known).fetchone() == (0,)
+
+    await keep_statistics()
+    assert other.execute(known).fetchone() == (1,)
+    other.close()
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])

@@ -199,17 +199,20 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         def workers() -> list[psutil.Process]:
             return [child for child in parent.children() if is_worker(child)]
 
+        def begun() -> int:
+            # One that is still being loaded has nothing to finish in good order yet.
+            return sum("Application startup complete" in line for line in server.log)
+
         async def are_two() -> bool:
-            return len(workers()) == 2
+            return len(workers()) == 2 and begun() == 2
 
         await eventually(are_two)
         victim = workers()[0]
         victim.kill()
 
         async def is_replaced() -> bool:
-            # One that is still being loaded has nothing to finish in good order yet.
-            begun = sum("Application startup complete" in line for line in server.log)
-            return len(workers()) == 2 and victim.pid not in [child.pid for child in workers()] and begun == 3
+            pids = [child.pid for child in workers()]
+            return len(pids) == 2 and victim.pid not in pids and begun() == 3
 
         await eventually(is_replaced)
         async with httpx.AsyncClient(headers=token(), timeout=PATIENCE_S) as client:
