@@ -10,7 +10,7 @@ from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -781,11 +781,7 @@ _TLS = {"smtp": ("required", "offered", "none"), "smtps": ("required",)}
 
 def smtp_server(url: str) -> SmtpServer:
     """Read the address of an SMTP server; `ValueError` says what is wrong with it and repeats no secret."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("this is no address; write one like smtp://user:password@host:587") from None
+    parts, port = _split_url(url, "smtp://user:password@host:587")
     if parts.scheme not in _TLS or not parts.hostname or parts.path not in {"", "/"}:
         raise ValueError(
             "this is no address of an e-mail server; write one like smtp://user:password@host:587, with the signs of the "
@@ -828,11 +824,7 @@ def redis_server(url: str) -> RedisServer:
     Channels don't belong to one of the server's numbered databases, so the number is made a part of the channel's name:
     stores with numbers of their own don't hear each other.
     """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("this is no address; write one like redis://user:password@host:6379/0") from None
+    parts, port = _split_url(url, "redis://user:password@host:6379/0")
     number = re.fullmatch(r"(?:/([0-9]{1,4})?)?", parts.path, re.ASCII)
     if parts.scheme not in {"redis", "rediss"} or not parts.hostname or not number or parts.fragment:
         raise ValueError(
@@ -853,6 +845,15 @@ def redis_server(url: str) -> RedisServer:
         ca_file=ca_file,
         channel=f"coffer:{int(number[1] or 0)}",
     )
+
+
+def _split_url(url: str, example: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of an address, and its port; what is wrong is told with an example, for the address may hold a secret."""
+    try:
+        parts = urlsplit(url.strip())
+        return parts, parts.port
+    except ValueError:
+        raise ValueError(f"this is no address; write one like {example}") from None
 
 
 def mailbox(text: str) -> Address:

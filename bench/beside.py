@@ -22,12 +22,18 @@ from urllib.request import Request, urlopen
 
 import uvloop
 from rich.progress import Progress
-from tortoise.connection import get_connection
 
-from app.db import READER, open_database
-from app.services.verification import verify
 from bench import report, wrk
-from bench.http import ADJUST, HISTORY, WALLET, adjustment_of, body_of, give_history, wait_until_idle
+from bench.http import (
+    ADJUST,
+    HISTORY,
+    WALLET,
+    adjustment_of,
+    body_of,
+    give_history,
+    require_adjustments,
+    wait_until_idle,
+)
 from bench.ledger import fill, server_of, settings_of
 from bench.load import Processes, unlimited
 from bench.peers.process import PeerUnavailableError, book, mercurius
@@ -48,18 +54,6 @@ BARS = {SPREAD: 2.5, HOT: 8.0, ONE: 1.0, PAGE: 1.0}
 P99_BAR_MS = {SPREAD: 25.0}
 
 _ID = "query Id($customer: String!) { wallet(by: { storeCustomerId: $customer }) { id } }"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how often each measurement is taken; the first round only warms up."""
-
-    rounds: int
-    duration_s: int
-
-
-SHORT = Plan(rounds=3, duration_s=2)
-LONG = Plan(rounds=7, duration_s=5)
 
 
 class Server(Protocol):
@@ -102,7 +96,7 @@ class Measurement:
     """Processor time of PostgreSQL for each request."""
 
 
-def run(plan: Plan) -> list[Measurement]:
+def run(plan: wrk.Plan) -> list[Measurement]:
     """Measure everything; a terminal shows how far it is."""
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(transient=True))
@@ -143,7 +137,7 @@ class _Bench:
     """The measurements."""
 
     def __init__(
-        self, postgres: PostgresServer, servers: dict[str, Server], plan: Plan, folder: Path
+        self, postgres: PostgresServer, servers: dict[str, Server], plan: wrk.Plan, folder: Path
     ) -> None:
         self._postgres = postgres
         self._servers = servers
@@ -237,19 +231,13 @@ class _Bench:
         return data
 
     async def _require_all(self, name: str) -> None:
-        """Each answered adjustment is there once; more than that only what was under way when wrk hung up."""
         database = "coffer" if name == COFFER else PEERS[name].__name__
-        async with open_database(settings_of(self._postgres.url(database))):
-            rows = await get_connection(READER).execute_query_dict(
-                "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:bench') AS keys, "
-                "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF' AND actor_id = 'bench') AS posted"
+        try:
+            await require_adjustments(
+                settings_of(self._postgres.url(database)), self._answered[name], self._in_flight
             )
-            verified = await verify()
-        keys, posted, answered = rows[0]["keys"], rows[0]["posted"], self._answered[name]
-        if keys != posted or not answered <= posted <= answered + self._in_flight:
-            raise AssertionError(f"{name} answered {answered} adjustments, and there are {rows[0]}")
-        if not verified.is_clean:
-            raise AssertionError(f"{name}'s ledger is not clean: {verified.faults[:3]} {verified.totals}")
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
 
 
 def _cases(customers: list[str], hot: str, ids: list[str]) -> Iterator[Case]:
@@ -337,7 +325,7 @@ def main(*, long: bool) -> None:
     if not wrk.is_here():
         print(f"bench.beside is left out: {wrk.MISSING}")
         return
-    plan = LONG if long else SHORT
+    plan = wrk.LONG if long else wrk.SHORT
     found = run(plan)
     said = (
         f"Measured by `python -m bench.beside{' --long' if long else ''}` on {report.machine()}: medians of "

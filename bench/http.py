@@ -201,7 +201,7 @@ class _Bench:
                     on_measured(completed=number, total=len(turns))
             server.stop()
         in_flight = sum(case.connections for _, case in turns if case.writes)
-        await self._require_all(answered, in_flight)
+        await require_adjustments(self._settings, answered, in_flight)
         await self._require_pairs(paired, sum(case.connections for _, case in turns if case.pays))
         return found
 
@@ -294,21 +294,6 @@ class _Bench:
             database_us=database_s / paid * 1e6 * each,
         )
 
-    async def _require_all(self, answered: int, in_flight: int) -> None:
-        """Each answered adjustment is there; more than that only what was under way when wrk hung up."""
-        async with open_database(self._settings):
-            rows = await get_connection(READER).execute_query_dict(
-                "SELECT (SELECT COUNT(*) FROM idempotency_keys "
-                "WHERE scope = 'STAFF:bench' AND command = 'adjustBalance') AS keys, "
-                "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF' AND kind = 'ADJUSTMENT') AS posted"
-            )
-            verified = await verify()
-        keys, posted = rows[0]["keys"], rows[0]["posted"]
-        if keys != posted or not answered <= posted <= answered + in_flight:
-            raise AssertionError(f"{answered} adjustments were answered, and there are {rows[0]}")
-        if not verified.is_clean:
-            raise AssertionError(f"the ledger is not clean: {verified.faults[:3]} {verified.totals}")
-
     async def _require_pairs(self, answered: int, in_flight: int) -> None:
         """Each answered request authorized or captured, and whatever was captured is in the ledger, once."""
         async with open_database(self._settings):
@@ -342,6 +327,25 @@ def wait_until_idle(server: Processes) -> None:
     while time.monotonic() < deadline and server.cpu_s() - spent_s > IDLE_CPU_S:
         spent_s = server.cpu_s()
         time.sleep(0.2)
+
+
+async def require_adjustments(settings: Settings, answered: int, in_flight: int) -> None:
+    """Each answered adjustment of the one who asks is in the ledger once; more than that only what was under way when wrk
+    hung up. And the ledger is sound.
+    """
+    async with open_database(settings):
+        (row,) = await get_connection(READER).execute_query_dict(
+            "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:bench' AND command = 'adjustBalance') AS keys, "
+            "(SELECT COUNT(*) FROM transactions WHERE actor_kind = 'STAFF' AND actor_id = 'bench' AND kind = 'ADJUSTMENT') AS posted, "
+            "(SELECT COALESCE(SUM(amount_minor), 0) FROM transactions) AS moved, "
+            "(SELECT COALESCE(SUM(posted_minor), 0) FROM wallets) AS in_wallets"
+        )
+        verified = await verify()
+    once = row["keys"] == row["posted"] and answered <= row["posted"] <= answered + in_flight
+    if not once or row["moved"] != row["in_wallets"]:
+        raise AssertionError(f"{answered} adjustments were answered, and there are {row}")
+    if not verified.is_clean:
+        raise AssertionError(f"the ledger is not clean: {verified.faults[:3]} {verified.totals}")
 
 
 def body_of(query: str, **variables: Any) -> str:

@@ -11,9 +11,9 @@ import psutil
 from tests.server import ServerProcess
 
 
-def unlimited(database_url: str, folder: Path, name: str = "server") -> ServerProcess:
+def unlimited(database_url: str, folder: Path, name: str, **settings: object) -> ServerProcess:
     """Return a server that is measured: a load generator is one caller, who asks for far more than one caller may."""
-    return ServerProcess(database_url, folder=folder, name=name, cost_restored_per_s=0)
+    return ServerProcess(database_url, folder=folder, name=name, cost_restored_per_s=0, **settings)
 
 
 @dataclass(frozen=True, slots=True)

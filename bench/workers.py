@@ -20,34 +20,19 @@ from statistics import median
 import psutil
 import uvloop
 from rich.progress import Progress
-from tortoise.connection import get_connection
 
-from app.db import READER, open_database
 from app.schema.types.node import encode_id
-from app.services.verification import verify
 from app.settings import Settings
 from bench import report, wrk
-from bench.http import ADJUST, SPREAD, WALLET, adjustment_of, body_of, wait_until_idle
+from bench.http import ADJUST, SPREAD, WALLET, adjustment_of, body_of, require_adjustments, wait_until_idle
 from bench.ledger import database_of, fill, server_of, settings_of
-from bench.load import Processes
+from bench.load import Processes, unlimited
 from tests.server import ServerProcess, start_together, token
 
 WORKERS = (1, 2)
 WALLETS = 10_000
 CONNECTIONS = 64
 READ = "wallet, 6 fields"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how often each measurement is taken."""
-
-    rounds: int
-    duration_s: int
-
-
-SHORT = Plan(rounds=3, duration_s=2)
-LONG = Plan(rounds=7, duration_s=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ class _Bench:
     """The servers that are compared, and what was answered."""
 
     def __init__(
-        self, settings: Settings, servers: dict[int, ServerProcess], plan: Plan, folder: Path
+        self, settings: Settings, servers: dict[int, ServerProcess], plan: wrk.Plan, folder: Path
     ) -> None:
         self._settings = settings
         self._servers = servers
@@ -138,24 +123,11 @@ class _Bench:
         )
 
     async def require_all(self) -> None:
-        """Each answered adjustment is there once; more than that only what was under way when wrk hung up."""
-        async with open_database(self._settings):
-            (row,) = await get_connection(READER).execute_query_dict(
-                "SELECT (SELECT COUNT(*) FROM idempotency_keys WHERE scope = 'STAFF:bench') AS keys, "
-                "(SELECT COUNT(*) FROM transactions WHERE actor_id = 'bench' AND actor_kind = 'STAFF') AS posted, "
-                "(SELECT COALESCE(SUM(amount_minor), 0) FROM transactions) AS moved, "
-                "(SELECT COALESCE(SUM(posted_minor), 0) FROM wallets) AS in_wallets"
-            )
-            verified = await verify()
-        in_flight = self._turns * CONNECTIONS
-        once = row["keys"] == row["posted"] and self._answered <= row["posted"] <= self._answered + in_flight
-        if not once or row["moved"] != row["in_wallets"]:
-            raise AssertionError(f"{self._answered} adjustments were answered, and there are {row}")
-        if not verified.is_clean:
-            raise AssertionError(f"the ledger is not clean: {verified.faults[:3]} {verified.totals}")
+        """Require what was answered, of both servers."""
+        await require_adjustments(self._settings, self._answered, self._turns * CONNECTIONS)
 
 
-def run(plan: Plan) -> list[Measurement]:
+def run(plan: wrk.Plan) -> list[Measurement]:
     """Measure; a terminal shows how far it is."""
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(transient=True))
@@ -165,8 +137,7 @@ def run(plan: Plan) -> list[Measurement]:
         customers = [f"customer-{n}" for n in range(WALLETS)]
         targets = uvloop.run(fill(settings, customers))
         servers = {
-            workers: ServerProcess(url, folder=folder, name=f"workers-{workers}", workers=workers)
-            for workers in WORKERS
+            workers: unlimited(url, folder, f"workers-{workers}", workers=workers) for workers in WORKERS
         }
         for server in servers.values():
             stack.callback(server.kill)
@@ -220,7 +191,7 @@ def main(*, long: bool) -> None:
     if not wrk.is_here():
         print(f"bench.workers is left out: {wrk.MISSING}")
         return
-    plan = LONG if long else SHORT
+    plan = wrk.LONG if long else wrk.SHORT
     found = run(plan)
     said = (
         f"Measured by `python -m bench.workers{' --long' if long else ''}` on {report.machine()}: medians of {plan.rounds} "

@@ -14,6 +14,18 @@ MISSING = "there is no wrk on PATH. On Debian: apt-get install wrk"
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how often each measurement is taken; the first round only warms up."""
+
+    rounds: int
+    duration_s: int
+
+
+SHORT = Plan(rounds=3, duration_s=2)
+LONG = Plan(rounds=7, duration_s=5)
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What wrk told of one run."""
 

@@ -93,22 +93,6 @@ class Engine:
             may_be_cancelled=not operation.is_mutation,
         )
 
-    async def stream(
-        self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
-    ) -> AsyncGenerator[Response, None]:
-        """Yield the responses of any operation: one for a query or a mutation, many for a subscription."""
-        if not operation.is_subscription:
-            yield await self.run(operation, request, fresh_context, request_id)
-            return
-        source = await self.subscribe(operation, request, fresh_context, request_id)
-        if isinstance(source, dict):
-            yield source
-            return
-        async with aclosing(self.events(source, operation, request, fresh_context, request_id)) as responses:
-            async for response in responses:
-                yield response
-                del response
-
     async def subscribe(
         self, operation: Operation, request: GraphQLRequest, fresh_context: FreshContext, request_id: str
     ) -> AsyncIterable[Any] | Response:

@@ -10,6 +10,7 @@ from graphql.execution.collect_fields import FieldDetails
 from app.execution.engine import Engine
 from app.execution.limits import Limits
 from app.execution.requests import GraphQLRequest
+from tests.execution.subscribing import responses
 
 
 @strawberry.type
@@ -58,14 +59,14 @@ async def test_events_leave_nothing_behind() -> None:
     async def context() -> object:
         return None
 
-    responses = engine.stream(engine.operation(request), request, context, "request")
+    told = responses(engine, request, context)
     counts = []
-    async for response in responses:
+    async for response in told:
         number = response["data"]["steps"]["inner"]["inner"]["number"]
         if number % 100 == 0:
             counts.append(fields_in_memory())
         if number == 300:
             break
-    await responses.aclose()
+    await told.aclose()
 
     assert counts[-1] <= counts[0]

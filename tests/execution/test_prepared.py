@@ -32,6 +32,7 @@ from app.execution.prepared import Prepared, Preparer
 from app.execution.requests import GraphQLRequest
 from tests.execution.generated import Written, documents
 from tests.execution.shop import SCHEMA as SHOP
+from tests.execution.subscribing import responses
 from tests.execution.trouble import SCHEMA, TROUBLE, Notes
 
 # Both leave coroutines of their own unawaited where a sibling's error cancels what has not begun.
@@ -303,8 +304,7 @@ async def _events(written: Written, *, prepared: bool) -> tuple[list[Any], list[
         return notes
 
     try:
-        stream = engine.stream(engine.operation(request), request, context, "request")
-        return [repr(event) async for event in stream], notes.asked
+        return [repr(event) async for event in responses(engine, request, context)], notes.asked
     except RefusedError as refused:
         return [repr(refused.errors)], notes.asked
 
