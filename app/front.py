@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,6 +29,9 @@ HEADERS = {
 }
 """An answer that has one of them (the page of GraphiQL) keeps its own."""
 
+SHARED_MAX = 100
+"""How many sets of headers are remembered, as they are when they are complete."""
+
 CLIENT_CLOSED = 499
 """How a request is logged whose caller hung up before an answer began (nginx' number for it)."""
 
@@ -37,6 +40,21 @@ _REQUEST_ID_HEADER = b"x-request-id"
 _PATH_LENGTH_MAX = 200
 
 Header = tuple[bytes, bytes]
+
+Reply = Callable[[int, tuple[Header, ...], bytes], None]
+"""Takes an answer: its status, its headers but for its length, its body."""
+
+Whole = Callable[[Scope, bytes, Reply], bool]
+"""Answers a request that is there whole, at once or later; False where it did nothing, and has to be called as ASGI says."""
+
+FullReply = Callable[[int, tuple[Header, ...], Header, bytes], None]
+"""Takes an answer that has all its headers but for its length: many answers have the same, and one of its own."""
+
+Entrance = Callable[[Scope, bytes, FullReply], bool]
+"""`Whole`, for who writes the answer out."""
+
+ENTRANCES = "coffer.entrances"
+"""Where a server finds, in the state that the lifespan gave it, what answers requests that are there whole, by path."""
 
 log = OftenUsedLogger()
 
@@ -81,6 +99,7 @@ class Front:
             headers["strict-transport-security"] = f"max-age={hsts_max_age_s}; includeSubDomains"
         # Encoded once, not for every answer.
         encoded = tuple((name.encode(), value.encode()) for name, value in headers.items())
+        self._shared: dict[tuple[Header, ...], tuple[Header, ...]] = {}
         self._own = _Own(encoded, frozenset(name for name, _ in encoded) | {_REQUEST_ID_HEADER})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +129,36 @@ class Front:
         finally:
             self._write(scope, state, seen.status, self._timer() - started_s)
             REQUEST_ID.reset(token)
+
+    def entrance(self, whole: Whole) -> Entrance:
+        """Return a way past the messages of ASGI to what answers requests that are there whole."""
+
+        def enter(scope: Scope, body: bytes, reply: FullReply) -> bool:
+            request_id = self._id_of(scope)
+            state = scope["state"]
+            state["request_id"] = request_id
+            started_s = self._timer()
+
+            def finish(status: int, headers: tuple[Header, ...], answer: bytes) -> None:
+                self._write(scope, state, status, self._timer() - started_s)
+                shared = self._shared.get(headers) or self._share(headers)
+                reply(status, shared, (_REQUEST_ID_HEADER, request_id.encode()), answer)
+
+            token = REQUEST_ID.set(request_id)
+            try:
+                return whole(scope, body, finish)
+            finally:
+                REQUEST_ID.reset(token)
+
+        return enter
+
+    def _share(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        names = {name for name, _ in headers}
+        found = (*headers, *(header for header in self._own.headers if header[0] not in names))
+        if len(self._shared) >= SHARED_MAX:
+            self._shared.clear()
+        self._shared[headers] = found
+        return found
 
     def _id_of(self, scope: Scope) -> str:
         # Names are in lower case already, as ASGI has them.
@@ -232,6 +281,16 @@ def _plain(text: str) -> str:
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
 
 
+class AtOnce(Protocol):
+    """What is for most requests: an application, and a way past the messages of ASGI."""
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve as an application."""
+
+    def whole(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Answer a request that is there whole (`Whole`)."""
+
+
 class Application(Starlette):
     """Starlette, and a short way to what most requests are for: past the routes, and what surrounds them.
 
@@ -240,10 +299,16 @@ class Application(Starlette):
     """
 
     def __init__(
-        self, *, at_once: Mapping[str, ASGIApp], middleware: Sequence[Middleware], **options: Any
+        self, *, at_once: Mapping[str, AtOnce], middleware: Sequence[Middleware], **options: Any
     ) -> None:
         super().__init__(middleware=middleware, **options)
         self._at_once = {path: self._surrounded(app, middleware) for path, app in at_once.items()}
+        self.entrances = {
+            path: front.entrance(at_once[path].whole)
+            for path, front in self._at_once.items()
+            if isinstance(front, Front)
+        }
+        """What answers requests that are there whole, by path; past the middleware behind the front."""
 
     @staticmethod
     def _surrounded(app: ASGIApp, middleware: Sequence[Middleware]) -> ASGIApp:

@@ -34,7 +34,7 @@ from app.execution.limits import Limits
 from app.execution.persisted import ManifestError, PersistedDocuments, read_manifest
 from app.execution.throttle import Allowance, Budget
 from app.expressions import Cel
-from app.front import Application, Front
+from app.front import ENTRANCES, Application, Front
 from app.graphiql import graphiql_routes, load_examples, render_graphiql
 from app.jobs import JOBS, Job, Jobs
 from app.live import Exchange
@@ -148,9 +148,9 @@ def _lifespan(
     payouts: Payouts,
     operations: Operations,
     tracing: Tracing | None,
-) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+) -> Callable[[Application], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[Mapping[str, Any]]:
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
@@ -158,7 +158,7 @@ def _lifespan(
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
                 async with payouts.running(), jobs.running(), processor.running(), outbox.running(), polling:
-                    yield
+                    yield {ENTRANCES: app.entrances}
                     await operations.drain()
                 await runtime.writer.stop()
         if tracing is not None:

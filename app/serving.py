@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import (
@@ -15,7 +17,10 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from app.front import ENTRANCES, Entrance, Header
 from app.sockets import SocketProtocol
+
+logger = logging.getLogger("uvicorn.error")
 
 HEAD_TIMEOUT_S = 15.0
 """How long a connection may take to send a request's head, the first one or another."""
@@ -34,13 +39,37 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 """After how many new objects the youngest generation is looked through, and how many times that the next two."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's, with an end to what a connection may keep it waiting for, and with answers that are written quickly."""
+WHOLE_BYTES_MAX = 65_536
+"""How large a body may be that is answered whole."""
 
-    cycle: RequestResponseCycle | None  # type: ignore[assignment]
+_TELLING_MORE = frozenset({b"origin", b"x-forwarded-for", b"x-forwarded-proto", b"expect", b"upgrade"})
+"""Headers that somebody between here and the application listens to."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Uvicorn's, with an end to what a connection may keep it waiting for, and with answers that are written quickly.
+
+    Nearly all requests arrive in one piece, and the application has an entrance for those (`app.front`): no task is made for
+    them and no messages, and head and body leave together. For all others it is uvicorn that calls the application.
+    """
+
+    cycle: "RequestResponseCycle | _Pending | None"  # type: ignore[assignment]
     _patience: asyncio.TimerHandle | None = None
     _is_head = True
     _head_bytes = 0
+    _idle_since_s: float | None = None
+    _body: bytes | None = None
+    """What there is of a body that may be answered whole."""
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], **options: Any
+    ) -> None:
+        super().__init__(config, server_state, app_state, **options)
+        self._entrances: Mapping[bytes, Entrance] = (
+            {}
+            if config.root_path
+            else {path.encode(): entrance for path, entrance in app_state.get(ENTRANCES, {}).items()}
+        )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -50,6 +79,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._wait_no_more()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,6 +90,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_head:
             self._head_bytes += len(data)
         super().data_received(data)
+        if self._body is not None:
+            self._go_on(self._body)
         # Nearly every head comes in one piece: only what is waited for needs a timer.
         if self._is_head and not self.transport.is_closing():
             self._wait()
@@ -70,7 +103,114 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to serve the request."""
         self._is_head = False
         self._wait_no_more()
+        if self._may_be_whole():
+            self._body = b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a piece of a body."""
+        if self._body is None:
+            super().on_body(body)
+            return
+        self._body += body
+        if len(self._body) > WHOLE_BYTES_MAX:
+            self._go_on(self._body)
+
+    def on_message_complete(self) -> None:
+        """Have the request answered, if that could not begin before."""
+        if self._body is None:
+            super().on_message_complete()
+            return
+        body, self._body = self._body, None
+        if not self._answers_whole(body):
+            super().on_headers_complete()
+            super().on_body(body)
+            super().on_message_complete()
+
+    def _may_be_whole(self) -> bool:
+        parser, cycle = self.parser, self.cycle
+        return (
+            self.url in self._entrances
+            and parser.get_method() == b"POST"
+            and parser.should_keep_alive()
+            and parser.get_http_version() == "1.1"
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and _TELLING_MORE.isdisjoint([name for name, _ in self.headers])
+        )
+
+    def _go_on(self, body: bytes) -> None:
+        """Call the application before all of the body is there."""
+        self._body = None
+        if self.transport.is_closing():
+            return
         super().on_headers_complete()
+        super().on_body(body)
+
+    def _answers_whole(self, body: bytes) -> bool:
+        scope = cast("dict[str, Any]", self.scope)
+        scope.update(method="POST", path=self.url.decode(), raw_path=self.url, query_string=b"")
+        before, pending = self.cycle, _Pending()
+        self.cycle = pending
+        try:
+            if self._entrances[self.url](scope, body, partial(self._answer, pending)):
+                return True
+        except Exception:
+            # The parser would take it for the caller's mistake.
+            logger.exception("a request was not answered")
+            self.transport.close()
+            return True
+        self.cycle = before
+        return False
+
+    def _answer(
+        self, pending: "_Pending", status: int, shared: tuple[Header, ...], own: Header, body: bytes
+    ) -> None:
+        if pending.disconnected:
+            return
+        lines = _shared.get(shared) or _share(shared)
+        default = _lines_of(self.server_state.default_headers) or b""
+        closes = not pending.keep_alive or lines.closes
+        last = b"connection: close\r\n\r\n" if closes else b"\r\n"
+        length = b"content-length: %d\r\n" % len(body)
+        head = (STATUS_LINE[status], default, lines.text, b"%b: %b\r\n" % own, length, last)
+        self.transport.write(b"".join((*head, body)))
+        pending.response_complete = True
+        if closes:
+            self.transport.close()
+        self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """Begin what was waiting for the answer's end, or wait for what comes next."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._let_idle(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        # Requests come more often than connections are idle for long, so the timer is left to find out.
+        self._idle_since_s = None
+
+    def _let_idle(self, for_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(for_s, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for as long as it may be."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since_s is None:
+            return
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._let_idle(left_s)
+        else:
+            super().timeout_keep_alive_handler()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, _Answering(cycle, app))
@@ -97,6 +237,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._patience = None
         self.transport.close()
+
+
+class _Pending:
+    """A request that is answered whole, as uvicorn looks at it meanwhile."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+
+    message_event = asyncio.Event()
+    """Nobody waits for messages."""
+
+    def __init__(self) -> None:
+        self.disconnected = False
+        self.response_complete = False
+        self.keep_alive = True
 
 
 class _Answering:
@@ -165,6 +319,29 @@ def _head(default: list[tuple[bytes, bytes]], message: Any) -> _Head | None:
         lines.append(line)
     lines.append(b"\r\n")
     return None if length < 0 else _Head(b"".join(lines), length)
+
+
+class _Shared(NamedTuple):
+    """Headers that many answers have, written out."""
+
+    text: bytes
+    closes: bool
+    """Whether the connection ends with such an answer."""
+
+
+_shared: dict[tuple[Header, ...], _Shared] = {}
+
+
+def _share(headers: tuple[Header, ...]) -> _Shared:
+    for name, value in headers:
+        if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+            raise ValueError("A header of the answer can't be written out.")
+    if len(_shared) >= LINES_MAX:
+        _shared.clear()
+    kept = [header for header in headers if header[0] != b"connection"]
+    text = b"".join(b"%b: %b\r\n" % header for header in kept)
+    _shared[headers] = _Shared(text, (b"connection", b"close") in headers)
+    return _shared[headers]
 
 
 _lines: dict[tuple[bytes, bytes], bytes] = {}

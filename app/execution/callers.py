@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -37,6 +38,19 @@ class Callers:
             return await principal if is_awaitable(principal) else principal
         except Exception as error:
             raise refused_by(error, request_id) from error
+
+    def known(self, headers: Mapping[str, str]) -> Any:
+        """Return the principal where nothing has to be waited for to know it; None where `authenticate` has to see."""
+        try:
+            principal = self.authenticate_with(_credential(headers), None)
+        except Exception:  # noqa: BLE001 - whoever asks `authenticate` then is told
+            return None
+        if not is_awaitable(principal):
+            return principal
+        if iscoroutine(principal):
+            # Python warns of what was begun by nobody.
+            principal.close()
+        return None
 
     def context(
         self, principal: Any, connection: HTTPConnection, request_id: str

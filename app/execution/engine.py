@@ -6,11 +6,19 @@ nothing of `schema.execute` is left to do. Variables are coerced before anything
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+)
 from contextlib import aclosing
 from functools import partial
 from inspect import isasyncgen
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 import strawberry
 from graphql import ExecutionResult, Executor, create_source_event_stream
@@ -24,11 +32,16 @@ from app.execution.persisted import PersistedDocuments
 from app.execution.requests import GraphQLRequest, encode
 from app.execution.sharing import Answer, Key, Onlook, answer, answers_of, lead
 
+T = TypeVar("T")
+
 Response = dict[str, Any]
 """What the caller gets. Without the key `data` the operation never ran, or its stream broke."""
 
 KEYS_MAX = 1_000
 """Kinds of callers and questions that are the same object to all who are alike."""
+
+Tell = Callable[[Response | RefusedError], None]
+"""Takes what came of an operation, once."""
 
 FreshContext = Callable[[], Awaitable[object] | object]
 """Makes a context, or an awaitable of it: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
@@ -62,7 +75,7 @@ class Engine:
         self._hurry = hurry
         self._onlook = onlook
         self._keys: dict[Key, Key] = {}
-        self._running: set[asyncio.Task[Response]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._draining = False
 
     def operation(self, request: GraphQLRequest) -> Operation:
@@ -77,20 +90,65 @@ class Engine:
         A caller who is cancelled stops waiting, and nothing else stops. When the time is up, a query ends; a
         mutation never does: its caller is told to ask again with the same key.
         """
-        self._require_service()
-        if len(self._running) >= self._limits.operations_in_flight_max:
-            raise refusal(
-                ErrorCode.OVERLOADED, "The server has all the work it can take: try again in a moment."
-            )
+        self._require_room()
         context = await self._context(fresh_context, request_id)
+        return await _told(partial(self._begin, operation, request, context, request_id))
+
+    def start(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        fresh_context: FreshContext,
+        request_id: str,
+        tell: Tell,
+    ) -> None:
+        """Do as `run`, for somebody who has no task that would wait: the outcome is told, at once or later.
+
+        What `run` raises before it waits, this raises.
+        """
+        self._require_room()
+        try:
+            context = fresh_context()
+        except Exception as error:
+            raise refused_by(error, request_id) from error
+        if optimized_is_awaitable(context):
+            self._keep(self._start_later(operation, request, context, request_id, tell))
+        else:
+            self._begin(operation, request, context, request_id, tell)
+
+    async def _start_later(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        context: Any,
+        request_id: str,
+        tell: Tell,
+    ) -> None:
+        try:
+            self._begin(operation, request, await context, request_id, tell)
+        except RefusedError as refused:
+            tell(refused)
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            tell(refused_by(error, request_id))
+
+    def _begin(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        context: object,
+        request_id: str,
+        tell: Tell,
+    ) -> None:
         outcome = _begun(operation, self._executor(operation, request, context))
         if isinstance(outcome, ExecutionResult):
-            return _response(outcome, request_id)
-        return await self._to_the_end(
+            tell(_response(outcome, request_id))
+            return
+        self._to_the_end(
             outcome,
             request_id,
             timeout_s=self._timeout_s(operation),
             may_be_cancelled=not operation.is_mutation,
+            tell=tell,
         )
 
     async def subscribe(
@@ -180,9 +238,15 @@ class Engine:
         outcome = _begun(operation, _event_executor(self._executor(operation, request, context), payload))
         if isinstance(outcome, ExecutionResult):
             return _response(outcome, request_id)
-        return await self._to_the_end(
-            outcome, request_id, timeout_s=self._limits.operation_timeout_s, may_be_cancelled=True
-        )
+        timeout_s = self._limits.operation_timeout_s
+        end = partial(self._to_the_end, outcome, request_id, timeout_s=timeout_s, may_be_cancelled=True)
+        return await _told(lambda tell: end(tell=tell))
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     def drain(self) -> None:
         """Begin nothing more."""
@@ -198,13 +262,16 @@ class Engine:
         """How many operations run at this moment."""
         return len(self._running)
 
+    def _require_room(self) -> None:
+        self._require_service()
+        if len(self._running) >= self._limits.operations_in_flight_max:
+            raise refusal(
+                ErrorCode.OVERLOADED, "The server has all the work it can take: try again in a moment."
+            )
+
     def _require_service(self) -> None:
         if self._draining:
-            raise refusal(
-                ErrorCode.SERVICE_UNAVAILABLE,
-                "The server is stopping. Send the same request again in a moment.",
-                retry_after_s=1,
-            )
+            raise _stopping()
 
     def _timeout_s(self, operation: Operation) -> float:
         limits = self._limits
@@ -236,24 +303,62 @@ class Engine:
             raise RefusedError(errors, of_document=True)
         return executor
 
-    async def _to_the_end(
+    def _to_the_end(
         self,
         outcome: Awaitable[ExecutionResult],
         request_id: str,
         *,
         timeout_s: float,
         may_be_cancelled: bool,
-    ) -> Response:
+        tell: Tell,
+    ) -> None:
         hurry = partial(self._hurry, timeout_s) if may_be_cancelled else None
-        task = asyncio.create_task(_finished(outcome, request_id, hurry))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        if await _ends(task, timeout_s):
-            return task.result()
-        if not may_be_cancelled:
-            raise refusal(ErrorCode.TIMEOUT, _MUTATION_TIMED_OUT.format(timeout_s))
-        task.cancel()
-        raise refusal(ErrorCode.TIMEOUT, _QUERY_TIMED_OUT.format(timeout_s))
+        task = self._keep(_finished(outcome, request_id, hurry))
+        _Ending(task, timeout_s, may_be_cancelled=may_be_cancelled, tell=tell)
+
+
+class _Ending:
+    """Tells once what came of a task, or that its time is up; nothing stops if nobody listens any more."""
+
+    __slots__ = ("_may_be_cancelled", "_task", "_tell", "_timeout_s", "_timer")
+
+    def __init__(
+        self, task: asyncio.Task[Response], timeout_s: float, *, may_be_cancelled: bool, tell: Tell
+    ) -> None:
+        self._task = task
+        self._timeout_s = timeout_s
+        self._may_be_cancelled = may_be_cancelled
+        self._tell = tell
+        self._timer = task.get_loop().call_later(timeout_s, self._late)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Response]) -> None:
+        self._timer.cancel()
+        self._tell(_stopping() if task.cancelled() else task.result())
+
+    def _late(self) -> None:
+        self._task.remove_done_callback(self._done)
+        message = _MUTATION_TIMED_OUT
+        if self._may_be_cancelled:
+            self._task.cancel()
+            message = _QUERY_TIMED_OUT
+        self._tell(refusal(ErrorCode.TIMEOUT, message.format(self._timeout_s)))
+
+
+async def _told(begin: Callable[[Tell], None]) -> Response:
+    """Wait for what is told; whoever is cancelled stops waiting, and nothing else stops."""
+    waiter: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def tell(outcome: Response | RefusedError) -> None:
+        if waiter.done():
+            return
+        if isinstance(outcome, RefusedError):
+            waiter.set_exception(outcome)
+        else:
+            waiter.set_result(outcome)
+
+    begin(tell)
+    return await waiter
 
 
 _QUERY_TIMED_OUT = "The operation took longer than {:g} s and was stopped: ask for less."
@@ -263,33 +368,19 @@ _MUTATION_TIMED_OUT = (
 )
 
 
+def _stopping() -> RefusedError:
+    return refusal(
+        ErrorCode.SERVICE_UNAVAILABLE,
+        "The server is stopping. Send the same request again in a moment.",
+        retry_after_s=1,
+    )
+
+
 def _begun(operation: Operation, executor: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
     """Run what needs no waiting: those resolvers have run when this returns, and coroutines have not begun."""
     if operation.prepared is not None:
         return operation.prepared.run(executor)
     return cast("ExecutionResult | Awaitable[ExecutionResult]", executor.execute_operation())
-
-
-async def _ends(task: asyncio.Task[Any], timeout_s: float) -> bool:
-    """Tell whether a task ends in time. Unlike `wait_for`, this leaves it alone when whoever waits is cancelled.
-
-    As `asyncio.wait`, without the sets that several tasks would need.
-    """
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake(_task: asyncio.Task[Any] | None = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = loop.call_later(timeout_s, wake)
-    task.add_done_callback(wake)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        task.remove_done_callback(wake)
-    return task.done()
 
 
 async def _finished(

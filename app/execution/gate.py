@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from app.execution.callers import Callers
 from app.execution.documents import Operation
-from app.execution.engine import Engine, FreshContext, Response
+from app.execution.engine import Engine, FreshContext, Response, Tell
 from app.execution.errors import ErrorCode, RefusedError, refusal
 from app.execution.limits import Limits
 from app.execution.observing import Observe, Watch
@@ -111,6 +111,11 @@ class Gate:
         response = await self.engine.run(call.operation, call.request, call.fresh_context, call.request_id)
         return with_cost(response, call)
 
+    def start(self, call: Call, tell: Tell) -> None:
+        """Run a query or a mutation to its end, and tell what came of it, at once or later."""
+        told = tell if call.cost is None else partial(_tell_with_cost, call, tell)
+        self.engine.start(call.operation, call.request, call.fresh_context, call.request_id, told)
+
     async def stream(self, call: Call) -> AsyncGenerator[Response, None]:
         """Yield the responses of any operation; a subscription is counted for its caller while it is open."""
         if not call.operation.is_subscription:
@@ -186,6 +191,10 @@ def with_cost(response: Response, call: Call) -> Response:
         return response
     # A new one: others may be given the same response.
     return {**response, "extensions": {**response.get("extensions", {}), "cost": call.cost}}
+
+
+def _tell_with_cost(call: Call, tell: Tell, outcome: Response | RefusedError) -> None:
+    tell(outcome if isinstance(outcome, RefusedError) else with_cost(outcome, call))
 
 
 def _too_dear(requested: int, most: int) -> RefusedError:

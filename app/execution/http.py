@@ -24,17 +24,22 @@ from app.execution.timing import within
 
 HEADERS = {"cache-control": "no-store", "vary": "Accept, Authorization, X-API-Key"}
 
-ENCODED = {
-    media: [
+Header = tuple[bytes, bytes]
+
+ENCODED: dict[Media, tuple[Header, ...]] = {
+    media: tuple(
         (name.encode(), value.encode())
         for name, value in {
             **HEADERS,
             "content-type": (Media.JSON if media.is_stream else media).value,
         }.items()
-    ]
+    )
     for media in Media
 }
 """The headers of an answer without errors, but for its length."""
+
+Reply = Callable[[int, tuple[Header, ...], bytes], None]
+"""Takes an answer: its status, its headers but for its length, its body."""
 
 GraphiQL = Callable[[Request], Response | Awaitable[Response]]
 
@@ -51,9 +56,43 @@ class HttpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET or a POST."""
-        request = _Asked(scope, receive, send)
+        request = _Request(scope, receive, send)
         answer = await self.answer(request)
         await answer(scope, receive, send)
+
+    def whole(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Answer a POST that is there whole, at once or later, without a task and messages of its own.
+
+        False says that nothing was done, and that it has to be called as an application: where something has to be waited
+        for before the operation begins, or where many responses may be asked for.
+        """
+        request = _Asked(scope)
+        accepted = ranked(request.headers.get("accept"))
+        if accepted.stream is not None or (principal := self._callers.known(request.headers)) is None:
+            return False
+        request_id = self._callers.request_id(request)
+        scope["state"]["observed"] = True
+        exchange = _Exchange(self._gate.watch(request, request_id), accepted.single or Media.JSON, reply)
+        try:
+            self._begin(request, body, principal, accepted, exchange)
+        except Exception as error:  # noqa: BLE001 - whatever broke is an answer too
+            exchange.failed(error)
+        return True
+
+    def _begin(
+        self, http: HTTPConnection, body: bytes, principal: Any, accepted: Ranking, exchange: "_Exchange"
+    ) -> None:
+        self._gate.knock(http)
+        watch = exchange.watch
+        watch.principal = http.scope["state"]["principal"] = principal
+        _require_json(http)
+        if len(body) > self._limits.body_bytes_max:
+            raise _too_large(self._limits.body_bytes_max)
+        request = from_json(decode(body))
+        operation = watch.operation = self._gate.engine.operation(request)
+        exchange.media = _media_for(http, operation, accepted)
+        call = self._gate.admit(operation, request, principal, http, watch.request_id)
+        self._gate.start(call, exchange.told)
 
     async def answer(self, request: Request) -> ASGIApp:
         """Return what answers a request."""
@@ -67,17 +106,12 @@ class HttpDoor:
         request.scope.setdefault("state", {})["observed"] = True
         try:
             return await self._answer(request, accepted, request_id, watch)
-        except RefusedError as refused:
-            watch.over(refused.code)
-            return _refusal(refused, media)
         except ClientDisconnect:
             watch.over(GONE)
             # Nobody is there to read it; it closes the exchange for the server's log.
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001 - the outermost door: the answer must be JSON whatever broke
-            present(error, request_id)
-            watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
-            return _response({"errors": [masked(request_id)]}, status=500, media=media)
+            return _failure(error, watch, media)
 
     async def _answer(self, http: Request, accepted: Ranking, request_id: str, watch: Watch) -> ASGIApp:
         self._gate.knock(http)
@@ -107,11 +141,7 @@ class HttpDoor:
     async def _read(self, request: Request) -> GraphQLRequest:
         if request.method != "POST":
             return from_parameters(request.query_params)
-        # Only JSON: a form or plain text could be sent by any page without the browser asking first (CSRF).
-        if not _is_json(request.headers.get("content-type", "")):
-            raise refusal(
-                ErrorCode.BAD_USER_INPUT, "Send the request as 'content-type: application/json'.", status=415
-            )
+        _require_json(request)
         return from_json(decode(await self._body(request)))
 
     async def _body(self, request: Request) -> bytes | bytearray:
@@ -140,17 +170,60 @@ class _Fields(Headers):
         return default if value is None else value.decode("latin-1")
 
 
-class _Asked(Request):
-    """Starlette's request, with headers that are quick to find."""
+class _Asked(HTTPConnection):
+    """Starlette's connection, with headers that are quick to find."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
-        self._fields = _Fields(list(scope["headers"]))
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._fields = _Fields(scope["headers"])
 
     @property
     def headers(self) -> Headers:
         """The headers."""
         return self._fields
+
+
+class _Request(Request):
+    """The same of a request whose body may be still on its way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._fields = _Fields(scope["headers"])
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        return self._fields
+
+
+class _Exchange:
+    """A request that was there whole, and what it is answered."""
+
+    __slots__ = ("_reply", "media", "watch")
+
+    def __init__(self, watch: Watch, media: Media, reply: Reply) -> None:
+        self.watch = watch
+        self.media = media
+        self._reply = reply
+
+    def told(self, outcome: dict[str, Any] | RefusedError) -> None:
+        """Answer with what came of the operation."""
+        if isinstance(outcome, RefusedError):
+            self.failed(outcome)
+            return
+        self.watch.over(outcome_of(outcome))
+        if outcome.get("errors"):
+            self._send(_response(outcome, media=self.media))
+        else:
+            self._reply(200, ENCODED[self.media], encode(outcome))
+
+    def failed(self, error: Exception) -> None:
+        """Answer that nothing was done."""
+        self._send(_failure(error, self.watch, self.media))
+
+    def _send(self, response: Response) -> None:
+        headers = tuple(header for header in response.raw_headers if header[0] != b"content-length")
+        self._reply(response.status_code, headers, bytes(response.body))
 
 
 async def _received(receive: Receive, limit: int) -> bytes | bytearray:
@@ -169,6 +242,14 @@ async def _received(receive: Receive, limit: int) -> bytes | bytearray:
         if not body:
             body = bytearray()
         body += piece
+
+
+def _require_json(request: HTTPConnection) -> None:
+    # Only JSON: a form or plain text could be sent by any page without the browser asking first (CSRF).
+    if not _is_json(request.headers.get("content-type", "")):
+        raise refusal(
+            ErrorCode.BAD_USER_INPUT, "Send the request as 'content-type: application/json'.", status=415
+        )
 
 
 def _is_json(content_type: str) -> bool:
@@ -201,6 +282,16 @@ def _too_large(limit: int) -> RefusedError:
     return refusal(ErrorCode.BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
 
 
+def _failure(error: Exception, watch: Watch, media: Media) -> Response:
+    """Return what answers a request of which nothing came."""
+    if isinstance(error, RefusedError):
+        watch.over(error.code)
+        return _refusal(error, media)
+    present(error, watch.request_id)
+    watch.over(ErrorCode.INTERNAL_SERVER_ERROR.value)
+    return _response({"errors": [masked(watch.request_id)]}, status=500, media=media)
+
+
 def _refusal(refused: RefusedError, media: Media) -> Response:
     legacy = media is Media.JSON and refused.of_document
     response = _response({"errors": refused.errors}, status=200 if legacy else refused.status, media=media)
@@ -219,7 +310,7 @@ class _Json:
 
     __slots__ = ("_body", "_headers")
 
-    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, body: bytes, headers: tuple[Header, ...]) -> None:
         self._body = body
         self._headers = headers
 

@@ -58,12 +58,12 @@ def write_down(seen: Observation) -> None:
 class Watch:
     """Follows one operation, and tells the observer once."""
 
-    __slots__ = ("_connection", "_observe", "_over", "_request_id", "_started_s", "operation", "principal")
+    __slots__ = ("_connection", "_observe", "_over", "_started_s", "operation", "principal", "request_id")
 
     def __init__(self, observe: Observe, connection: HTTPConnection, request_id: str) -> None:
         self._observe = observe
         self._connection = connection
-        self._request_id = request_id
+        self.request_id = request_id
         self._started_s = time.perf_counter()
         self._over = False
         self.principal: Any = None
@@ -81,7 +81,7 @@ class Watch:
             outcome,
             time.perf_counter() - self._started_s,
             self.principal,
-            self._request_id,
+            self.request_id,
             self._connection.headers,
         )
         try:
