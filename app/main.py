@@ -8,7 +8,6 @@ from ipaddress import ip_network
 from typing import Any
 
 import structlog
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
@@ -78,7 +77,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = None) -> Starlette:
+def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = None) -> Application:
     """Return the server for these settings.
 
     `demo_tokens` (customer, staff, administrator) are shown in GraphiQL's tabs: for the demo only, since
@@ -452,7 +451,11 @@ def _authenticate(
     access = runtime.access
     try:
         authenticator = Authenticator(
-            auth_config(settings), now=now, rights=lambda: access.rights, prove_key=access.prove_key
+            auth_config(settings),
+            now=now,
+            rights=lambda: access.rights,
+            prove_key=access.prove_key,
+            known_key=access.known_key,
         )
     except ConfigurationError as error:
         setting = "auth_issuers" if settings.auth_issuers else "jwt_secret"
@@ -461,8 +464,8 @@ def _authenticate(
     def authenticate(
         authorization: str | None, payload: Mapping[str, Any] | None
     ) -> Principal | Awaitable[Principal]:
-        # Nearly always: a token that was verified a moment ago, and rights that are fresh.
-        if authorization is not None and access.is_fresh():
+        # Nearly always: somebody who is known, and rights that are fresh.
+        if (authorization is not None or payload is None) and access.is_fresh():
             known = authenticator.known(authorization)
             if known is not None:
                 return known

@@ -47,7 +47,8 @@ async def _no_keys(_text: str) -> Identity:
 class Authenticator:
     """Tells who shows a credential. One per process: it holds fetched keys and verified tokens.
 
-    `rights` gives the roles and keys that count at this moment, `prove_key` tells whose an API key is.
+    `rights` gives the roles and keys that count at this moment, `prove_key` tells whose an API key is, and `known_key`
+    where nothing has to be waited for.
     """
 
     def __init__(
@@ -57,21 +58,32 @@ class Authenticator:
         now: Callable[[], datetime],
         rights: Callable[[], Rights] = lambda: PRESET_RIGHTS,
         prove_key: Callable[[str], Awaitable[Identity]] = _no_keys,
+        known_key: Callable[[str], Identity | None] = lambda _text: None,
     ) -> None:
         self._config = config
         self._now = now
         self._rights = rights
         self._prove_key = prove_key
+        self._known_key = known_key
         self._issuers = {issuer.issuer: issuer for issuer in config.issuers}
         self._sources = {issuer.issuer: _key_source(issuer, config, now) for issuer in config.issuers}
         self._verified = VerifiedTokens(entries_max=config.cache_entries_max, ttl_s=config.cache_ttl_s)
 
-    def known(self, authorization: str) -> Principal | None:
-        """Return whom a header proves whose token was verified a moment ago; None where `principal` has to see."""
+    def known(self, authorization: str | None) -> Principal | None:
+        """Return whom a header proves where nothing has to be waited for; None where `principal` has to see.
+
+        That is nobody, an API key of these rights, and a token that was verified a moment ago.
+        """
+        if authorization is None:
+            return ANONYMOUS
         if not authorization.startswith(_BEARER):
             return None
+        credential, rights, now = authorization[len(_BEARER) :], self._rights(), self._now()
         try:
-            return self._verified.principal(authorization[len(_BEARER) :], self._rights(), self._now())
+            if not is_api_key(credential):
+                return self._verified.principal(credential, rights, now)
+            identity = self._known_key(credential)
+            return None if identity is None else rights.principal(identity, now)
         except Ended:
             return None
 

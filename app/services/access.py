@@ -126,23 +126,33 @@ class Directory:
 
     # --- API keys -------------------------------------------------------------------------------------------
 
+    def known_key(self, text: str) -> Identity | None:
+        """Return whose an API key is; None where only `prove_key` can tell, or say why it is nobody's."""
+        prefix = prefix_of(text)
+        key = None if prefix is None else self._rights.keys_by_prefix.get(prefix)
+        if key is None or not proves(text, key.hash):
+            return None
+        self._used[key.id] = self._clock()
+        return Identity(subject=key.name, api_key_id=key.id)
+
     async def prove_key(self, text: str) -> Identity:
         """Return whose an API key is, or raise `AuthenticationError`."""
         prefix = prefix_of(text)
-        key = None if prefix is None else self._rights.keys_by_prefix.get(prefix)
-        if key is None and prefix is not None:
+        if prefix is not None and prefix not in self._rights.keys_by_prefix:
             if monotonic() - self._looked_at > UNKNOWN_KEY_INTERVAL_S:
                 self._looked_at = monotonic()
                 self.invalidate()
             await self.fresh()
-            key = self._rights.keys_by_prefix.get(prefix)
-        if not proves(text, key.hash if key else None) or key is None:
+        found = self.known_key(text)
+        if found is None:
+            if prefix not in self._rights.keys_by_prefix:
+                # Whoever guesses prefixes learns nothing by the time that it takes.
+                proves(text, None)
             raise AuthenticationError(
                 Failure.INVALID_API_KEY,
                 "There is no such API key: compare it with the one that was shown when it was created.",
             )
-        self._used[key.id] = self._clock()
-        return Identity(subject=key.name, api_key_id=key.id)
+        return found
 
     async def write_down_use(self) -> None:
         """Write when keys were last used: beside the requests, not in them, and past the ledger's writer."""

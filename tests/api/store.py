@@ -34,6 +34,7 @@ from app.schema.types.node import encode_id
 from app.services.delivery import keep, settle, take
 from app.settings import Settings
 from tests.databases import ROWS, settings_for
+from tests.entrance import EntranceTransport
 
 SECRET = "the store's own secret, known to nobody else"
 ANOTHER_SECRET = "some other secret that this store never used"
@@ -803,7 +804,7 @@ async def opened(database_url: str, dialect: str, **overrides: Any) -> AsyncIter
     if life.done():
         began.cancel()
         await life
-    transport = httpx.ASGITransport(app)
+    transport = EntranceTransport(app, app.entrances)
     async with httpx.AsyncClient(transport=transport, base_url="http://store", timeout=30) as client:
         with ExitStack() as files:
             file = None

@@ -9,6 +9,8 @@ import httpx
 import pytest
 import uvicorn
 
+from app.front import Front
+from tests.entrance import EntranceTransport
 from tests.execution.shop import Shop
 
 OWN, UVICORNS = "app.sockets:SocketProtocol", "websockets-sansio"
@@ -48,17 +50,18 @@ async def address(shop: Shop, request: pytest.FixtureRequest) -> AsyncIterator[s
 
 
 @asynccontextmanager
-async def client_of(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that calls the application without a network."""
-    transport = httpx.ASGITransport(shop.app)
+async def client_of(shop: Shop, *, enters: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that calls the application without a network; who enters hands in whole what is there whole."""
+    entrances = {"/graphql": Front(shop.app).entrance(shop.endpoint.door.whole)} if enters else {}
+    transport = EntranceTransport(shop.app, entrances)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
         yield client
 
 
-@pytest.fixture
-async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the shop."""
-    async with client_of(shop) as client:
+@pytest.fixture(params=[True, False], ids=["whole", "messages"])
+async def client(shop: Shop, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the shop, by either way."""
+    async with client_of(shop, enters=request.param) as client:
         yield client
 
 
