@@ -281,6 +281,18 @@ def _plain(text: str) -> str:
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
 
 
+def _past(middleware: Sequence[Middleware], enter: Entrance) -> Entrance:
+    """Return an entrance past the middleware behind the front, for requests that it would let pass unchanged."""
+    if len(middleware) == 1:
+        return enter
+
+    def enter_from_here(scope: Scope, body: bytes, reply: FullReply) -> bool:
+        # What comes from another site's page is judged, and its answer told whom it is for (CORS).
+        return all(name != b"origin" for name, _ in scope["headers"]) and enter(scope, body, reply)
+
+    return enter_from_here
+
+
 class AtOnce(Protocol):
     """What is for most requests: an application, and a way past the messages of ASGI."""
 
@@ -304,11 +316,11 @@ class Application(Starlette):
         super().__init__(middleware=middleware, **options)
         self._at_once = {path: self._surrounded(app, middleware) for path, app in at_once.items()}
         self.entrances = {
-            path: front.entrance(at_once[path].whole)
+            path: _past(middleware, front.entrance(at_once[path].whole))
             for path, front in self._at_once.items()
             if isinstance(front, Front)
         }
-        """What answers requests that are there whole, by path; past the middleware behind the front."""
+        """What answers requests that are there whole, by path."""
 
     @staticmethod
     def _surrounded(app: ASGIApp, middleware: Sequence[Middleware]) -> ASGIApp:

@@ -42,7 +42,7 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 WHOLE_BYTES_MAX = 65_536
 """How large a body may be that is answered whole."""
 
-_TELLING_MORE = frozenset({b"origin", b"x-forwarded-for", b"x-forwarded-proto", b"expect", b"upgrade"})
+_TELLING_MORE = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"expect", b"upgrade"})
 """Headers that somebody between here and the application listens to."""
 
 

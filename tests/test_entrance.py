@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from hypothesis import given, settings, strategies as st
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from uvicorn.server import ServerState
 
 from app import serving
@@ -45,12 +46,12 @@ def http(
 HELLO = http({"query": "{ hello }"})
 
 
-def application(shop: Shop) -> Application:
+def application(shop: Shop, *more: Middleware) -> Application:
     """Return the shop's application, as the program makes its own."""
     return Application(
         at_once={"/graphql": shop.endpoint.door},
         routes=shop.endpoint.routes("/graphql"),
-        middleware=[Middleware(Front)],
+        middleware=[Middleware(Front), *more],
     )
 
 
@@ -87,9 +88,11 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(shop: Shop, *, enters: bool = True, **options: Any) -> AsyncIterator[Connection]:
+async def connected(
+    shop: Shop, *, app: Application | None = None, enters: bool = True, **options: Any
+) -> AsyncIterator[Connection]:
     """Connect to a shop while the block runs."""
-    connection = Connection(application(shop), enters=enters, **options)
+    connection = Connection(app or application(shop), enters=enters, **options)
     try:
         yield connection
     finally:
@@ -155,7 +158,6 @@ async def test_an_answer_is_the_same_either_way(request_: bytes) -> None:
         http({"query": "{ hello }"}, (b"authorization", b"Bearer nobody")),
         http({"query": "{ hello }"}, (b"accept", b"text/event-stream")),
         http({"query": "{ hello }"}, (b"connection", b"close")),
-        http({"query": "{ hello }"}, (b"origin", b"https://shop.example")),
         http({"query": "{ hello }"}, (b"x-forwarded-for", b"192.0.2.1")),
         http({"query": "{ hello }"}, head=b"POST /graphql HTTP/1.0"),
         http({"query": "{ hello }"}, head=b"POST /graphql?a=b HTTP/1.1"),
@@ -168,6 +170,20 @@ async def test_an_answer_is_the_same_either_way(request_: bytes) -> None:
 async def test_what_is_out_of_the_ordinary_goes_by_messages(request_: bytes) -> None:
     expected = await answered(request_, enters=False)
     assert await answered(request_, enters=True, entered=0) == expected
+
+
+@pytest.mark.parametrize("headers", [[], [(b"origin", b"https://shop.example")]])
+async def test_what_comes_from_another_site_passes_cors(headers: list[tuple[bytes, bytes]]) -> None:
+    shop = Shop.open()
+    cors = Middleware(CORSMiddleware, allow_origins=["https://shop.example"])
+    async with connected(shop, app=application(shop, cors)) as connection:
+        connection.protocol.data_received(http({"query": "{ hello }"}, *headers))
+        written = await connection.said(1)
+        assert (b"access-control-allow-origin: https://shop.example" in written) is bool(headers)
+        assert connection.entered == 1 - len(headers)
+    async with connected(shop) as connection:
+        connection.protocol.data_received(http({"query": "{ hello }"}, *headers))
+        assert connection.entered == 1
 
 
 async def test_a_server_below_a_path_has_no_entrances() -> None:
