@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +30,7 @@ from app.seed import plant
 from app.services.ledger.writer import Writer
 from app.settings import Settings
 from tests.auditor import audit, read_tables
+from tests.authority import Authority, authority
 from tests.databases import settings_for
 from tests.ledger import Clock, running_writer
 from tests.memory import quick_folder
@@ -145,15 +147,34 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.stop()
 
 
-@pytest.fixture
-def redis_server() -> Iterator[RedisServerProcess]:
-    """A Redis server of the test's own, which it may kill."""
+@contextmanager
+def _redis(tls: Authority | None = None) -> Iterator[RedisServerProcess]:
     try:
-        server = RedisServerProcess().__enter__()
+        server = RedisServerProcess(tls).__enter__()
     except RedisUnavailableError as error:
         require("redis", str(error))
     yield server
     server.kill()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServerProcess]:
+    """A Redis server of the test's own, which it may kill."""
+    with _redis() as server:
+        yield server
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Authority:
+    """A certificate authority of the test's own."""
+    return authority(tmp_path)
+
+
+@pytest.fixture
+def tls_redis_server(certificates: Authority) -> Iterator[RedisServerProcess]:
+    """The same, for who asks by TLS only."""
+    with _redis(certificates) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

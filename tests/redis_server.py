@@ -11,11 +11,13 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from types import TracebackType
 from typing import Self
 
+from tests.authority import Authority
 from tests.server import free_port
 
 PROGRAMS = ("redis-server", "valkey-server")
@@ -33,7 +35,8 @@ class RedisUnavailableError(Exception):
 class RedisServerProcess:
     """One server. After `kill` it may be started again, on the same port and as empty as before."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Authority | None = None) -> None:
+        self._tls = tls
         self.password = secrets.token_urlsafe(16)
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,14 +61,15 @@ class RedisServerProcess:
 
     def url(self, number: int = 0, *, password: str | None = None) -> str:
         """The address, as the setting `live_url` takes it."""
-        return f"redis://:{password or self.password}@127.0.0.1:{self.port}/{number}"
+        scheme = "redis" if self._tls is None else "rediss"
+        return f"{scheme}://:{password or self.password}@127.0.0.1:{self.port}/{number}"
 
     def start(self) -> None:
         """Start, and return when it answers."""
         program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
         if program is None:
             raise RedisUnavailableError(f"none of {', '.join(PROGRAMS)} on PATH")
-        arguments = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", self.password]
+        arguments = [program, *self._doors(), "--bind", "127.0.0.1", "--requirepass", self.password]
         arguments += ["--save", "", "--appendonly", "no", "--dir", "/tmp"]  # noqa: S108 - it writes nothing
         self._process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
@@ -83,6 +87,16 @@ class RedisServerProcess:
             time.sleep(0.01)
         self.kill()
         raise RedisUnavailableError(f"{program} did not answer within {START_TIMEOUT_S} s")
+
+    def _doors(self) -> list[str]:
+        if self._tls is None:
+            return ["--port", str(self.port)]
+        files = [
+            f"--tls-cert-file {self._tls.certificate}",
+            f"--tls-key-file {self._tls.key}",
+            "--tls-auth-clients no",
+        ]
+        return ["--port", "0", "--tls-port", str(self.port), *" ".join(files).split()]
 
     def kill(self) -> None:
         """End it as a power cut would; it may have ended already."""
@@ -107,8 +121,15 @@ class RedisServerProcess:
     def _answers(self) -> bool:
         """Whether it is this server that answers: another one would not know the password."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with self._connected() as connection:
                 connection.sendall(f"AUTH {self.password}\r\n".encode())
                 return connection.recv(16).startswith(b"+OK")
         except OSError:
             return False
+
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=1)
+        if self._tls is None:
+            return connection
+        context = ssl.create_default_context(cafile=self._tls.ca)
+        return context.wrap_socket(connection, server_hostname="127.0.0.1")

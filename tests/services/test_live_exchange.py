@@ -30,6 +30,7 @@ from app.services.ledger.command import Command, WalletRef
 from app.services.ledger.store import PostgresSession
 from app.services.live import DatabaseSource, live_hub, telling
 from app.settings import Settings, SettingsError
+from tests.authority import Authority
 from tests.databases import settings_for
 from tests.redis_server import RedisServerProcess
 from tests.services.live_writer import ACTOR, storm
@@ -490,6 +491,43 @@ async def test_a_wrong_password_is_told_and_not_shown(
     assert "AuthenticationError" in str(logs)
     assert "hush-hush" not in str(logs) + repr(ours) + repr(vars(listener))
     assert not listener.is_healthy
+
+
+@pytest.mark.redis
+async def test_by_tls_they_tell_each_other_where_the_authority_is_known(
+    tls_redis_server: RedisServerProcess,
+    certificates: Authority,
+    settings: Settings,
+    database: TortoiseContext,
+) -> None:
+    url = f"{tls_redis_server.url()}?ssl_ca_certs={certificates.ca}"
+    ours = settings_for(settings.database_url, live_url=url)
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(Shop(ours, "here").open())
+        there = await stack.enter_async_context(Shop(ours, "there").open())
+        wallet = await there.credit()
+        async with aclosing(here.hub.wallet_updates(wallet.id)) as stream:
+            await take(stream, 1)
+            await there.credit()
+            assert [update.sequence for update in await take(stream, 1)] == [2]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("way_in", ["an authority that nobody knows", "no TLS"])
+async def test_a_server_that_nobody_vouches_for_is_told_nothing(
+    tls_redis_server: RedisServerProcess, settings: Settings, database: TortoiseContext, way_in: str
+) -> None:
+    url = tls_redis_server.url()
+    ours = settings_for(
+        settings.database_url, live_url=url.replace("rediss", "redis") if way_in == "no TLS" else url
+    )
+    hub, listener = live_hub(ours, process="x", clock=lambda: datetime.now(UTC))
+    with structlog.testing.capture_logs() as logs:
+        async with hub.running(listener):
+            await until(lambda: any(line["event"] == "the listener lost its connection" for line in logs))
+    assert not listener.is_healthy
+    assert tls_redis_server.password not in str(logs)
+    assert ("certificate verify failed" in str(logs)) is (way_in != "no TLS")
 
 
 async def test_a_server_that_says_nothing_is_left(
