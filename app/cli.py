@@ -24,6 +24,7 @@ from functools import partial, wraps
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, ParamSpec
 from urllib.parse import unquote
 from uuid import UUID
@@ -245,7 +246,9 @@ def _serve_in_processes(settings: Settings, listener: socket.socket) -> None:
 
     _configure_logging(settings)
     config = _uvicorn_config(settings, "app.cli:application", factory=True, workers=settings.workers)
-    with suppress(KeyboardInterrupt):
+    with TemporaryDirectory(prefix="coffer-metrics-") as folder, suppress(KeyboardInterrupt):
+        # The processes read the environment themselves.
+        os.environ.setdefault(environment_variable("metrics_folder"), folder)
         serve_in_processes(config, [listener])
 
 

@@ -84,7 +84,9 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
     whoever opens the page can read them.
     """
     metrics = Metrics(
-        names=settings.metrics_operation_names, liabilities_interval_s=settings.metrics_liabilities_interval_s
+        names=settings.metrics_operation_names,
+        liabilities_interval_s=settings.metrics_liabilities_interval_s,
+        folder=settings.metrics_folder,
     )
     tracing = otlp_tracing() if settings.tracing else None
     runtime, listener = _runtime(settings, metrics)
@@ -125,6 +127,7 @@ def create_app(settings: Settings, *, demo_tokens: Mapping[str, str] | None = No
             poller=poller,
             payouts=payouts,
             operations=operations,
+            metrics=metrics,
             tracing=tracing,
         ),
     )
@@ -146,6 +149,7 @@ def _lifespan(
     poller: Poller | None,
     payouts: Payouts,
     operations: Operations,
+    metrics: Metrics,
     tracing: Tracing | None,
 ) -> Callable[[Application], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
@@ -153,7 +157,7 @@ def _lifespan(
         async with open_database(settings, for_all_tasks=True):
             await require_migrated()
             runtime.writer.start()
-            async with runtime.access.running(), runtime.hub.running(listener):
+            async with metrics.shared(), runtime.access.running(), runtime.hub.running(listener):
                 _warn_of_unknown_roles(settings, runtime)
                 polling = nullcontext() if poller is None else poller.running()
                 async with payouts.running(), jobs.running(), processor.running(), outbox.running(), polling:

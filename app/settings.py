@@ -486,6 +486,11 @@ class Settings(BaseSettings):
         le=86_400,
         description="How old the liabilities shown in /metrics may be before they are summed up again.",
     )
+    metrics_folder: Path | None = Field(
+        None,
+        description="Where the processes of one server leave for each other what they counted, so that /metrics tells of all. "
+        "serve --workers makes a folder by itself.",
+    )
     tracing: bool = Field(
         False,
         description="Send OpenTelemetry traces. Needs the extra `otel`; the exporter reads OTEL_EXPORTER_OTLP_ENDPOINT.",

@@ -189,6 +189,14 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
+async def counted(server: Server) -> float:
+    """Return how many operations a new connection is told of."""
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        shown = (await client.get(f"{server.address}/metrics")).text
+    lines = [line for line in shown.splitlines() if line.startswith("coffer_operations_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_several_workers(database_url: str, tmp_path: Path) -> None:
     """One that is killed is replaced, and all of them drain."""
@@ -219,6 +227,13 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
             for _ in range(20):
                 answer = await client.post(f"{server.address}/graphql", json=adjustment())
                 assert answer.json()["data"]["adjustBalance"]["userErrors"] == []
+
+        async def are_all_counted() -> bool:
+            return await counted(server) == 20
+
+        # Whichever of them answers.
+        for _ in range(8):
+            await eventually(are_all_counted)
         assert await server.stop() == 0
         assert sum("Finished server process" in line for line in server.log) == 2
 

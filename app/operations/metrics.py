@@ -1,7 +1,9 @@
 """What /metrics shows: a registry of the application's own, so that two applications in one process don't mix."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic
 
 import structlog
@@ -20,6 +22,7 @@ from prometheus_client.registry import Collector
 from app.domain.withdrawal import UNDER_WAY
 from app.execution.observing import Observation
 from app.operations.counts import DURATIONS_S, OperationCounts
+from app.operations.gathering import Gathering
 from app.services.liability import Liability, liabilities
 from app.services.payout import Waiting, waiting
 
@@ -37,7 +40,10 @@ Gauges = Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]
 class Metrics:
     """Counts operations and batches, and reads gauges when it is asked."""
 
-    def __init__(self, *, names: tuple[str, ...], liabilities_interval_s: float) -> None:
+    def __init__(
+        self, *, names: tuple[str, ...], liabilities_interval_s: float, folder: Path | None = None
+    ) -> None:
+        self._gathering = None if folder is None else Gathering(folder)
         self.registry = CollectorRegistry()
         self._names = frozenset(names)
         self._operations = OperationCounts()
@@ -84,9 +90,21 @@ class Metrics:
         self._webhooks.labels(door, outcome).inc()
 
     async def render(self) -> bytes:
-        """Return everything in Prometheus' text format."""
+        """Return everything in Prometheus' text format, of all processes of this server that share what they count."""
         await self._liabilities.refresh()
-        return generate_latest(self.registry)
+        own = generate_latest(self.registry)
+        if self._gathering is None:
+            return own
+        return await asyncio.to_thread(self._gathering.together, own)
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Share what is counted with the other processes of this server while the block runs, where it has some."""
+        if self._gathering is None:
+            yield
+            return
+        async with self._gathering.running(lambda: generate_latest(self.registry)):
+            yield
 
     def _shown(self, name: str | None) -> str:
         if name is None:
