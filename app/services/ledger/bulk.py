@@ -7,6 +7,7 @@ another one: COPY on PostgreSQL, one statement for many rows on SQLite.
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +87,8 @@ class Load:
     def _writes(self, mint: Mint) -> Iterable[TableWrite]:
         # What names others stands after them: their references are looked up row by row.
         orders = self._beside.pop(Order, {})
+        # As they come one after the other in a store that lives, where the newest lie together.
+        transactions = sorted(self._transactions, key=attrgetter("created_at"))
         for table, records in (
             (tables.CUSTOMERS, self._customers),
             (tables.WALLETS, self._wallets),
@@ -93,10 +96,10 @@ class Load:
             (tables.HOLDS, self._holds.values()),
             (tables.LOTS, self._lots.values()),
             (tables.RESERVATIONS, self._reservations.values()),
-            (tables.TRANSACTIONS, self._transactions),
+            (tables.TRANSACTIONS, transactions),
         ):
             yield _all_of(table, records)
-        yield TableWrite("insert", tables.ALLOCATIONS, list(allocation_rows(self._transactions, mint)))
+        yield TableWrite("insert", tables.ALLOCATIONS, list(allocation_rows(transactions, mint)))
         for kind, table in tables.BESIDE.items():
             yield _all_of(table, self._beside.get(kind, {}).values())
 
