@@ -31,7 +31,7 @@ _FEW_MIN = 500
 _SAMPLE, _COMMON, _DULL = 200, 10, 20
 """Of so many of the newest customers, so many have a word that is common, and so many a gram that leads to too many."""
 
-_SECOND_SAMPLE, _WORTH_IT = 2_000, 1_000
+_SECOND_SAMPLE, _WORTH_IT = 2_000, 2_000
 """Where the first sample leaves doubt: so many are looked at if more than so many may be named."""
 
 _IDEOGRAPHS_FROM = "\u2e80"

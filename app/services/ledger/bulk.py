@@ -5,7 +5,8 @@ What a wallet's drafts did is what the writer would have written, by the same ta
 another one: COPY on PostgreSQL, one statement for many rows on SQLite.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -132,6 +133,21 @@ async def written(claim_scope: str, key_prefix: str) -> dict[str, dict[str, Any]
         row["key"]: orjson.loads(row["result"]) if isinstance(row["result"], str) else row["result"]
         for row in rows
     }
+
+
+@asynccontextmanager
+async def room() -> AsyncIterator[None]:
+    """Give SQLite half a gigabyte for pages meanwhile: a big store's indexes would be read from the file over and over."""
+    db = get_connection(WRITER)
+    if db.capabilities.dialect != "sqlite":
+        yield
+        return
+    (before,) = await db.execute_query_dict("PRAGMA cache_size")
+    await db.execute_query("PRAGMA cache_size = -524288")
+    try:
+        yield
+    finally:
+        await db.execute_query(f"PRAGMA cache_size = {before['cache_size']}")
 
 
 async def settle() -> None:
