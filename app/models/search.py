@@ -38,14 +38,16 @@ _IDEOGRAPHS_FROM = "\u2e80"
 """Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
 
 _FOUND = (
-    "WITH found AS MATERIALIZED (SELECT c.id FROM {source} WHERE {indexed} AND {exact} LIMIT {most} + 1) "
-    "SELECT CASE WHEN (SELECT COUNT(*) FROM found) <= {most} THEN (SELECT {ids} FROM {onward}) END AS ids"
+    "WITH found AS MATERIALIZED (SELECT c.id FROM {source} WHERE {indexed} AND {exact} LIMIT {most} + 1), "
+    "listed AS MATERIALIZED (SELECT {onward} LIMIT {most} + 1) "
+    "SELECT CASE WHEN (SELECT COUNT(*) FROM found) <= {most} AND (SELECT COUNT(*) FROM listed) <= {most} "
+    "THEN (SELECT {ids} FROM listed) END AS ids"
 )
-"""What is listed, by its ids in one text; NULL where more than so many customers are found."""
+"""What is listed, by its ids in one text; NULL where that is more than so many, or the customers found are."""
 
 _ONWARD = {
-    "customers": "found listed",
-    "withdrawals": "found f JOIN wallets w ON w.customer_id = f.id JOIN withdrawals listed ON listed.wallet_id = w.id",
+    "customers": "f.id FROM found f",
+    "withdrawals": "d.id FROM found f JOIN wallets w ON w.customer_id = f.id JOIN withdrawals d ON d.wallet_id = w.id",
 }
 """How one gets from the customers to what is listed."""
 
@@ -110,6 +112,7 @@ async def few(words: Sequence[str], listed: str = "customers") -> Few | None:
     most = _few_of(newest.customers)
     if newest.found and most > _WORTH_IT:
         more = await _newest(_SECOND_SAMPLE, words, ())
+        # A sample errs: it must tell of twice as many.
         if more.found * more.customers > 2 * most * more.rows:
             return None
     sql = _search(dialect, words, _telling(words, grams, newest), most, listed)
