@@ -29,7 +29,7 @@ from statistics import median
 from rich.progress import Progress
 
 from app.db import dialect, migrate, open_database
-from app.seed.scale import Scale, grow
+from app.seed.scale import CHUNK, Scale, grow
 from app.services.liability import liabilities
 from app.services.verification import verify
 from bench import report
@@ -202,12 +202,15 @@ async def fill(url: str, wallets: int) -> float:
     async with open_database(settings):
         with Progress(transient=True) as progress:
             bar = progress.add_task(f"{wallets:,} wallets", total=wallets)
-            await grow(
-                Scale(wallets, UNTIL),
-                customers=0,
-                on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
-                settings=settings,
-            )
+
+            def tell(done: int, total: int) -> None:
+                progress.update(bar, completed=done, total=total)
+                if not progress.console.is_terminal and done % (total // 10 or 1) < CHUNK:
+                    print(
+                        f"{done:,} of {total:,} wallets after {time.perf_counter() - began:.0f} s", flush=True
+                    )
+
+            await grow(Scale(wallets, UNTIL), customers=0, on_progress=tell, settings=settings)
     return time.perf_counter() - began
 
 
@@ -225,6 +228,8 @@ async def compare(database: str, urls: tuple[str, str], plan: Plan, folder: Path
         with Progress(transient=True) as progress:
             bar = progress.add_task(database, total=len(turns) * len(QUESTIONS))
             for turn, each in enumerate(turns):
+                if not progress.console.is_terminal:
+                    print(f"{database}: round {turn} of {plan.rounds}", flush=True)
                 for question, document in QUESTIONS.items():
                     for number in range(each):
                         # Who begins changes, so that neither is always the one after the other.
