@@ -16,6 +16,9 @@ def main() -> None:
         action="store_true",
         help="put the last results into README.md and docs/speed.md; measure nothing",
     )
+    parser.add_argument(
+        "--scale", type=int, default=growth.BIG, help=f"wallets of the big store ({growth.BIG:,})"
+    )
     options = parser.parse_args()
     if options.readme:
         print("The documents hold the last results of:", ", ".join(report.fill_documents()) or "nothing yet")
@@ -23,7 +26,7 @@ def main() -> None:
     ledger.main(long=options.long)
     http.main(long=options.long)
     telling.main(long=options.long)
-    growth.main(long=options.long)
+    growth.main(long=options.long, scale=options.scale)
     beside.main(long=options.long)
     live.main(long=options.long)
     runtime.main(long=options.long)

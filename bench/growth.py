@@ -1,42 +1,60 @@
 """What growth costs: every list, search, filter and report at 10,000 wallets and at many more, side by side.
 
-    python -m bench.growth [--scale N] [--long]
+    python -m bench.growth [--scale N] [--long] [--database sqlite|postgres] [--stores SMALL BIG]
 
 Two stores of one seed are loaded (`seed --scale`), each with a server of its own; every question is asked of the one and
 of the other in turns, so whatever else the machine does, it does to both. The bar: a p99 within 1.5 times of what it is
 at 10,000 wallets. Afterwards the big ledger is verified, and what that needs of memory is compared with the small one's.
+
+The stores are removed in the end, unless `--stores` names two databases: these stay, and a load that was interrupted goes on.
+PostgreSQL has the memory that a store of that size would be given (`POSTGRES`).
 """
 
 import argparse
 import asyncio
+import gc
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 from rich.progress import Progress
 
-from app.db import migrate, open_database
-from app.seed.scale import Scale, grow
+from app.db import dialect, migrate, open_database
+from app.seed.scale import CHUNK, Scale, grow
 from app.services.liability import liabilities
 from app.services.verification import verify
 from bench import report
-from bench.ledger import DATABASES, database_of, settings_of
+from bench.ledger import settings_of
+from bench.load import unlimited
 from tests.caller import Caller
-from tests.server import ServerProcess, token
+from tests.postgres import PostgresServer
+from tests.server import token
 
 SMALL = 10_000
 BIG = 100_000
 BAR = 1.5
+DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+POSTGRES = {
+    "shared_buffers": "1GB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "random_page_cost": "1.1",
+}
+"""A fraction of a small server's memory, seldom checkpoints while it is loaded, and a disk without arms."""
+
+WARM_UP = 5
+"""How often each question is asked before it counts."""
+
 UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
 """When the made-up history ends."""
 
@@ -139,7 +157,7 @@ class Plan:
 
 
 SHORT = Plan(rounds=5, each=20)
-LONG = Plan(rounds=12, each=50)
+LONG = Plan(rounds=20, each=50)
 
 
 @dataclass(slots=True)
@@ -158,16 +176,22 @@ class Growth:
         """How many times as long the p99 is."""
         return self.big_p99_ms / self.small_p99_ms
 
+    @property
+    def p50_ratio(self) -> float:
+        """How many times as long the median is."""
+        return self.big_p50_ms / self.small_p50_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A whole ledger verified: how fast, and the memory that the process grew by meanwhile, in MiB."""
+    """A whole ledger verified: how fast, and the process's memory at its peak and before, in MiB."""
 
     database: str
     wallets: int
     transactions: int
     duration_s: float
-    grown_mib: float
+    peak_mib: float
+    before_mib: float
 
 
 async def fill(url: str, wallets: int) -> float:
@@ -178,12 +202,15 @@ async def fill(url: str, wallets: int) -> float:
     async with open_database(settings):
         with Progress(transient=True) as progress:
             bar = progress.add_task(f"{wallets:,} wallets", total=wallets)
-            await grow(
-                Scale(wallets, UNTIL),
-                customers=0,
-                on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
-                settings=settings,
-            )
+
+            def tell(done: int, total: int) -> None:
+                progress.update(bar, completed=done, total=total)
+                if not progress.console.is_terminal and done % (total // 10 or 1) < CHUNK:
+                    print(
+                        f"{done:,} of {total:,} wallets after {time.perf_counter() - began:.0f} s", flush=True
+                    )
+
+            await grow(Scale(wallets, UNTIL), customers=0, on_progress=tell, settings=settings)
     return time.perf_counter() - began
 
 
@@ -193,15 +220,24 @@ async def compare(database: str, urls: tuple[str, str], plan: Plan, folder: Path
     async with AsyncExitStack() as stack:
         callers = []
         for number, url in enumerate(urls):
-            server = stack.enter_context(ServerProcess(url, folder=folder, name=f"growth-{number}"))
+            server = stack.enter_context(unlimited(url, folder, f"growth-{number}"))
             callers.append(await stack.enter_async_context(Caller(server.url, token("ann", "administrator"))))
+        turns = [WARM_UP, *[plan.each] * plan.rounds]
+        # This process's own pauses are nobody's p99.
+        gc.freeze()
         with Progress(transient=True) as progress:
-            for turn in progress.track(range(plan.rounds + 1), description=database):
+            bar = progress.add_task(database, total=len(turns) * len(QUESTIONS))
+            for turn, each in enumerate(turns):
+                if not progress.console.is_terminal:
+                    print(f"{database}: round {turn} of {plan.rounds}", flush=True)
                 for question, document in QUESTIONS.items():
-                    for caller, times in zip(callers, taken[question], strict=True):
-                        found = [await _ask(caller, document) for _ in range(plan.each)]
-                        # The first round only warms up.
-                        times.extend(found if turn else [])
+                    for number in range(each):
+                        # Who begins changes, so that neither is always the one after the other.
+                        for which in (0, 1) if number % 2 else (1, 0):
+                            took_ms = await _ask(callers[which], document)
+                            if turn:
+                                taken[question][which].append(took_ms)
+                    progress.advance(bar)
     return [_growth(database, question, *times) for question, times in taken.items()]
 
 
@@ -209,7 +245,11 @@ async def _ask(caller: Caller, document: str) -> float:
     began = time.perf_counter()
     response = await caller.post(document, {})
     took_ms = (time.perf_counter() - began) * 1e3
-    assert "errors" not in response, (document, response)
+    codes = {error["extensions"]["code"] for error in response.get("errors", ())}
+    if codes:
+        # What the database gave up on took that long; anything else is a fault.
+        print(f"{codes} after {took_ms:.0f} ms: {document}", flush=True)
+        assert codes == {"TIMEOUT"}, response
     return took_ms
 
 
@@ -218,7 +258,7 @@ def _growth(database: str, question: str, small: list[float], big: list[float]) 
 
 
 def _p99(times: list[float]) -> float:
-    return sorted(times)[int(len(times) * 0.99) - 1]
+    return sorted(times)[int((len(times) - 1) * 0.99)]
 
 
 async def check(database: str, url: str) -> Verified:
@@ -228,27 +268,40 @@ async def check(database: str, url: str) -> Verified:
         found = await verify()
         await liabilities()
     assert found.is_clean, found.faults[:3]
-    return Verified(database, found.wallets, found.transactions, found.duration_s, _peak_mib() - before_mib)
+    return Verified(database, found.wallets, found.transactions, found.duration_s, _peak_mib(), before_mib)
 
 
 def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Of this program alone: what `getrusage` tells is also that of the process that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def run(scale: int, plan: Plan) -> tuple[list[Growth], list[Verified]]:
-    """Measure on both databases."""
-    found: list[Growth] = []
-    verified: list[Verified] = []
-    for database in DATABASES:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            urls = (stack.enter_context(database_of(database)), stack.enter_context(database_of(database)))
-            for url, wallets in zip(urls, (SMALL, scale), strict=True):
-                took_s = asyncio.run(fill(url, wallets))
-                print(f"{database}: {wallets:,} wallets loaded in {took_s:.0f} s")
-            found += asyncio.run(compare(database, urls, plan, folder))
-            verified += [_checked(database, url) for url in urls]
-    return found, verified
+def run(
+    database: str, scale: int, plan: Plan, stores: tuple[str, str] | None
+) -> tuple[list[Growth], list[Verified]]:
+    """Measure on one database."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        urls = stores or stack.enter_context(_stores(database, folder))
+        for url, wallets in zip(urls, (SMALL, scale), strict=True):
+            took_s = asyncio.run(fill(url, wallets))
+            print(f"{database}: {wallets:,} wallets loaded in {took_s:.0f} s", flush=True)
+        found = asyncio.run(compare(database, urls, plan, folder))
+        return found, [_checked(database, url) for url in urls]
+
+
+@contextmanager
+def _stores(database: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Make two empty databases, durable as in production, and remove them in the end."""
+    if database == DATABASES["sqlite"]:
+        yield f"sqlite:///{folder / 'small.sqlite3'}", f"sqlite:///{folder / 'big.sqlite3'}"
+        return
+    # One server for both: what else it does, it does to both.
+    with PostgresServer(fsync=True, **POSTGRES) as server:
+        for name in ("small", "big"):
+            server.create_database(name)
+        yield server.url("small"), server.url("big")
 
 
 def _checked(database: str, url: str) -> Verified:
@@ -263,16 +316,49 @@ def _checked(database: str, url: str) -> Verified:
     return Verified(**json.loads(done.stdout))
 
 
-def main(*, long: bool, scale: int = BIG) -> None:
-    """Measure, print the tables and write them down."""
+def main(
+    *,
+    long: bool,
+    scale: int = BIG,
+    databases: Iterable[str] = tuple(DATABASES),
+    stores: tuple[str, str] | None = None,
+) -> None:
+    """Measure, print the tables and write them down; of a database that isn't measured now, the last figures stay."""
     plan = LONG if long else SHORT
-    found, verified = run(scale, plan)
-    report.publish_growth(found, verified, scale, BAR, long=long, data=[asdict(each) for each in found])
+    found, verified = [], []
+    names = [DATABASES[dialect(stores[0])]] if stores else [DATABASES[each] for each in databases]
+    for name in DATABASES.values():
+        known = report.known("growth").get(name, {})
+        if name in names:
+            growths, checked = run(name, scale, plan, stores)
+        elif known.get("scale") == scale:
+            growths = [Growth(**each) for each in known["questions"]]
+            checked = [Verified(**each) for each in known["verified"]]
+        else:
+            continue
+        found += growths
+        verified += checked
+        # Written down after each: whoever stops the second keeps the first.
+        report.publish_growth(found, verified, scale, BAR, long=long, options=POSTGRES)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--scale", type=int, default=BIG, help=f"wallets of the big store ({BIG:,})")
     parser.add_argument("--long", action="store_true", help="more rounds")
+    parser.add_argument(
+        "--database", choices=tuple(DATABASES), help="only this one (both, one after the other)"
+    )
+    parser.add_argument(
+        "--stores",
+        nargs=2,
+        metavar=("SMALL", "BIG"),
+        help="addresses of two databases that stay; what they lack is loaded",
+    )
     options = parser.parse_args()
-    main(long=options.long, scale=options.scale)
+    main(
+        long=options.long,
+        scale=options.scale,
+        databases=[options.database] if options.database else tuple(DATABASES),
+        stores=tuple(options.stores) if options.stores else None,
+    )

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -183,42 +183,66 @@ def publish_growth(
     bar: float,
     *,
     long: bool,
-    data: Any,
+    options: Mapping[str, str],
 ) -> None:
     """Print what `bench.growth` measured and write it down."""
     said = (
         f"Measured by `python -m bench.growth --scale {scale}{' --long' if long else ''}` on {machine()}: p50 / p99 in ms over HTTP, "
-        f"one caller, the two stores asked in turns. The bar is a p99 of at most {bar} times that at 10,000 wallets."
+        f"one caller, the two stores asked in turns. The bar is a p99 of at most {bar} times that at 10,000 wallets. PostgreSQL "
+        f"was given {', '.join(f'{name} = {value}' for name, value in options.items())}, unless its databases were named."
     )
-    grids = [
-        Grid(
-            f"{database}, {scale:,} wallets beside 10,000",
-            ("question", "10,000", f"{scale:,}", "p50, times", "p99, times"),
-            [
-                [
-                    each.question,
-                    f"{each.small_p50_ms:.1f} / {each.small_p99_ms:.1f}",
-                    f"{each.big_p50_ms:.1f} / {each.big_p99_ms:.1f}",
-                    f"{each.big_p50_ms / each.small_p50_ms:.2f}",
-                    f"{each.ratio:.2f}{' (!)' if each.ratio > bar else ''}",
-                ]
-                for each in found
-                if each.database == database
-            ],
-        )
-        for database in dict.fromkeys(each.database for each in found)
+    databases = list(dict.fromkeys(each.database for each in found))
+    grids = [_within([each for each in found if each.database == name], bar) for name in databases]
+    grids.append(_verified(verified))
+    grids += [_questions([each for each in found if each.database == name], scale, bar) for name in databases]
+    data = {
+        name: {
+            "scale": scale,
+            "questions": [asdict(each) for each in found if each.database == name],
+            "verified": [asdict(each) for each in verified if each.database == name],
+        }
+        for name in databases
+    }
+    publish("growth", said, grids, data)
+
+
+def _within(found: "Sequence[Growth]", bar: float) -> Grid:
+    """Return how many questions keep to the bar, and which are the worst."""
+    worst = sorted(found, key=lambda each: each.ratio, reverse=True)[:5]
+    rows = [
+        (f"p99 within {bar} times", f"{sum(each.ratio <= bar for each in found)} of {len(found)}"),
+        (f"p50 within {bar} times", f"{sum(each.p50_ratio <= bar for each in found)} of {len(found)}"),
+        *((f"worst: {each.question}", f"p99 {each.ratio:.2f}, p50 {each.p50_ratio:.2f}") for each in worst),
     ]
+    return Grid(f"{found[0].database}: questions that take as long in the big store", ("", "times"), rows)
+
+
+def _questions(found: "Sequence[Growth]", scale: int, bar: float) -> Grid:
+    rows = [
+        [
+            each.question,
+            f"{each.small_p50_ms:.1f} / {each.small_p99_ms:.1f}",
+            f"{each.big_p50_ms:.1f} / {each.big_p99_ms:.1f}",
+            f"{each.p50_ratio:.2f}",
+            f"{each.ratio:.2f}{' (!)' if each.ratio > bar else ''}",
+        ]
+        for each in found
+    ]
+    head = ("question", "10,000", f"{scale:,}", "p50, times", "p99, times")
+    return Grid(f"{found[0].database}, {scale:,} wallets beside 10,000", head, rows)
+
+
+def _verified(verified: "Sequence[Verified]") -> Grid:
     rows = [
         [
             f"{each.database}, {each.wallets:,} wallets",
             f"{each.transactions:,}",
             f"{each.transactions / each.duration_s:,.0f}",
-            f"{each.grown_mib:.0f}",
+            f"{each.peak_mib:.0f} ({each.before_mib:.0f} before)",
         ]
         for each in verified
     ]
-    grids.append(Grid("`verify`", ("ledger", "transactions", "per second", "MiB more at its peak"), rows))
-    publish("growth", said, grids, data)
+    return Grid("`verify`", ("ledger", "transactions", "per second", "MiB at its peak"), rows)
 
 
 # --- writing down -------------------------------------------------------------------------------------------
@@ -234,6 +258,13 @@ def publish(name: str, said: str, grids: Sequence[Grid], data: Any) -> None:
     text = said + "\n\n" + "\n".join(grid.as_markdown() for grid in grids)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def known(name: str) -> dict[str, Any]:
+    """Return what was measured last; nothing if nothing was."""
+    path = RESULTS / f"{name}.json"
+    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return data if isinstance(data, dict) else {}
 
 
 def publish_plot(name: str, title: str, groups: Mapping[str, Mapping[str, float]]) -> None:

@@ -28,6 +28,7 @@ from websockets.exceptions import ConnectionClosed
 from app.db import migrate
 from bench import report
 from bench.crash import DATABASES, database
+from bench.load import unlimited
 from tests.caller import UPDATES, WALLET, Caller, UnansweredError, open_socket, subscribe
 from tests.databases import settings_for
 from tests.server import ServerProcess, token
@@ -128,7 +129,7 @@ async def soak(found: Soak, *, seconds: float, rate: float | None, progress: Pro
     bar = progress.add_task(found.database, total=seconds)
     with database(found.database, folder) as url:
         await migrate(settings_for(url))
-        with ServerProcess(url, folder=folder) as server:
+        with unlimited(url, folder, "soak") as server:
             async with Caller(server.url, token("ann", ADMIN)) as caller:
                 workload = Workload("soak")
                 # The first second makes the wallets that are watched.

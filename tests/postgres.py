@@ -72,9 +72,13 @@ class _Identity(TypedDict, total=False):
 class PostgresServer:
     """One server with its own data, port and password; or, if the environment names one, somebody else's."""
 
-    def __init__(self, *, fsync: bool = False) -> None:
-        """`fsync=True` keeps every promise of durability, as a bench must; tests are quicker without."""
+    def __init__(self, *, fsync: bool = False, **options: str | int) -> None:
+        """`fsync=True` keeps every promise of durability, as a bench must; tests are quicker without.
+
+        `options` are the server's own, by their names.
+        """
         self._fsync = fsync
+        self._options = options
         self._base_url = os.environ.get(EXTERNAL_URL_VARIABLE, "")
         self._external = bool(self._base_url)
         self._created: set[str] = set()
@@ -165,8 +169,12 @@ class PostgresServer:
         """Start the server on a free port. Another process may take the port first: then try the next."""
         for attempt in range(1, START_ATTEMPTS_MAX + 1):
             port = _free_port()
-            options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
-            options |= {"max_connections": CONNECTIONS_MAX, "timezone": "UTC"}
+            options: dict[str, str | int] = {
+                "listen_addresses": "127.0.0.1",
+                "port": port,
+                "unix_socket_directories": "",
+            }
+            options |= {"max_connections": CONNECTIONS_MAX, "timezone": "UTC", **self._options}
             if not self._fsync:
                 options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
             arguments = " ".join(f"-c {name}='{value}'" for name, value in options.items())

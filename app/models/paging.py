@@ -7,7 +7,7 @@ by counting. Offsets are there for table components only; inside, nothing pages 
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -132,8 +132,18 @@ def page_of_rows(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
     )
 
 
-async def fetch_page(query: QuerySet[M], sort: Sort, request: PageRequest) -> Page[M]:
-    """Read one page: one statement, whatever the page."""
+Read = Callable[[str, list[Any]], Awaitable[list[M]]]
+"""Reads the rows whose ids a statement finds, in its order."""
+
+
+async def fetch_page(
+    query: QuerySet[M], sort: Sort, request: PageRequest, read: Read[M] | None = None
+) -> Page[M]:
+    """Read one page: one statement, whatever the page.
+
+    With `read`, the page is chosen by its ids, and whole rows are read for them alone: of what is sorted or passed over,
+    only the columns that say so.
+    """
     sign = "-" if sort.descending != request.backwards else ""
     query = (
         _bounded(query, sort, request)
@@ -142,14 +152,20 @@ async def fetch_page(query: QuerySet[M], sort: Sort, request: PageRequest) -> Pa
     )
     if request.offset:
         query = query.offset(request.offset)
-    return page_of_rows(list(await query), sort, request)
+    rows = list(await query) if read is None else await read(*_statement(query.values("id")))
+    return page_of_rows(rows, sort, request)
+
+
+def _statement(query: Any) -> tuple[str, list[Any]]:
+    """Return a query's SQL and its values."""
+    query._make_query()
+    sql, values = query.query.get_parameterized_sql()
+    return sql, values
 
 
 async def count_of(query: QuerySet[Any]) -> int:
     """Return how many rows a query finds, one more than `COUNT_MAX` at most: more are not worth their time."""
-    rows = query.limit(COUNT_MAX + 1).values_list("id", flat=True)
-    rows._make_query()
-    sql, values = rows.query.get_parameterized_sql()
+    sql, values = _statement(query.limit(COUNT_MAX + 1).values_list("id", flat=True))
     _, found = await get_connection("default").execute_query(
         f"SELECT COUNT(*) AS number FROM ({sql}) AS counted", values
     )
@@ -175,8 +191,7 @@ async def fetch_pages(
     """
     model = query.model
     query = _bounded(query.filter(**{f"{partition}__in": list(keys)}), sort, request)
-    query._make_query()
-    sql, values = query.query.get_parameterized_sql()
+    sql, values = _statement(query)
     way = "DESC" if sort.descending != request.backwards else "ASC"
     order = f'"{sort.column}" {way}, "id" {way}'
     _, rows = await get_connection("default").execute_query(

@@ -6,8 +6,8 @@ Of many, there are some in every stretch of the list: it is walked in its own or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
-from uuid import UUID
 
 from tortoise.connection import get_connection
 from tortoise.expressions import Q, RawSQL
@@ -15,7 +15,6 @@ from tortoise.expressions import Q, RawSQL
 from app.domain.customer import fold
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
-from app.models.customer import Customer
 
 SEARCH_MAX = 100
 """Characters of a search at most."""
@@ -23,38 +22,57 @@ SEARCH_MAX = 100
 WORD_MIN = 3
 """Characters that one of a search's words must have."""
 
-FEW_MAX = 2_500
-"""Customers that are named by their ids; where more are found, the list is walked.
+FEW_MAX = 5_000
+"""Customers that are named by their ids at most, in the largest store."""
 
-Of a million, this is about where both take as long: so many rows are looked up and sorted, or a page is full after some thousand steps.
-"""
+_FEW_MIN = 500
+"""So many are always named."""
 
 _SAMPLE, _COMMON, _DULL = 200, 10, 20
 """Of so many of the newest customers, so many have a word that is common, and so many a gram that leads to too many."""
 
+_SECOND_SAMPLE, _WORTH_IT = 2_000, 2_000
+"""Where the first sample leaves doubt: so many are looked at if more than so many may be named."""
+
 _IDEOGRAPHS_FROM = "\u2e80"
 """Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
 
-_FOUND = "SELECT c.id AS id FROM {found} WHERE {indexed} AND {exact} LIMIT {most}"
+_FOUND = (
+    "WITH found AS MATERIALIZED (SELECT c.id FROM {source} WHERE {indexed} AND {exact} LIMIT {most} + 1), "
+    "listed AS MATERIALIZED (SELECT {onward} LIMIT {most} + 1) "
+    "SELECT CASE WHEN (SELECT COUNT(*) FROM found) <= {most} AND (SELECT COUNT(*) FROM listed) <= {most} "
+    "THEN (SELECT {ids} FROM listed) END AS ids"
+)
+"""What is listed, by its ids in one text; NULL where that is more than so many, or the customers found are."""
+
+_ONWARD = {
+    "customers": "f.id FROM found f",
+    "withdrawals": "d.id FROM found f JOIN wallets w ON w.customer_id = f.id JOIN withdrawals d ON d.wallet_id = w.id",
+}
+"""How one gets from the customers to what is listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Few:
-    """Few customers, by their ids."""
+    """Few rows of a list, by their ids, in one text as their database writes a list.
 
-    customer_ids: Sequence[UUID]
+    It stands in the statement, because a value for each of some thousand takes Python longer than the search takes the database.
+    """
 
-    def named(self) -> RawSQL:
-        """Return the set of their ids.
+    ids: str
+    dialect: str
 
-        It stands in the statement, because a value for each of some thousand takes Python longer than the search takes the database.
-        """
-        named = ", ".join([f"'{row_id}'" for row_id in self.customer_ids])
-        return RawSQL(f"({named or 'NULL'})")
-
-    def wallets(self) -> RawSQL:
-        """Return the set of the ids of their wallets."""
-        return RawSQL(f"(SELECT w.id FROM wallets w WHERE w.customer_id IN {self.named().sql})")  # noqa: S608 - ids
+    def among(self, column: str) -> Q:
+        """Return the condition that a column, named by its Tortoise path, holds one of the ids."""
+        # They are ids that the database wrote itself, so there is no quote among them.
+        named: Any
+        if self.dialect == "postgres":
+            # Asked for by a subquery, because of a list that it sees the planner makes too much: where a page is full long
+            # before all of these are looked up and sorted, it would rather walk, and never knows how far.
+            named = RawSQL(f"ANY((SELECT '{self.ids}'::uuid[])::uuid[])")
+            return Q(**{column: named})
+        named = RawSQL(f"(SELECT value FROM json_each('{self.ids}'))")  # noqa: S608 - ids
+        return Q(**{f"{column}__in": named})
 
 
 def words_of(text: str, *, field: str = "search") -> list[str]:
@@ -79,26 +97,70 @@ def _is_ideographic(word: str) -> bool:
     return len(word) == WORD_MIN - 1 and min(word) >= _IDEOGRAPHS_FROM
 
 
-async def few(words: Sequence[str]) -> Few | None:
-    """Return the customers that hold all words, or `None` when they are more than a few."""
-    newest = (
-        Customer.all().order_by("-created_at", "-id").limit(_SAMPLE).values_list("search_text", flat=True)
-    )
-    texts: list[Any] = list(await newest)
-    if len(texts) == _SAMPLE and sum(all(word in text for word in words) for text in texts) >= _COMMON:
+async def few(words: Sequence[str], listed: str = "customers") -> Few | None:
+    """Return what is listed of the customers that hold all words, or `None` when these are more than a few.
+
+    `listed` is a table: the customers themselves, or what they have.
+    """
+    connection = get_connection("default")
+    dialect = connection.capabilities.dialect
+    grams = _trigrams(words) if dialect == "sqlite" else [*_trigrams(words), *_pairs(words)]
+    newest = await _newest(_SAMPLE, words, grams)
+    if newest.rows == _SAMPLE and newest.found >= _COMMON:
         # The index would find half of the store.
         return None
+    most = _few_of(newest.customers)
+    if newest.found and most > _WORTH_IT:
+        more = await _newest(_SECOND_SAMPLE, words, ())
+        # A sample errs: it must tell of twice as many.
+        if more.found * more.customers > 2 * most * more.rows:
+            return None
+    sql = _search(dialect, words, _telling(words, grams, newest), most, listed)
+    (row,) = await connection.execute_query_dict(sql)
+    return None if row["ids"] is None else Few(row["ids"], dialect)
+
+
+def _few_of(customers: int) -> int:
+    """Return how many of so many customers are few.
+
+    A list that is walked to the page's end takes customers x 20 / found steps, each as long as to look one of the found up:
+    where both are as many, both ways take as long.
+    """
+    return min(FEW_MAX, max(_FEW_MIN, isqrt(20 * customers)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """What the newest customers tell: how many of these `rows` hold all words, and how many each gram; and about how many
+    customers there are.
+    """
+
+    rows: int
+    found: int
+    by_gram: dict[str, int]
+    customers: int
+
+
+async def _newest(rows: int, words: Sequence[str], grams: Sequence[str]) -> _Newest:
     connection = get_connection("default")
-    if connection.capabilities.dialect == "sqlite":
-        grams = _telling(_trigrams(words), texts)
-        sql, values = _on_sqlite(words), [_matching(grams), *words]
-    else:
-        grams = _telling([*_trigrams(words), *_pairs(words)], texts)
-        sql, values = _on_postgres(words, grams), []
-    rows = await connection.execute_query_dict(sql, values)
-    if len(rows) > FEW_MAX:
-        return None
-    return Few([row["id"] for row in rows])
+    dialect = connection.capabilities.dialect
+    counted = [f"COUNT(*) FILTER (WHERE {_holds(dialect, words)})"]
+    counted += [f"COUNT(*) FILTER (WHERE {_holds(dialect, [gram])})" for gram in grams]
+    columns = ", ".join(f"{count} AS n{place}" for place, count in enumerate(counted))
+    (row,) = await connection.execute_query_dict(
+        f"SELECT COUNT(*) AS rows_, {columns}, ({_HOW_MANY[dialect]}) AS customers "  # noqa: S608 - quoted by _literal
+        f"FROM (SELECT search_text FROM customers ORDER BY created_at DESC, id DESC LIMIT {rows}) c"
+    )
+    by_gram = {gram: row[f"n{place}"] for place, gram in enumerate(grams, 1)}
+    # Nobody has counted them in a new store.
+    return _Newest(row["rows_"], row["n0"], by_gram, max(row["customers"] or 0, row["rows_"]))
+
+
+_HOW_MANY = {
+    "postgres": "SELECT reltuples::bigint FROM pg_class WHERE oid = 'customers'::regclass",
+    "sqlite": "SELECT MAX(number) FROM customer_search_rows",
+}
+"""About how many customers there are, without counting them."""
 
 
 def _trigrams(words: Sequence[str]) -> list[str]:
@@ -110,43 +172,67 @@ def _pairs(words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(pair for pair in pairs if _is_ideographic(pair)))
 
 
-def _telling(grams: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Return those grams that not many of these texts have, at least the two that fewest have.
+def _telling(words: Sequence[str], grams: Sequence[str], newest: _Newest) -> list[str]:
+    """Return those grams that not many of the newest customers have; at least the two that fewest have, and one of each word.
 
-    What is in every address is read once through for nothing: the index says of each customer that it has it.
+    What is in every address is read once through for nothing: the index says of each customer that it has it. But of two
+    words the more frequent one must tell too, or all who have the other are looked at.
     """
-    counted = sorted((sum(gram in text for text in texts), place) for place, gram in enumerate(grams))
-    places = {place for number, (count, place) in enumerate(counted) if number < 2 or count < _DULL}
-    return [gram for place, gram in enumerate(grams) if place in places]
+    ranked = sorted(grams, key=newest.by_gram.__getitem__)
+    telling = {*ranked[:2], *(gram for gram in grams if newest.by_gram[gram] < _DULL)}
+    for word in words:
+        rarest = next((gram for gram in ranked if gram in word), None)
+        if rarest is not None and newest.by_gram[rarest] * 2 < newest.rows:
+            telling.add(rarest)
+    return [gram for gram in grams if gram in telling]
 
 
-def _on_sqlite(words: Sequence[str]) -> str:
-    exact = " AND ".join(["instr(c.search_text, ?) > 0"] * len(words))
-    if not any(len(word) >= WORD_MIN for word in words):
-        # Two ideographs are no gram here: the names are read until there are enough.
-        return _FOUND.format(found="customers c", indexed="? IS NOT NULL", exact=exact, most=FEW_MAX + 1)
-    found = (
-        "customer_search s CROSS JOIN customer_search_rows r ON r.number = s.rowid "
-        "CROSS JOIN customers c ON c.id = r.customer_id"
+def _search(dialect: str, words: Sequence[str], grams: Sequence[str], most: int, listed: str) -> str:
+    # Everything stands in the statement, so that its plan is made for it: how many customers have a gram is what the
+    # statistics know.
+    source, indexed = "customers c", "TRUE"
+    if dialect == "postgres":
+        ids = "coalesce(array_agg(listed.id), '{}')::text"
+        indexed = (
+            f"coffer_grams(c.search_text) @> ARRAY[{', '.join(_literal(dialect, gram) for gram in grams)}]"
+        )
+    else:
+        ids = "json_group_array(listed.id)"
+        if grams:
+            source, indexed = _SQLITE_SOURCE, f"customer_search MATCH {_literal(dialect, _matching(grams))}"
+        # Else two ideographs are no gram here: the names are read until there are enough.
+    return _FOUND.format(
+        source=source,
+        indexed=indexed,
+        exact=_holds(dialect, words),
+        most=most,
+        ids=ids,
+        onward=_ONWARD[listed],
     )
-    return _FOUND.format(found=found, indexed="customer_search MATCH ?", exact=exact, most=FEW_MAX + 1)
+
+
+_SQLITE_SOURCE = (
+    "customer_search s CROSS JOIN customer_search_rows r ON r.number = s.rowid "
+    "CROSS JOIN customers c ON c.id = r.customer_id"
+)
 
 
 def _matching(grams: Sequence[str]) -> str:
     return " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
 
 
-def _on_postgres(words: Sequence[str], grams: Sequence[str]) -> str:
-    # They stand in the statement, so that its plan is made for them: how many customers have a gram is what the
-    # statistics know.
-    indexed = f"coffer_grams(c.search_text) @> ARRAY[{', '.join(_literal(gram) for gram in grams)}]"
-    exact = " AND ".join(f"strpos(c.search_text, {_literal(word)}) > 0" for word in words)
-    return _FOUND.format(found="customers c", indexed=indexed, exact=exact, most=FEW_MAX + 1)
+def _holds(dialect: str, parts: Sequence[str]) -> str:
+    """Return the condition that a customer's searched text holds all parts."""
+    position = "strpos" if dialect == "postgres" else "instr"
+    return " AND ".join(f"{position}(c.search_text, {_literal(dialect, part)}) > 0" for part in parts)
 
 
-def _literal(word: str) -> str:
+def _literal(dialect: str, text: str) -> str:
+    quoted = text.replace("'", "''")
+    if dialect == "sqlite":
+        return f"'{quoted}'"
     # As an escape string, which is read the same whatever the server's settings are.
-    return "E'{}'".format(word.replace("\\", "\\\\").replace("'", "''"))
+    return "E'{}'".format(quoted.replace("\\", "\\\\"))
 
 
 def walking(words: Sequence[str], column: str) -> Q:
@@ -166,7 +252,4 @@ async def narrowed(text: str | None, *, ids: str, column: str, field: str = "sea
     if not words:
         return None
     found = await few(words)
-    if found is None:
-        return walking(words, column)
-    named: Any = found.named()
-    return Q(**{f"{ids}__in": named})
+    return walking(words, column) if found is None else found.among(ids)

@@ -38,7 +38,7 @@ from app.domain.order import Order
 from app.domain.settings import StoreSettings
 from app.domain.withdrawal_terms import WithdrawalTerms
 from app.seed.people import SEED, names_of
-from app.services.ledger.bulk import Load, settle, written
+from app.services.ledger.bulk import Load, room, settle, written
 from app.services.ledger.command import IdempotencyClaim
 from app.settings import Settings
 
@@ -154,7 +154,7 @@ async def grow(
     done = 0
     if known:
         on_progress(known, scale.wallets)
-    async with aclosing(_loaded(missing, settings)) as sizes:
+    async with room(), aclosing(_loaded(missing, settings)) as sizes:
         async for size in sizes:
             done += size
             on_progress(known + done, scale.wallets)

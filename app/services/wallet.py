@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
 from tortoise.queryset import QuerySet
 
 from app.domain import wallet as rules
@@ -17,7 +19,7 @@ from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
 from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
-from app.models.reading import Lookup, Rows, select
+from app.models.reading import READER, Lookup, Rows, select
 from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef
@@ -71,8 +73,8 @@ _BOUNDS = {
 
 
 async def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
-    """Return the query of a list of wallets, each with its customer. Raises a refusal of the search."""
-    query = Wallet.all().select_related("customer")
+    """Return the query of a list of wallets. Raises a refusal of the search."""
+    query = Wallet.all()
     for name, condition in _BOUNDS.items():
         bound = getattr(wanted, name)
         if bound is not None and not (name == "statuses" and set(bound) >= set(WalletStatus)):
@@ -84,11 +86,11 @@ async def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
 async def page_of(
     query: QuerySet[Wallet], sort: str, request: PageRequest, *, descending: bool
 ) -> Page[Wallet]:
-    """Read one page of a list of wallets."""
+    """Read one page of a list of wallets, each with its customer."""
     if sort == "CUSTOMER_NAME":
         # It holds for every wallet, and says that each has a customer: so the database may begin with these, in order.
         query = query.filter(customer__name__gte="")
-    return await fetch_page(query, replace(SORTS[sort], descending=descending), request)
+    return await fetch_page(query, replace(SORTS[sort], descending=descending), request, _chosen)
 
 
 _WALLETS, _CUSTOMERS = Rows(Wallet), Rows(Customer)
@@ -101,13 +103,27 @@ def _reader(dialect: str) -> Callable[[Iterable[Any]], Wallet]:
     return _WALLETS.reader(dialect, 1, customer=customer)
 
 
+_TABLES = "wallets w JOIN customers c ON c.id = w.customer_id"
+
+
+def _columns() -> str:
+    return f"{_WALLETS.columns('w')}, {_CUSTOMERS.columns('c')}"
+
+
+async def _chosen(ids: str, values: list[Any]) -> list[Wallet]:
+    """Read the wallets whose ids a statement finds, in its order."""
+    client = get_connection(READER)
+    placed = f"(SELECT found.id, row_number() OVER () AS place FROM ({ids}) found) chosen"  # noqa: S608 - Tortoise's own
+    tables = f"{placed} JOIN wallets w ON w.id = chosen.id JOIN customers c ON c.id = w.customer_id"
+    _, rows = await client.execute_query(f"SELECT chosen.place, {_columns()} FROM {tables}", values)  # noqa: S608
+    return list(map(_reader(client.capabilities.dialect), sorted(rows, key=itemgetter(0))))
+
+
 def _lookup(column: str, keys: str, read: Callable[[Any], Any]) -> Lookup[Any, Wallet]:
     """Return how a wallet and its customer are found by a column."""
 
     async def load(client: BaseDBAsyncClient, wanted: list[Any]) -> dict[Any, Wallet]:
-        columns = f"{column}, {_WALLETS.columns('w')}, {_CUSTOMERS.columns('c')}"
-        tables = "wallets w JOIN customers c ON c.id = w.customer_id"
-        sql = f"SELECT {columns} FROM {tables} WHERE {column} {{{keys}}}"  # noqa: S608 - our own names
+        sql = f"SELECT {column}, {_columns()} FROM {_TABLES} WHERE {column} {{{keys}}}"  # noqa: S608 - our own names
         rows, wallet_of = await select(client, sql, wanted), _reader(client.capabilities.dialect)
         return {read(row[0]): wallet_of(row) for row in rows}
 

@@ -131,10 +131,8 @@ async def _search(text: str) -> Q:
     if ids:
         return Q(id__in=ids)
     words = words_of(text)
-    found = await few(words)
-    if found is None:
-        return walking(words, "wallet__customer__search_text")
-    return Q(wallet_id__in=found.wallets())
+    found = await few(words, "withdrawals")
+    return walking(words, "wallet__customer__search_text") if found is None else found.among("id")
 
 
 async def page_of(

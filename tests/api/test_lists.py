@@ -359,6 +359,10 @@ async def test_many_are_found_as_few_are(
     many = await walked(api, Listing(field), 7, forwards=True, search="shop.example page")
     assert many == few
     assert len(few) == ROWS
+    # What a larger sample says of them leads to the same rows.
+    monkeypatch.setattr(search, "_WORTH_IT", 0)
+    monkeypatch.setattr(search, "_COMMON", 10_000)
+    assert await walked(api, Listing(field), 7, forwards=True, search="shop.example page") == few
 
 
 async def test_a_count_ends(api: Store, people: list[JsonObject], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ What a wallet's drafts did is what the writer would have written, by the same ta
 another one: COPY on PostgreSQL, one statement for many rows on SQLite.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +88,8 @@ class Load:
     def _writes(self, mint: Mint) -> Iterable[TableWrite]:
         # What names others stands after them: their references are looked up row by row.
         orders = self._beside.pop(Order, {})
+        # As they come one after the other in a store that lives, where the newest lie together.
+        transactions = sorted(self._transactions, key=attrgetter("created_at"))
         for table, records in (
             (tables.CUSTOMERS, self._customers),
             (tables.WALLETS, self._wallets),
@@ -93,10 +97,10 @@ class Load:
             (tables.HOLDS, self._holds.values()),
             (tables.LOTS, self._lots.values()),
             (tables.RESERVATIONS, self._reservations.values()),
-            (tables.TRANSACTIONS, self._transactions),
+            (tables.TRANSACTIONS, transactions),
         ):
             yield _all_of(table, records)
-        yield TableWrite("insert", tables.ALLOCATIONS, list(allocation_rows(self._transactions, mint)))
+        yield TableWrite("insert", tables.ALLOCATIONS, list(allocation_rows(transactions, mint)))
         for kind, table in tables.BESIDE.items():
             yield _all_of(table, self._beside.get(kind, {}).values())
 
@@ -129,6 +133,21 @@ async def written(claim_scope: str, key_prefix: str) -> dict[str, dict[str, Any]
         row["key"]: orjson.loads(row["result"]) if isinstance(row["result"], str) else row["result"]
         for row in rows
     }
+
+
+@asynccontextmanager
+async def room() -> AsyncIterator[None]:
+    """Give SQLite half a gigabyte for pages meanwhile: a big store's indexes would be read from the file over and over."""
+    db = get_connection(WRITER)
+    if db.capabilities.dialect != "sqlite":
+        yield
+        return
+    (before,) = await db.execute_query_dict("PRAGMA cache_size")
+    await db.execute_query("PRAGMA cache_size = -524288")
+    try:
+        yield
+    finally:
+        await db.execute_query(f"PRAGMA cache_size = {before['cache_size']}")
 
 
 async def settle() -> None:
