@@ -63,6 +63,11 @@ def currency_of(code: str) -> Currency:
     return Currency(found.code, found.exponent)
 
 
+def written(amount_minor: int, code: str) -> str:
+    """Write an amount as a decimal string with all decimals of the currency of that code."""
+    return currency_of(code).format(amount_minor)
+
+
 def is_decimal(text: str) -> bool:
     """Tell whether the text is a plain decimal: no exponent, no separators, no plus sign, no leading zeros."""
     return len(text) <= _DIGITS_MAX + 2 and _DECIMAL.fullmatch(text) is not None

@@ -60,6 +60,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.execution import writing
 from app.execution.inputs import Inform, informing, literal_arguments, resolver_of
 from app.execution.writing import Sort
+from app.readings import READING, Reading
 
 Place: TypeAlias = tuple[Any, str | int, str | None]
 Run: TypeAlias = Executor[Any]
@@ -197,7 +198,7 @@ class Compiler:
         ends = Ends(self._completion(known.type, details, where), _failure(known.type, details))
         own, get, is_told = (key, parent.name), self._getter(known), _looks_at_info(known.type)
         if get is not None and not is_told:
-            sort = self._sort(known, details)
+            sort = self._reading(known, details) or self._sort(known, details)
             return _plain_field(get, (_kept_type(known.type), sort), ends, own, self._settled)
         nodes = [found.node for found in details]
 
@@ -223,15 +224,37 @@ class Compiler:
         if not isinstance(leaf, GraphQLObjectType) or leaf.is_type_of is not None:
             return None
         class_ = self._class(leaf)
-        known_attributes = tuple(self._attributes(leaf, details)) if class_ else ()
-        if class_ is None or not known_attributes or None in known_attributes:
+        selected = self._attributes(leaf, details) if class_ else None
+        return writing.attributes(class_, selected) if class_ and selected else None
+
+    def _reading(self, known: GraphQLField, details: FieldDetailsList) -> Sort | None:
+        """Return the sort of a field that says what it reads of its object's record."""
+        field, leaf = _own(known), _nullable(known.type)
+        reading = None if field is None else field.metadata.get(READING)
+        if not isinstance(reading, Reading) or self._getter(known) is None:
             return None
-        return writing.attributes(class_, cast("Any", known_attributes))
+        is_required = leaf is not known.type
+        if reading.parts is not None and isinstance(leaf, GraphQLObjectType):
+            selected = self._attributes(leaf, details) if is_required and self._class(leaf) else ()
+            if any(name not in reading.parts for _, name, _ in selected):
+                return None
+            parts = [(key, reading.parts[name], kept) for key, name, kept in selected]
+            return writing.read_parts(reading, parts) if parts else None
+        sort = self._sort(known, details)
+        if sort is None:
+            return None
+        return writing.read(reading, sort if is_required else writing.nullable(sort))
 
     def _attributes(
         self, type_: GraphQLObjectType, details: FieldDetailsList
+    ) -> tuple[tuple[str, str, type], ...]:
+        """Return key, name and kept type of each selected field; nothing where one is more than an attribute."""
+        found = tuple(self._each_attribute(type_, details))
+        return () if None in found else cast("Any", found)
+
+    def _each_attribute(
+        self, type_: GraphQLObjectType, details: FieldDetailsList
     ) -> Iterator[tuple[str, str, type] | None]:
-        """Yield key, name and kept type of each selected field; None for one that is more than an attribute."""
         for key, found in self._collected(type_, details).items():
             known = self._core.get_field(type_, found[0].node.name.value)
             field = None if known is None else _own(known)
@@ -343,10 +366,14 @@ class Compiler:
         nothing: Callable[[], Any],
     ) -> Complete:
         ends = Ends(self._completion(type_.of_type, details, where), _failure(type_.of_type, details))
-        settled = self._settled
+        settled, records = self._settled, self._records(type_.of_type, details)
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
-            if type(value) is not list:
+            if type(value) is list:
+                found = records(value)
+                if found is not None:
+                    return found
+            else:
                 if isinstance(value, Exception):
                     raise value
                 if value is None or value is Undefined:
@@ -357,6 +384,43 @@ class Compiler:
             return _items(run, iter(value), info, place, ends, settled)
 
         return complete
+
+    def _records(
+        self, type_: GraphQLOutputType, details: FieldDetailsList
+    ) -> Callable[[list[Any]], list[Any] | None]:
+        """Return what completes a list in one go, once such lists came often: its objects show records, and only what is read of
+        these was selected. None where that can't be.
+        """
+        leaf = _nullable(type_)
+        class_ = self._class(leaf) if isinstance(leaf, GraphQLObjectType) else None
+        fields = tuple(self._each_read(leaf, details)) if class_ else ()
+        if class_ is None or not fields or None in fields or len(fields) > writing.FIELDS_MAX:
+            return _nothing_at_once
+        own_type, runs = class_, 0
+        quick: Callable[[list[Any]], list[Any] | None] | None = None
+
+        def records(objects: list[Any]) -> list[Any] | None:
+            nonlocal runs, quick
+            if quick is not None:
+                return quick(objects)
+            runs += 1
+            if runs == writing.RUNS:
+                quick = writing.written_for_records(own_type, TYPE_CAST_ATTRIBUTE, cast("Any", fields))
+            return None
+
+        return records
+
+    def _each_read(
+        self, type_: GraphQLObjectType, details: FieldDetailsList
+    ) -> Iterator[tuple[str, Sort] | None]:
+        """Yield key and sort of each selected field; None for one that is not read of a record."""
+        for key, found in self._collected(type_, details).items():
+            known = self._core.get_field(type_, found[0].node.name.value)
+            if known is TypeNameMetaFieldDef:
+                yield key, writing.constant(type_.name)
+            else:
+                sort = None if known is None else self._reading(known, found)
+                yield None if sort is None else (key, sort)
 
     def _told(
         self, details: FieldDetailsList, place: Place
@@ -754,4 +818,8 @@ def _absence(where: str) -> Callable[[], Any]:
 
 
 def _null() -> None:
+    return None
+
+
+def _nothing_at_once(_objects: list[Any]) -> None:
     return None

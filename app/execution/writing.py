@@ -8,9 +8,11 @@ What is written depends on the sorts of the fields alone. Keys, getters and type
 caller sent is ever part of a program, and sets of the same sorts share what was written for the first.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from app.readings import RECORD, Reading
 
 FIELDS_MAX = 32
 """A set of more fields is left to the loop."""
@@ -29,6 +31,10 @@ class Sort(NamedTuple):
     """An expression of `v`, the value; `t`, `c` and others with the field's number are what `given` holds."""
     result: str
     given: dict[str, Any]
+    take: str = "v# = get#(source)"
+    """How the value comes from `source`, the object, or from `record`, which that shows."""
+    otherwise: str = "pass"
+    """How it comes after all, where `take` and the test did without it."""
 
 
 def kept(type_: type) -> Sort:
@@ -58,6 +64,45 @@ def attributes(type_: type, known: tuple[tuple[str, str, type], ...]) -> Sort:
     return Sort(" and ".join(tests), f"{{{', '.join(items)}}}", given)
 
 
+def nullable(sort: Sort) -> Sort:
+    """Return the sort of values that are as this one, or null."""
+    test, result = f"(v# is None or {sort.test})", f"(None if v# is None else {sort.result})"
+    return sort._replace(test=test, result=result)
+
+
+def read(reading: Reading, sort: Sort) -> Sort:
+    """Return the sort of values that are read of columns."""
+    columns = ", ".join(f"record.{_name(column)}" for column in reading.columns)
+    if reading.make is None:
+        return sort._replace(take=f"v# = {columns}")
+    return sort._replace(take=f"v# = m#({columns})", given=sort.given | {"m#": reading.make})
+
+
+def read_parts(reading: Reading, selected: Iterable[tuple[str, Callable[..., Any], type]]) -> Sort:
+    """Return the sort of objects that are never made: of their attributes, the keys, what reads them, and their types."""
+    tests, items, given = [], [], dict[str, Any]()
+    names = ", ".join(f"x#_{n}" for n in range(len(reading.columns)))
+    for n, (key, part, kept_type) in enumerate(selected):
+        tests.append(f"type(a#_{n} := p#_{n}({names})) is t#_{n}")
+        items.append(f"k#_{n}: a#_{n}")
+        given |= {f"k#_{n}": key, f"p#_{n}": part, f"t#_{n}": kept_type}
+    columns = ", ".join(f"record.{_name(column)}" for column in reading.columns)
+    result = f"{{{', '.join(items)}}}"
+    return Sort(" and ".join(tests), result, given, f"{names} = {columns}", "v# = get#(source)")
+
+
+def constant(text: str) -> Sort:
+    """Return the sort of a value that is always the same."""
+    return Sort("True", "c#", {"c#": text}, "pass")
+
+
+def _name(column: str) -> str:
+    # Of our own types, but what becomes part of a program is looked at.
+    if not column.isidentifier():
+        raise ValueError(f"{column!r} is no name of a column")
+    return column
+
+
 _PROGRAM = """
 def write(gathered, is_awaitable, settled, {parameters}):
     def execute(run, source, place):
@@ -75,10 +120,11 @@ def write(gathered, is_awaitable, settled, {parameters}):
 
 _PLAIN = """
             try:
-                v# = get#(source)
+                {take}
                 if {test}:
                     r# = {result}
                 else:
+                    {otherwise}
                     r# = complete#(run, v#, place)
                     if type(r#) not in settled and is_awaitable(r#):
                         waiting = (*waiting, (key#, r#))
@@ -107,21 +153,69 @@ def written(
         text = _WHOLE
         if field.get is not None:
             sort = field.sort or Sort("False", "None", {})
-            text = _PLAIN.format(test=sort.test, result=sort.result)
+            take = sort.take.replace("record.", f"source.{RECORD}.")
+            text = _PLAIN.format(take=take, test=sort.test, result=sort.result, otherwise=sort.otherwise)
             own |= {"get#": field.get, "fail#": field.fail, **sort.given}
         parts.append(text.replace("#", str(number)))
         given |= {name.replace("#", str(number)): value for name, value in own.items()}
-    execute: Callable[[Any, Any, Any], Any] = _program(tuple(parts), tuple(given))(**given)
-    return execute
-
-
-@lru_cache(maxsize=WRITTEN_MAX)
-def _program(parts: tuple[str, ...], names: tuple[str, ...]) -> Callable[..., Any]:
     text = _PROGRAM.format(
-        parameters=", ".join(names[3:]),
+        parameters=", ".join(list(given)[3:]),
         fields="".join(parts),
         items=", ".join(f"key{number}: r{number}" for number in range(len(parts))),
     )
+    execute: Callable[[Any, Any, Any], Any] = _program(text)(**given)
+    return execute
+
+
+_RECORDS = """
+def write({parameters}):
+    def read(objects):
+        found = []
+        try:
+            for source in objects:
+                if type(source) is not own_type or cast in source.__dict__:
+                    return None
+                record = source.{record}
+                {takes}
+                if not ({tests}):
+                    return None
+                found.append({{{items}}})
+        except Exception:
+            return None
+        return found
+    return read
+"""
+
+
+def written_for_records(
+    own_type: type, cast: str, fields: Iterable[tuple[str, Sort]]
+) -> Callable[[Iterable[Any]], list[dict[str, Any]] | None]:
+    """Return the function of a list of objects of which only what is read of their records was selected.
+
+    Its answer is None where one of them isn't as they mostly are: since reading changes nothing, whoever knows what to do
+    then may begin again. An object with the attribute `cast` is none of them.
+    """
+    given: dict[str, Any] = {"own_type": own_type, "cast": cast}
+    takes, tests, items = [], [], []
+    for number, (key, sort) in enumerate(fields):
+        takes.append(sort.take.replace("#", str(number)))
+        tests.append(sort.test.replace("#", str(number)))
+        items.append(f"key{number}: {sort.result.replace('#', str(number))}")
+        own = {"key#": key, **sort.given}
+        given |= {name.replace("#", str(number)): value for name, value in own.items()}
+    text = _RECORDS.format(
+        parameters=", ".join(given),
+        record=RECORD,
+        takes=f"\n{' ' * 16}".join(takes),
+        tests=" and ".join(tests),
+        items=", ".join(items),
+    )
+    read_all: Callable[[Iterable[Any]], list[dict[str, Any]] | None] = _program(text)(**given)
+    return read_all
+
+
+@lru_cache(maxsize=WRITTEN_MAX)
+def _program(text: str) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
     exec(compile(text, "<selection set>", "exec"), namespace)  # noqa: S102 - made of the templates above and of numbers
     made: Callable[..., Any] = namespace["write"]

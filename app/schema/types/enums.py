@@ -3,6 +3,7 @@
 import ast
 import inspect
 import sys
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from itertools import pairwise
@@ -105,6 +106,7 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=type[Enum])
+M = TypeVar("M", bound=Enum)
 
 
 @cache
@@ -127,6 +129,11 @@ def sentences(enumeration: type[Enum]) -> dict[str, str]:
             if isinstance(target, ast.Name):
                 found[target.id] = inspect.cleandoc(str(below.value.value))
     return found
+
+
+def member_of(enumeration: type[M]) -> Callable[[str], M]:
+    """Return what finds the member that a column names; `KeyError` for what is none."""
+    return {str(member.value): member for member in enumeration}.__getitem__
 
 
 def publish(enumeration: E, description: str, *, name: str | None = None) -> E:

@@ -1,10 +1,12 @@
 """Money as GraphQL sees it: an exact decimal with its currency."""
 
+from collections.abc import Callable
 from typing import Any
 
 import strawberry
 
-from app.domain.money import currency_of
+from app.domain.money import written
+from app.readings import Reading
 from app.schema.types.scalars import CurrencyCode, Decimal
 
 
@@ -20,9 +22,24 @@ class Money:
 
 def money(amount_minor: int, currency: str) -> Money:
     """Return an amount in minor units as GraphQL shows it."""
-    written: Any = currency_of(currency).format(amount_minor)
+    amount: Any = written(amount_minor, currency)
     code: Any = currency
-    return Money(amount=written, currency=code)
+    return Money(amount=amount, currency=code)
+
+
+def money_of(column: str, sign: Callable[[int], int] | None = None) -> Reading:
+    """Return how an amount is read of a column in minor units, or of what `sign` makes of it, and the record's currency."""
+    if sign is None:
+        return Reading((column, "currency"), money, {"amount": written, "currency": _code})
+    return Reading(
+        (column, "currency"),
+        lambda amount_minor, code: money(sign(amount_minor), code),
+        {"amount": lambda amount_minor, code: written(sign(amount_minor), code), "currency": _code},
+    )
+
+
+def _code(_amount_minor: int, code: str) -> str:
+    return code
 
 
 @strawberry.input(

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from app.context import AppInfo
+from app.domain.global_id import global_ids
 from app.models.transaction import Allocation as AllocationModel, Transaction as TransactionModel
+from app.readings import column, reading
 from app.schema.types.enums import (
     ActorKind,
     AdjustmentReason,
@@ -15,9 +17,10 @@ from app.schema.types.enums import (
     Direction,
     PrincipalKind,
     TransactionKind,
+    member_of,
 )
-from app.schema.types.money import AmountRange, Money, money
-from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.money import AmountRange, Money, money, money_of
+from app.schema.types.node import ID_DESCRIPTION, Node
 from app.schema.types.ownership import sees
 from app.schema.types.scalars import BigInt, DateTime
 from app.schema.types.time import TimeRange
@@ -69,6 +72,18 @@ class Allocation:
         return DateTime(self.model.expires_at) if self.model.expires_at else None
 
 
+def _direction(amount_minor: int) -> Direction:
+    return Direction.CREDIT if amount_minor > 0 else Direction.DEBIT
+
+
+def _hexadecimal(digest: bytes) -> str:
+    return bytes(digest).hex()
+
+
+def _reason(text: str | None) -> AdjustmentReason | None:
+    return AdjustmentReason(text) if text else None
+
+
 @strawberry.type(
     description="One posted movement of one wallet. It is never changed; a mistake is put right by another."
 )
@@ -77,72 +92,51 @@ class Transaction(Node):
 
     model: strawberry.Private[TransactionModel]
 
-    @strawberry.field(description=ID_DESCRIPTION)
-    def id(self) -> strawberry.ID:
-        """Return the global id."""
-        return encode_id("Transaction", self.model.id)
-
-    @strawberry.field(description="The reference number that people can read out, such as TX-7K3M-92QD-XA4P.")
-    def reference(self) -> str:
-        """Return the reference number."""
-        return self.model.reference
-
-    @strawberry.field(description="The place in the wallet's history: 1, 2, 3 … with no gap.")
-    def sequence(self) -> BigInt:
-        """Return the sequence number."""
-        return BigInt(self.model.sequence)
-
-    @strawberry.field(description="Why money moved.")
-    def kind(self) -> TransactionKind:
-        """Return the kind."""
-        return TransactionKind[self.model.kind]
-
-    @strawberry.field(description="Which way money went, seen from the wallet.")
-    def direction(self) -> Direction:
-        """Return the direction."""
-        return Direction.CREDIT if self.model.amount_minor > 0 else Direction.DEBIT
-
-    @strawberry.field(description="How much; always positive.")
-    def amount(self) -> Money:
-        """Return the amount."""
-        return money(abs(self.model.amount_minor), self.model.currency)
-
-    @strawberry.field(description="The wallet's balance right after this transaction.")
-    def balance_after(self) -> Money:
-        """Return the balance after it."""
-        return money(self.model.balance_after_minor, self.model.currency)
-
-    @strawberry.field(description="The ledger account on the other side.")
-    def counter_account(self) -> CounterAccount:
-        """Return the counter account."""
-        return CounterAccount(self.model.counter_account)
-
-    @strawberry.field(description="What an adjustment is grouped by; null for other kinds.")
-    def reason(self) -> AdjustmentReason | None:
-        """Return the reason code."""
-        return AdjustmentReason(self.model.reason) if self.model.reason else None
-
-    @strawberry.field(description="What happened, in words. The customer sees it too.")
-    def note(self) -> str:
-        """Return the note."""
-        return self.model.note
+    id = column("id", strawberry.ID, global_ids("Transaction"), description=ID_DESCRIPTION)
+    reference = column(
+        "reference",
+        str,
+        description="The reference number that people can read out, such as TX-7K3M-92QD-XA4P.",
+    )
+    sequence = column(
+        "sequence", BigInt, description="The place in the wallet's history: 1, 2, 3 … with no gap."
+    )
+    kind = column("kind", TransactionKind, member_of(TransactionKind), description="Why money moved.")
+    direction = column(
+        "amount_minor", Direction, _direction, description="Which way money went, seen from the wallet."
+    )
+    amount = reading(money_of("amount_minor", abs), Money, description="How much; always positive.")
+    balance_after = reading(
+        money_of("balance_after_minor"),
+        Money,
+        description="The wallet's balance right after this transaction.",
+    )
+    counter_account = column(
+        "counter_account",
+        CounterAccount,
+        member_of(CounterAccount),
+        description="The ledger account on the other side.",
+    )
+    reason = column(
+        "reason",
+        AdjustmentReason | None,
+        _reason,
+        description="What an adjustment is grouped by; null for other kinds.",
+    )
+    note = column("note", str, description="What happened, in words. The customer sees it too.")
 
     @strawberry.field(description="Who did it.")
     def actor(self, info: AppInfo) -> Actor:
         """Return the actor as the caller may see it."""
         return actor(info, self.model.actor_kind, self.model.actor_id)
 
-    @strawberry.field(description="When it was posted.")
-    def created_at(self) -> DateTime:
-        """Return the time."""
-        return DateTime(self.model.created_at)
-
-    @strawberry.field(
-        description="The link of the hash chain (SHA-256, hexadecimal): it covers this and all before."
+    created_at = column("created_at", DateTime, description="When it was posted.")
+    hash = column(
+        "hash",
+        str,
+        _hexadecimal,
+        description="The link of the hash chain (SHA-256, hexadecimal): it covers this and all before.",
     )
-    def hash(self) -> str:
-        """Return the hash."""
-        return bytes(self.model.hash).hex()
 
     @strawberry.field(description="What it put into, or took out of, each lot of value.")
     async def allocations(self, info: AppInfo) -> list[Allocation]:

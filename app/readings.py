@@ -1,0 +1,55 @@
+"""Fields that follow from columns of the record that an object shows, and from nothing else.
+
+A type says of such a field which columns it reads and what it makes of them; the resolver is made from that, so there is one account
+of it. Whoever executes operations knows then that the field looks at nobody, changes nothing and waits for nothing: it may read many
+records by one program, leave out objects that would only be taken apart again, and try again in another way what went wrong.
+"""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import strawberry
+
+READING = "reading"
+"""The key in a field's metadata below which its reading stands."""
+
+RECORD = "model"
+"""The attribute of an object that holds the record."""
+
+
+class Reading(NamedTuple):
+    """What a field is made of."""
+
+    columns: tuple[str, ...]
+    make: Callable[..., Any] | None = None
+    """Makes the value of the columns; none where the one column is the value."""
+    parts: Mapping[str, Callable[..., Any]] | None = None
+    """Of a value that is an object: each of its attributes, as a function of the columns."""
+
+    def resolver(self) -> Callable[[Any], Any]:
+        """Return a function of the object."""
+        take: Callable[[Any], Any] = attrgetter(*(f"{RECORD}.{column}" for column in self.columns))
+        make = self.make
+        if make is None:
+
+            def value(self: Any) -> Any:
+                return take(self)
+
+            return value
+        if len(self.columns) == 1:
+            return lambda self: make(take(self))
+        return lambda self: make(*take(self))
+
+
+def column(name: str, type_: Any, make: Callable[[Any], Any] | None = None, *, description: str) -> Any:
+    """Return a field of a type that shows a column, or what is made of it."""
+    return reading(Reading((name,), make), type_, description=description)
+
+
+def reading(found: Reading, type_: Any, *, description: str) -> Any:
+    """Return a field of a type that shows what is read of the record."""
+    resolver = found.resolver()
+    # By this, and not by an annotation of the class, so that fields stand in the schema as they do in the class.
+    resolver.__annotations__["return"] = type_
+    return strawberry.field(resolver=resolver, description=description, metadata={READING: found})
