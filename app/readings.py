@@ -14,6 +14,13 @@ import strawberry
 READING = "reading"
 """The key in a field's metadata below which its reading stands."""
 
+HANDED_ON = "handed on"
+"""The key in a field's metadata that tells which records it is about: true where its objects show the same as its own object
+does, or some of them; false where it reads what tells their order at most."""
+
+OF_THESE: dict[object, Any] = {HANDED_ON: True}
+OF_ORDER: dict[object, Any] = {HANDED_ON: False}
+
 RECORD = "model"
 """The attribute of an object that holds the record."""
 
@@ -53,3 +60,11 @@ def reading(found: Reading, type_: Any, *, description: str) -> Any:
     # By this, and not by an annotation of the class, so that fields stand in the schema as they do in the class.
     resolver.__annotations__["return"] = type_
     return strawberry.field(resolver=resolver, description=description, metadata={READING: found})
+
+
+def columns_of(info: Any) -> frozenset[str] | None:
+    """Return the columns that are read below a field of the records that it returns, beside those that tell their order; None
+    where more may be.
+    """
+    columns: frozenset[str] | None = getattr(info, "columns", None)
+    return columns

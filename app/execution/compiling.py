@@ -60,7 +60,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.execution import writing
 from app.execution.inputs import Inform, informing, literal_arguments, resolver_of
 from app.execution.writing import Sort
-from app.readings import READING, Reading
+from app.readings import HANDED_ON, READING, Reading
 
 Place: TypeAlias = tuple[Any, str | int, str | None]
 Run: TypeAlias = Executor[Any]
@@ -208,7 +208,7 @@ class Compiler:
         ask = (
             _asking(get)
             if get
-            else self._method(known, info_of) or self._resolver(known, details[0].node, info_of)
+            else self._method(known, details, info_of) or self._resolver(known, details, info_of)
         )
         return _asking_field(ask, info_of if is_told else None, ends, own, self._settled)
 
@@ -277,7 +277,7 @@ class Compiler:
             return cast("Callable[[Any], Any]", base.wrapped_func)
         return None
 
-    def _method(self, known: GraphQLField, info_of: InfoOf) -> Ask | None:
+    def _method(self, known: GraphQLField, details: FieldDetailsList, info_of: InfoOf) -> Ask | None:
         """Return a method that asks for `info` and has neither arguments nor extensions."""
         field = _own(known)
         base = self._bare(field) if field and not known.args else None
@@ -286,7 +286,7 @@ class Compiler:
         parameter, function = base.info_parameter, cast("Callable[..., Any]", base.wrapped_func)
         if parameter is None or _given(base) != {parameter}:
             return None
-        name, inform = parameter.name, informing(field, self._schema)
+        name, inform = parameter.name, self._informing(field, known, details)
 
         def ask(run: Run, source: Any, place: Place, info: Any) -> Any:
             return function(source, **{name: inform(run, place, info_of, info)})
@@ -302,8 +302,11 @@ class Compiler:
             return None
         return base if field.is_async == iscoroutinefunction(base.wrapped_func) else None
 
-    def _resolver(self, known: GraphQLField, node: FieldNode, info_of: InfoOf) -> Ask:
-        arguments_of, converting = self._arguments(known, node), self._converting(known)
+    def _resolver(self, known: GraphQLField, details: FieldDetailsList, info_of: InfoOf) -> Ask:
+        arguments_of, converting = (
+            self._arguments(known, details[0].node),
+            self._converting(known, details),
+        )
         if converting is not None:
             resolve, inform = converting
 
@@ -319,7 +322,7 @@ class Compiler:
         return ask
 
     def _converting(
-        self, known: GraphQLField
+        self, known: GraphQLField, details: FieldDetailsList
     ) -> tuple[Callable[[Any, Any, Mapping[str, Any]], Any], Inform] | None:
         """Return Strawberry's resolver with quicker arguments, and what makes its `info`, where it needs nothing else."""
         field = _own(known)
@@ -328,7 +331,36 @@ class Compiler:
         if not callable(field.base_resolver.wrapped_func):
             return None
         resolve = resolver_of(field, self._schema)
-        return None if resolve is None else (resolve, informing(field, self._schema))
+        return None if resolve is None else (resolve, self._informing(field, known, details))
+
+    def _informing(self, field: StrawberryField, known: GraphQLField, details: FieldDetailsList) -> Inform:
+        return informing(field, self._schema, self._columns(known.type, details))
+
+    def _columns(self, type_: GraphQLOutputType, details: FieldDetailsList) -> frozenset[str] | None:
+        """Return what is read of the records that objects of a type show or hand on, beside what tells their order; None where
+        fields are among the selected that don't say.
+        """
+        named, columns = get_named_type(type_), set[str]()
+        if not isinstance(named, GraphQLObjectType):
+            return None
+        for found in self._collected(named, details).values():
+            known = self._core.get_field(named, found[0].node.name.value)
+            if known is TypeNameMetaFieldDef or known is None:
+                continue
+            read = self._columns_of(known, found)
+            if read is None:
+                return None
+            columns |= read
+        return frozenset(columns)
+
+    def _columns_of(self, known: GraphQLField, details: FieldDetailsList) -> frozenset[str] | None:
+        field = _own(known)
+        said = {} if field is None else field.metadata
+        if isinstance(reading := said.get(READING), Reading):
+            return frozenset(reading.columns)
+        if HANDED_ON not in said:
+            return None
+        return self._columns(known.type, details) if said[HANDED_ON] else frozenset()
 
     def _arguments(self, known: GraphQLField, node: FieldNode) -> Callable[[Run], dict[str, Any]]:
         """Return what finds a field's arguments in a run."""

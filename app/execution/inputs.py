@@ -313,11 +313,15 @@ Inform = Callable[[Any, Any, InfoOf, Any], Info]
 class LateInfo(Info):
     """Strawberry's `info`, which has graphql-core's made when somebody looks for more than the context."""
 
-    def __init__(self, run: Any, place: Any, info_of: InfoOf, field: StrawberryField) -> None:
+    def __init__(
+        self, run: Any, place: Any, info_of: InfoOf, field: StrawberryField, columns: frozenset[str] | None
+    ) -> None:
         self._run = run
         self._place = place
         self._info_of = info_of
         self._field = field
+        self.columns = columns
+        """See `readings.columns_of`."""
 
     @cached_property
     def _raw_info(self) -> Any:  # type: ignore[override]
@@ -335,13 +339,13 @@ class LateInfo(Info):
         return operation
 
 
-def informing(field: StrawberryField, schema: strawberry.Schema) -> Inform:
-    """Return what makes the `info` of a field's resolver."""
+def informing(field: StrawberryField, schema: strawberry.Schema, columns: frozenset[str] | None) -> Inform:
+    """Return what makes the `info` of a field's resolver, below which these columns are read."""
     info_class = schema.config.info_class
 
     def inform(run: Any, place: Any, info_of: InfoOf, info: Any) -> Info:
         if info is None and info_class is Info:
-            return LateInfo(run, place, info_of, field)
+            return LateInfo(run, place, info_of, field, columns)
         return info_class(_raw_info=info or info_of(run, place), _field=field)
 
     return inform

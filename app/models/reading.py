@@ -5,7 +5,7 @@ The models stay the one definition of columns and types: `Rows` takes them from 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
@@ -60,22 +60,31 @@ class Rows(Generic[M]):
         """How many columns there are."""
         return len(self._columns)
 
-    def columns(self, table: str) -> str:
+    def names(self, wanted: Set[str] | None = None) -> tuple[str, ...]:
+        """Return the names of the columns that are wanted, in the model's order; all where nothing is said."""
+        return tuple(name for name in self._columns if wanted is None or name in wanted)
+
+    def columns(self, table: str, names: Iterable[str] | None = None) -> str:
         """Return the columns for a SELECT, of a table by that name."""
-        return ", ".join(f"{table}.{column}" for column in self._columns.values())
+        columns = self._columns
+        return ", ".join(f"{table}.{columns[name]}" for name in (columns if names is None else names))
 
     def reader(
-        self, dialect: str, start: int = 0, **related: Callable[[Any], Any]
+        self,
+        dialect: str,
+        start: int = 0,
+        names: Iterable[str] | None = None,
+        **related: Callable[[Any], Any],
     ) -> Callable[[Iterable[Any]], M]:
         """Return what makes a `Row` of a statement's values: to whoever reads columns, it is the model.
 
-        The columns begin at the place `start`; what belongs to other tables is made by `related` of the row, and has the
+        The columns, of these `names` or all, begin at the place `start`; what belongs to other tables is made by `related` of the row, and has the
         names of the model's relations.
         """
         fields_map = self._model._meta.fields_map
         ways: dict[str, Callable[[Any], Any]] = {
             name: _column(place, _converter(fields_map[name], dialect))
-            for place, name in enumerate(self._columns, start)
+            for place, name in enumerate(self._columns if names is None else names, start)
         }
         properties = {name: property(way) for name, way in (ways | related).items()}
         type_ = type(f"{self._model.__name__}Row", (Row,), {"__slots__": (), **properties})

@@ -1,11 +1,12 @@
 """Transactions: found by id or reference, listed for one wallet, for many wallets at once, and for the store."""
 
-import asyncio
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -31,6 +32,7 @@ from app.models.paging import (
 )
 from app.models.reading import Lookup, Rows, select
 from app.models.transaction import Allocation, Transaction
+from app.services.ledger.records import read_uuid
 
 SEARCH_MAX = 100
 ACTOR_ID_MAX = 128
@@ -154,68 +156,88 @@ def _amounts(wanted: TransactionFilter) -> Q:
     return Q() if low is None and high is None else credit | debit
 
 
-class Histories(PageLoader[TransactionFilter, Transaction]):
-    """Pages of wallets' histories, newest first. The newest transactions, which are asked for most, have SQL of their own."""
+ALL = TransactionFilter()
+"""The filter of whole histories."""
 
-    async def batch_load_fn(
-        self, keys: list[tuple[UUID, TransactionFilter, PageRequest]]
-    ) -> list[Page[Transaction]]:
-        """Load the pages."""
-        newest = [key for key in keys if _is_of_newest(key[1], key[2])]
-        others = [key for key in keys if not _is_of_newest(key[1], key[2])]
-        found = dict(zip(others, await super().batch_load_fn(others), strict=True)) if others else {}
-        pages = await asyncio.gather(*(_newest_page(key[0], key[2]) for key in newest))
-        found.update(zip(newest, pages, strict=True))
-        return [found[key] for key in keys]
-
-
-def _is_of_newest(wanted: TransactionFilter, request: PageRequest) -> bool:
-    plain = request.after is None and request.before is None and not request.backwards and not request.offset
-    return plain and wanted == _ALL
-
-
-async def _newest_page(wallet_id: UUID, request: PageRequest) -> Page[Transaction]:
-    rows = await _NEWEST.find((wallet_id, request.size + 1)) or []
-    return page_of_rows(rows, _NEWEST_FIRST, request)
-
-
-async def _newest(
-    client: BaseDBAsyncClient, keys: list[tuple[UUID, int]]
-) -> dict[tuple[UUID, int], list[Transaction]]:
-    """Return the last n rows of each wallet, by one statement for each n.
-
-    A wallet's transactions are numbered without a gap, so the last n are those whose number is above the wallet's less n.
-    """
-    found: dict[tuple[UUID, int], list[Transaction]] = {key: [] for key in keys}
-    transaction_of = _reader(client.capabilities.dialect)
-    for count in {count for _, count in keys}:
-        # By their bytes: the ids of PostgreSQL's driver are of another class, and slow to be compared with these.
-        of_wallet = {
-            wallet_id.bytes: found[wallet_id, wanted] for wallet_id, wanted in keys if wanted == count
-        }
-        sql = (
-            f"SELECT {_ROWS.columns('t')} FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
-            "AND t.sequence > w.sequence - {1} WHERE w.id {uuids} ORDER BY t.sequence DESC"
-        )
-        wallet_ids = [wallet_id for wallet_id, wanted in keys if wanted == count]
-        rows = await select(client, sql, wallet_ids, count)
-        for transaction in map(transaction_of, rows):
-            of_wallet[transaction.wallet_id.bytes].append(transaction)
-    return found
-
-
-_ALL = TransactionFilter()
 _NEWEST_FIRST = replace(BY_SEQUENCE, descending=True)
 _ROWS = Rows(Transaction)
-_reader = cache(_ROWS.reader)
-_NEWEST = Lookup(_newest)
+_ALWAYS_READ = frozenset({"id", "wallet_id", "sequence"})
+"""Whose each row is, and what tells their order."""
 
-HistoryCounts = CountLoader[TransactionFilter]
+Histories = PageLoader[TransactionFilter, Transaction]
 
 
 def histories() -> Histories:
     """Return a loader of pages of wallets' histories, newest first."""
-    return Histories(transactions, _NEWEST_FIRST, partition="wallet_id")
+    return PageLoader(transactions, _NEWEST_FIRST, partition="wallet_id")
+
+
+def is_of_newest(wanted: TransactionFilter, request: PageRequest) -> bool:
+    """Tell whether a page is the newest of a history: it is asked for most, and has SQL of its own."""
+    plain = request.after is None and request.before is None and not request.backwards and not request.offset
+    return plain and (wanted is ALL or wanted == ALL)
+
+
+async def newest_page(
+    wallet_id: UUID, request: PageRequest, columns: frozenset[str] | None = None
+) -> Page[Transaction]:
+    """Return the newest page of a wallet's history; of its rows these columns and what tells their order, or all of them."""
+    rows = await _NEWEST.find(_Newest(wallet_id, request.size + 1, columns)) or []
+    return page_of_rows(rows, _NEWEST_FIRST, request)
+
+
+class _Newest(NamedTuple):
+    """The last rows of a wallet, so many, with these columns."""
+
+    wallet_id: UUID
+    count: int
+    columns: frozenset[str] | None
+
+
+async def _newest(client: BaseDBAsyncClient, keys: list[_Newest]) -> dict[_Newest, list[Transaction]]:
+    """Return the last rows of each wallet, by one statement for all who want as many of them and the same of these.
+
+    A wallet's transactions are numbered without a gap, so the last n are those whose number is above the wallet's less n.
+    """
+    alike: dict[tuple[int, frozenset[str] | None], dict[UUID, _Newest]] = defaultdict(dict)
+    for key in keys:
+        alike[key.count, key.columns][key.wallet_id] = key
+    found: dict[_Newest, list[Transaction]] = {key: [] for key in keys}
+    for (count, columns), of_wallet in alike.items():
+        statement = _statement(client.capabilities.dialect, columns)
+        # By the ids as the driver gives them: they are quick to compare with each other, and with nothing else.
+        rows_of: dict[Any, list[Transaction]] = {}
+        for row in await select(client, statement.sql, list(of_wallet), count):
+            wallet_id = row[statement.wallet_place]
+            rows = rows_of.get(wallet_id)
+            if rows is None:
+                rows = rows_of[wallet_id] = found[of_wallet[read_uuid(wallet_id)]]
+            rows.append(statement.read(row))
+    return found
+
+
+class _Statement(NamedTuple):
+    """How the newest rows are selected and read."""
+
+    sql: str
+    read: Callable[[Iterable[Any]], Transaction]
+    wallet_place: int
+    """Where in a row the wallet's id is."""
+
+
+@lru_cache(maxsize=256)
+def _statement(dialect: str, columns: frozenset[str] | None) -> _Statement:
+    names = _ROWS.names(None if columns is None else columns | _ALWAYS_READ)
+    sql = (
+        f"SELECT {_ROWS.columns('t', names)} FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
+        "AND t.sequence > w.sequence - {1} WHERE w.id {uuids} ORDER BY t.sequence DESC"
+    )
+    return _Statement(sql, _ROWS.reader(dialect, 0, names), names.index("wallet_id"))
+
+
+_NEWEST = Lookup(_newest)
+
+HistoryCounts = CountLoader[TransactionFilter]
 
 
 def history_counts() -> HistoryCounts:

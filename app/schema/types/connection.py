@@ -10,6 +10,7 @@ from tortoise.queryset import QuerySet
 
 from app.domain.page import COUNT_MAX, Page
 from app.models.paging import count_of
+from app.readings import OF_ORDER, OF_THESE
 
 T = TypeVar("T")
 
@@ -49,12 +50,12 @@ class Edge(Generic[T]):
     page: strawberry.Private[Page[Any]]
     wrap: strawberry.Private[Callable[[Any], Any]]
 
-    @strawberry.field(description="Names this row's place; opaque.")
+    @strawberry.field(description="Names this row's place; opaque.", metadata=OF_ORDER)
     def cursor(self) -> str:
         """Return the cursor."""
         return self.page.cursor_of(self.row)
 
-    @strawberry.field(description="The row.")
+    @strawberry.field(description="The row.", metadata=OF_THESE)
     def node(self) -> T:
         """Return the row."""
         found: T = self.wrap(self.row)
@@ -87,17 +88,17 @@ class Connection(Generic[T]):
     wrap: strawberry.Private[Callable[[Any], Any]]
     counter: strawberry.Private[Counter]
 
-    @strawberry.field(description="The rows, each with its cursor.")
+    @strawberry.field(description="The rows, each with its cursor.", metadata=OF_THESE)
     def edges(self) -> list[Edge[T]]:
         """Return the rows with what tells their cursors."""
         return [Edge(row=row, page=self.page, wrap=self.wrap) for row in self.page.rows]
 
-    @strawberry.field(description="The rows alone.")
+    @strawberry.field(description="The rows alone.", metadata=OF_THESE)
     def nodes(self) -> list[T]:
         """Return the rows."""
         return [self.wrap(row) for row in self.page.rows]
 
-    @strawberry.field(description="Where the page lies.")
+    @strawberry.field(description="Where the page lies.", metadata=OF_ORDER)
     def page_info(self) -> PageInfo:
         """Tell where the page lies."""
         page = self.page
@@ -110,14 +111,16 @@ class Connection(Generic[T]):
 
     @strawberry.field(
         description="How many rows there are in all pages; counted only when asked for, and up to 10,000: where there are more, "
-        "this is 10,000, and `totalCountIsExact` is false."
+        "this is 10,000, and `totalCountIsExact` is false.",
+        metadata=OF_ORDER,
     )
     async def total_count(self) -> int:
         """Count the rows."""
         return min(await self.counter.count(), COUNT_MAX)
 
     @strawberry.field(
-        description="Whether `totalCount` counts all rows; false where there are more than 10,000. Both are counted once."
+        description="Whether `totalCount` counts all rows; false where there are more than 10,000. Both are counted once.",
+        metadata=OF_ORDER,
     )
     async def total_count_is_exact(self) -> bool:
         """Tell whether all rows were counted."""

@@ -18,7 +18,7 @@ from app.services.cashback.award import AwardFilter as Awards
 from app.services.customer import check_external_id
 from app.services.ledger.command import WalletRef
 from app.services.order import OrderFilter as Orders
-from app.services.transaction import TransactionFilter as Transactions
+from app.services.transaction import ALL as EVERY_TRANSACTION, TransactionFilter as Transactions
 from app.services.wallet import WalletFilter as Wallets
 from app.services.withdrawal import WithdrawalFilter as Withdrawals
 
@@ -72,7 +72,7 @@ def award_filter(given: "CashbackAwardFilter | None") -> Awards:
 def transaction_filter(given: TransactionFilter | None, currency: str, principal: Principal) -> Transactions:
     """Return the filter of transactions."""
     if given is None:
-        return Transactions()
+        return EVERY_TRANSACTION
     if given.actor_id is not None and not principal.may(Capability.WALLETS_READ):
         raise FieldInvalid("Only staff can filter by actor. Leave it out.", field=("filter", "actorId"))
     low, high = bounds_minor(given.amount, currency, "amount")

@@ -15,6 +15,7 @@ from app.domain.page import PageRequest
 from app.domain.top_up_intent import RECENT
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel, known_customer
+from app.readings import columns_of
 from app.schema.types.audit import AuditEntry
 from app.schema.types.cashback_award import (
     CashbackAward,
@@ -50,7 +51,7 @@ from app.schema.types.top_up import TopUp
 from app.schema.types.top_up_intent import AutoTopUp, TopUpOptions, options_type
 from app.schema.types.transaction import Transaction, TransactionFilter
 from app.schema.types.withdrawal import Withdrawal, WithdrawalAllowance, allowance_type
-from app.services import top_up_intent as top_up_intents
+from app.services import top_up_intent as top_up_intents, transaction as transactions
 from app.services.audit import AuditFilter
 from app.services.withdrawal import WithdrawalFilter
 from app.services.withdrawal_allowance import allowance_of, key_of
@@ -199,7 +200,10 @@ class Wallet(Node):
         context = info.context
         wanted = transaction_filter(filter, self.model.currency, context.principal)
         request = PageRequest(first, after, last, before)
-        page = await context.histories.load((self.model.id, wanted, request))
+        if transactions.is_of_newest(wanted, request):
+            page = await transactions.newest_page(self.model.id, request, columns_of(info))
+        else:
+            page = await context.histories.load((self.model.id, wanted, request))
         return connection(
             page,
             lambda row: Transaction(model=row),
