@@ -5,11 +5,13 @@ of it. Whoever executes operations knows then that the field looks at nobody, ch
 records by one program, leave out objects that would only be taken apart again, and try again in another way what went wrong.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import strawberry
+
+T = TypeVar("T")
 
 READING = "reading"
 """The key in a field's metadata below which its reading stands."""
@@ -60,6 +62,25 @@ def reading(found: Reading, type_: Any, *, description: str) -> Any:
     # By this, and not by an annotation of the class, so that fields stand in the schema as they do in the class.
     resolver.__annotations__["return"] = type_
     return strawberry.field(resolver=resolver, description=description, metadata={READING: found})
+
+
+class Shown(Iterable[Any]):
+    """Objects of a type, one for each record; they are made as somebody asks for them."""
+
+    __slots__ = ("records", "type")
+
+    def __init__(self, type_: type, records: Sequence[Any]) -> None:
+        self.type = type_
+        self.records = records
+
+    def __iter__(self) -> Iterator[Any]:
+        """Make the objects, one after the other."""
+        return map(showing(self.type), self.records)
+
+
+def showing(type_: Callable[..., T]) -> Callable[[Any], T]:
+    """Return what makes an object of a type that shows a record."""
+    return lambda record: type_(**{RECORD: record})
 
 
 def columns_of(info: Any) -> frozenset[str] | None:

@@ -19,6 +19,7 @@ from tortoise.backends.base.client import (
     TransactionContext,
     TransactionContextPooled,
 )
+from tortoise.backends.base_postgres.client import translate_exceptions
 from tortoise.connection import get_connections
 from tortoise.filters import contains
 
@@ -101,6 +102,15 @@ class SafeAsyncpgClient(AsyncpgDBClient):
         """How many connections are taken, and how many there may be."""
         pool = self._pool
         return (0, 0) if pool is None else (pool.get_size() - pool.get_idle_size(), pool.get_max_size())
+
+
+@translate_exceptions
+async def records(client: Any, sql: str, values: list[Any], class_: type[asyncpg.Record]) -> list[Any]:
+    """Return what a statement finds as records of a class, as the driver makes them."""
+    async with client.acquire_connection() as connection:
+        client.log.debug("%s: %s", sql, values)
+        found: list[Any] = await connection.fetch(sql, *values, record_class=class_)
+        return found
 
 
 class _Patient(PoolConnectionWrapper[asyncpg.Connection]):

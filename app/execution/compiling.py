@@ -9,7 +9,7 @@ A place in the answer is a tuple (what is before it, key, type) as graphql-core'
 only when somebody looks at it: most are made for an error that doesn't happen.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -60,7 +60,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.execution import writing
 from app.execution.inputs import Inform, informing, literal_arguments, resolver_of
 from app.execution.writing import Sort
-from app.readings import HANDED_ON, READING, Reading
+from app.readings import HANDED_ON, READING, Reading, Shown
 
 Place: TypeAlias = tuple[Any, str | int, str | None]
 Run: TypeAlias = Executor[Any]
@@ -401,11 +401,9 @@ class Compiler:
         settled, records = self._settled, self._records(type_.of_type, details)
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
-            if type(value) is list:
-                found = records(value)
-                if found is not None:
+            if type(value) is not list:
+                if type(value) is Shown and (found := records(value)) is not None:
                     return found
-            else:
                 if isinstance(value, Exception):
                     raise value
                 if value is None or value is Undefined:
@@ -419,26 +417,26 @@ class Compiler:
 
     def _records(
         self, type_: GraphQLOutputType, details: FieldDetailsList
-    ) -> Callable[[list[Any]], list[Any] | None]:
-        """Return what completes a list in one go, once such lists came often: its objects show records, and only what is read of
-        these was selected. None where that can't be.
+    ) -> Callable[[Shown], list[Any] | None]:
+        """Return what completes a list of objects that show records, if only what is read of these was selected, and once such
+        lists came often. Its answer is None where that can't be.
         """
         leaf = _nullable(type_)
         class_ = self._class(leaf) if isinstance(leaf, GraphQLObjectType) else None
         fields = tuple(self._each_read(leaf, details)) if class_ else ()
-        if class_ is None or not fields or None in fields or len(fields) > writing.FIELDS_MAX:
-            return _nothing_at_once
-        own_type, runs = class_, 0
-        quick: Callable[[list[Any]], list[Any] | None] | None = None
+        if not fields or None in fields or len(fields) > writing.FIELDS_MAX:
+            return _left
+        runs = 0
+        quick: Callable[[Iterable[Any]], list[Any] | None] | None = None
 
-        def records(objects: list[Any]) -> list[Any] | None:
+        def records(shown: Shown) -> list[Any] | None:
             nonlocal runs, quick
-            if quick is not None:
-                return quick(objects)
-            runs += 1
-            if runs == writing.RUNS:
-                quick = writing.written_for_records(own_type, TYPE_CAST_ATTRIBUTE, cast("Any", fields))
-            return None
+            if quick is None:
+                runs += 1
+                if runs < writing.RUNS:
+                    return None
+                quick = writing.written_for_records(cast("Any", fields))
+            return quick(shown.records) if shown.type is class_ else None
 
         return records
 
@@ -853,5 +851,5 @@ def _null() -> None:
     return None
 
 
-def _nothing_at_once(_objects: list[Any]) -> None:
-    return None
+def _left(_shown: Shown) -> None:
+    """Leave a list to be completed object by object."""

@@ -169,13 +169,10 @@ def written(
 
 _RECORDS = """
 def write({parameters}):
-    def read(objects):
+    def read(records):
         found = []
         try:
-            for source in objects:
-                if type(source) is not own_type or cast in source.__dict__:
-                    return None
-                record = source.{record}
+            for record in records:
                 {takes}
                 if not ({tests}):
                     return None
@@ -188,14 +185,14 @@ def write({parameters}):
 
 
 def written_for_records(
-    own_type: type, cast: str, fields: Iterable[tuple[str, Sort]]
+    fields: Iterable[tuple[str, Sort]],
 ) -> Callable[[Iterable[Any]], list[dict[str, Any]] | None]:
-    """Return the function of a list of objects of which only what is read of their records was selected.
+    """Return the function of many records, of which only what is read of each was selected.
 
     Its answer is None where one of them isn't as they mostly are: since reading changes nothing, whoever knows what to do
-    then may begin again. An object with the attribute `cast` is none of them.
+    then may begin again.
     """
-    given: dict[str, Any] = {"own_type": own_type, "cast": cast}
+    given: dict[str, Any] = {}
     takes, tests, items = [], [], []
     for number, (key, sort) in enumerate(fields):
         takes.append(sort.take.replace("#", str(number)))
@@ -205,7 +202,6 @@ def written_for_records(
         given |= {name.replace("#", str(number)): value for name, value in own.items()}
     text = _RECORDS.format(
         parameters=", ".join(given),
-        record=RECORD,
         takes=f"\n{' ' * 16}".join(takes),
         tests=" and ".join(tests),
         items=", ".join(items),

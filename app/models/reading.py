@@ -13,12 +13,14 @@ from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import asyncpg
 import orjson
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 from tortoise.models import Model
 
+from app.backends.asyncpg import records
 from app.backends.patience import DatabaseBusy, DatabaseSlow, no_hurry
 
 READER = "default"
@@ -70,25 +72,28 @@ class Rows(Generic[M]):
         return ", ".join(f"{table}.{columns[name]}" for name in (columns if names is None else names))
 
     def reader(
-        self,
-        dialect: str,
-        start: int = 0,
-        names: Iterable[str] | None = None,
-        **related: Callable[[Any], Any],
+        self, dialect: str, start: int = 0, **related: Callable[[Any], Any]
     ) -> Callable[[Iterable[Any]], M]:
         """Return what makes a `Row` of a statement's values: to whoever reads columns, it is the model.
 
-        The columns, of these `names` or all, begin at the place `start`; what belongs to other tables is made by `related` of the row, and has the
+        The columns begin at the place `start`; what belongs to other tables is made by `related` of the row, and has the
         names of the model's relations.
         """
+        ways = self._ways(dialect, enumerate(self._columns, start))
+        return cast("Callable[[Iterable[Any]], M]", self._class(Row, ways | related))
+
+    def record(self, dialect: str, names: Iterable[str]) -> type:
+        """Return the class of rows of these columns alone, for `select`."""
+        base = asyncpg.Record if dialect == "postgres" else Row
+        return self._class(base, self._ways(dialect, enumerate(names)))
+
+    def _ways(self, dialect: str, places: Iterable[tuple[int, str]]) -> dict[str, Callable[[Any], Any]]:
         fields_map = self._model._meta.fields_map
-        ways: dict[str, Callable[[Any], Any]] = {
-            name: _column(place, _converter(fields_map[name], dialect))
-            for place, name in enumerate(self._columns if names is None else names, start)
-        }
-        properties = {name: property(way) for name, way in (ways | related).items()}
-        type_ = type(f"{self._model.__name__}Row", (Row,), {"__slots__": (), **properties})
-        return cast("Callable[[Iterable[Any]], M]", type_)
+        return {name: _column(place, _converter(fields_map[name], dialect)) for place, name in places}
+
+    def _class(self, base: type, ways: Mapping[str, Callable[[Any], Any]]) -> type:
+        properties = {name: property(way) for name, way in ways.items()}
+        return type(f"{self._model.__name__}Row", (base,), {"__slots__": (), **properties})
 
     @property
     def _columns(self) -> Mapping[str, str]:
@@ -224,8 +229,13 @@ def _fail(answers: Iterable[asyncio.Future[Any]], error: Exception) -> None:
             answer.set_exception(error)
 
 
-async def select(client: BaseDBAsyncClient, sql: str, keys: Sequence[Any], *values: Any) -> Sequence[Any]:
-    """Run a SELECT with a set of keys, written `{uuids}` or `{texts}` after a column, and values written `{1}`, `{2}` …"""
+async def select(
+    client: BaseDBAsyncClient, sql: str, keys: Sequence[Any], *values: Any, record: type | None = None
+) -> Sequence[Any]:
+    """Run a SELECT with a set of keys, written `{uuids}` or `{texts}` after a column, and values written `{1}`, `{2}` …
+
+    Rows are of the class `record` (see `Rows.record`), or as the driver gives them.
+    """
     if client.capabilities.dialect == "postgres":
         given: Any = list(keys)
         marks = {"uuids": "= ANY($1::uuid[])", "texts": "= ANY($1::text[])"}
@@ -234,5 +244,8 @@ async def select(client: BaseDBAsyncClient, sql: str, keys: Sequence[Any], *valu
         given = orjson.dumps([str(key) for key in keys]).decode()
         marks = dict.fromkeys(("uuids", "texts"), "IN (SELECT value FROM json_each(?1))")
         places = [f"?{number}" for number in range(2, len(values) + 2)]
-    _, rows = await client.execute_query(sql.format("", *places, **marks), [given, *values])
-    return rows
+    sql = sql.format("", *places, **marks)
+    if record is not None and issubclass(record, asyncpg.Record):
+        return await records(client, sql, [given, *values], record)
+    _, rows = await client.execute_query(sql, [given, *values])
+    return rows if record is None else [record(row) for row in rows]

@@ -6,7 +6,7 @@ import strawberry
 
 from app.context import AppInfo
 from app.domain.page import PageRequest
-from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
+from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection_of
 from app.schema.types.filters import transaction_filter
 from app.schema.types.node import decode_id
 from app.schema.types.sort import SortDirection
@@ -57,4 +57,4 @@ async def list_transactions(
         PageRequest(first, after, last, before, offset),
         descending=direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Transaction(model=row), query)
+    return connection_of(Transaction, page, query)

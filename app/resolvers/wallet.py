@@ -7,7 +7,7 @@ import strawberry
 from app.context import AppInfo
 from app.domain.page import PageRequest
 from app.resolvers.answering import answering, optional_key
-from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
+from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection_of
 from app.schema.types.filters import wallet_filter, wallet_ref
 from app.schema.types.inputs import INPUT, FreezeWalletInput, UnfreezeWalletInput
 from app.schema.types.payloads import FreezeWalletPayload, UnfreezeWalletPayload
@@ -59,7 +59,7 @@ async def list_wallets(
         PageRequest(first, after, last, before, offset),
         descending=order.direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Wallet(model=row), query)
+    return connection_of(Wallet, page, query)
 
 
 @answering(FreezeWalletPayload)

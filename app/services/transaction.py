@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -207,20 +207,20 @@ async def _newest(client: BaseDBAsyncClient, keys: list[_Newest]) -> dict[_Newes
         statement = _statement(client.capabilities.dialect, columns)
         # By the ids as the driver gives them: they are quick to compare with each other, and with nothing else.
         rows_of: dict[Any, list[Transaction]] = {}
-        for row in await select(client, statement.sql, list(of_wallet), count):
+        for row in await select(client, statement.sql, list(of_wallet), count, record=statement.record):
             wallet_id = row[statement.wallet_place]
             rows = rows_of.get(wallet_id)
             if rows is None:
                 rows = rows_of[wallet_id] = found[of_wallet[read_uuid(wallet_id)]]
-            rows.append(statement.read(row))
+            rows.append(row)
     return found
 
 
 class _Statement(NamedTuple):
-    """How the newest rows are selected and read."""
+    """How the newest rows are selected, and of what class they are."""
 
     sql: str
-    read: Callable[[Iterable[Any]], Transaction]
+    record: type
     wallet_place: int
     """Where in a row the wallet's id is."""
 
@@ -232,7 +232,7 @@ def _statement(dialect: str, columns: frozenset[str] | None) -> _Statement:
         f"SELECT {_ROWS.columns('t', names)} FROM wallets w JOIN transactions t ON t.wallet_id = w.id "  # noqa: S608 - our own names
         "AND t.sequence > w.sequence - {1} WHERE w.id {uuids} ORDER BY t.sequence DESC"
     )
-    return _Statement(sql, _ROWS.reader(dialect, 0, names), names.index("wallet_id"))
+    return _Statement(sql, _ROWS.record(dialect, names), names.index("wallet_id"))
 
 
 _NEWEST = Lookup(_newest)

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import strawberry
 from tortoise.queryset import QuerySet
 
 from app.domain.page import COUNT_MAX, Page
 from app.models.paging import count_of
-from app.readings import OF_ORDER, OF_THESE
+from app.readings import OF_ORDER, OF_THESE, Shown, showing
 
 T = TypeVar("T")
 
@@ -87,6 +87,8 @@ class Connection(Generic[T]):
     page: strawberry.Private[Page[Any]]
     wrap: strawberry.Private[Callable[[Any], Any]]
     counter: strawberry.Private[Counter]
+    shows: strawberry.Private[type | None] = None
+    """The rows' type, where an object of it is made of its row alone."""
 
     @strawberry.field(description="The rows, each with its cursor.", metadata=OF_THESE)
     def edges(self) -> list[Edge[T]]:
@@ -96,6 +98,8 @@ class Connection(Generic[T]):
     @strawberry.field(description="The rows alone.", metadata=OF_THESE)
     def nodes(self) -> list[T]:
         """Return the rows."""
+        if self.shows is not None:
+            return cast("list[T]", Shown(self.shows, self.page.rows))
         return [self.wrap(row) for row in self.page.rows]
 
     @strawberry.field(description="Where the page lies.", metadata=OF_ORDER)
@@ -128,11 +132,19 @@ class Connection(Generic[T]):
 
 
 def connection(
-    page: Page[Any], wrap: Callable[[Any], T], rows: QuerySet[Any] | Callable[[], Awaitable[int]]
+    page: Page[Any],
+    wrap: Callable[[Any], T],
+    rows: QuerySet[Any] | Callable[[], Awaitable[int]],
+    *,
+    shows: type | None = None,
 ) -> Connection[T]:
     """Return a page of models as a connection of GraphQL objects; `rows` is what finds all of them, or counts them."""
-    return Connection(
-        page=page,
-        wrap=wrap,
-        counter=Counter(partial(count_of, rows) if isinstance(rows, QuerySet) else rows),
-    )
+    counter = Counter(partial(count_of, rows) if isinstance(rows, QuerySet) else rows)
+    return Connection(page=page, wrap=wrap, counter=counter, shows=shows)
+
+
+def connection_of(
+    type_: type[T], page: Page[Any], rows: QuerySet[Any] | Callable[[], Awaitable[int]]
+) -> Connection[T]:
+    """Return a page of models as a connection of objects of a type that shows them; see `connection`."""
+    return connection(page, showing(type_), rows, shows=type_)

@@ -23,7 +23,7 @@ from app.schema.types.cashback_award import (
     CashbackEvaluation,
     CashbackSummary,
 )
-from app.schema.types.connection import After, Before, Connection, First, Last, connection
+from app.schema.types.connection import After, Before, Connection, First, Last, connection, connection_of
 from app.schema.types.customer import Customer
 from app.schema.types.enums import (
     Bucket,
@@ -204,11 +204,7 @@ class Wallet(Node):
             page = await transactions.newest_page(self.model.id, request, columns_of(info))
         else:
             page = await context.histories.load((self.model.id, wanted, request))
-        return connection(
-            page,
-            lambda row: Transaction(model=row),
-            lambda: context.history_counts.load((self.model.id, wanted)),
-        )
+        return connection_of(Transaction, page, lambda: context.history_counts.load((self.model.id, wanted)))
 
     @strawberry.field(
         description="What staff did to it beside moving money, such as freezes, newest first. Null without AUDIT_READ.",
