@@ -42,29 +42,33 @@ _SLOTS = 12
 class SlidingWindow:
     """Counts what happened lately, to within a twelfth of its span."""
 
-    __slots__ = ("_most", "_slots", "_span", "_told_at")
+    __slots__ = ("_count", "_most", "_slot", "_slots", "_span", "_told_at")
 
     def __init__(self, span: timedelta, most: int) -> None:
         self._span = span
+        self._slot = span / _SLOTS
         self._most = most
         self._slots: deque[tuple[datetime, int]] = deque()
+        self._count = 0
+        """The sum of the slots."""
         self._told_at: datetime | None = None
 
     def note(self, now: datetime) -> int | None:
         """Count one more. The answer is the number within the span when it is too high, once in each span."""
         slots = self._slots
-        while slots and slots[0][0] <= now - self._span:
-            slots.popleft()
-        if slots and now < slots[-1][0] + self._span / _SLOTS:
+        gone = now - self._span
+        while slots and slots[0][0] <= gone:
+            self._count -= slots.popleft()[1]
+        if slots and now < slots[-1][0] + self._slot:
             began_at, number = slots.pop()
             slots.append((began_at, number + 1))
         else:
             slots.append((now, 1))
-        count = sum(number for _, number in slots)
-        if count <= self._most or (self._told_at is not None and now < self._told_at + self._span):
+        self._count += 1
+        if self._count <= self._most or (self._told_at is not None and now < self._told_at + self._span):
             return None
         self._told_at = now
-        return count
+        return self._count
 
 
 # --- guessing -----------------------------------------------------------------------------------------------

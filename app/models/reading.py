@@ -246,6 +246,7 @@ async def select(
         places = [f"?{number}" for number in range(2, len(values) + 2)]
     sql = sql.format("", *places, **marks)
     if record is not None and issubclass(record, asyncpg.Record):
-        return await records(client, sql, [given, *values], record)
+        found: list[Any] = await records(client, sql, [given, *values], record)
+        return found
     _, rows = await client.execute_query(sql, [given, *values])
     return rows if record is None else [record(row) for row in rows]

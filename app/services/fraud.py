@@ -43,20 +43,25 @@ class BalanceReads:
         self._clock = clock
         self._most = most
         self._callers_max = callers_max
-        self._windows: OrderedDict[Actor, SlidingWindow] = OrderedDict()
+        self._windows: OrderedDict[tuple[str, str], SlidingWindow] = OrderedDict()
         self._noticed: dict[Actor, _Noticed] = {}
 
     def note(self, principal: Principal, wallet_id: UUID) -> None:
         """Count one operation that reads balances; the wallet is one of those that it reads."""
         if principal.kind is PrincipalKind.ANONYMOUS:
             return
-        actor = principal.actor
-        window = self._windows.pop(actor, None) or SlidingWindow(WINDOW, self._most)
-        self._windows[actor] = window
-        if len(self._windows) > self._callers_max:
-            self._windows.popitem(last=False)
+        # What an actor is made of, without making one for each read.
+        caller = (principal.kind.value, principal.subject)
+        window = self._windows.get(caller)
+        if window is None:
+            window = self._windows[caller] = SlidingWindow(WINDOW, self._most)
+            if len(self._windows) > self._callers_max:
+                self._windows.popitem(last=False)
+        else:
+            self._windows.move_to_end(caller)
         count = window.note(self._clock())
         if count is not None:
+            actor = principal.actor
             self._noticed[actor] = _Noticed(actor, wallet_id, count)
 
     async def keep(self, writer: Writer) -> int:

@@ -190,7 +190,7 @@ class _Newest(NamedTuple):
     """The last rows of a wallet, so many, with these columns."""
 
     wallet_id: UUID
-    count: int
+    size: int
     columns: frozenset[str] | None
 
 
@@ -201,13 +201,13 @@ async def _newest(client: BaseDBAsyncClient, keys: list[_Newest]) -> dict[_Newes
     """
     alike: dict[tuple[int, frozenset[str] | None], dict[UUID, _Newest]] = defaultdict(dict)
     for key in keys:
-        alike[key.count, key.columns][key.wallet_id] = key
+        alike[key.size, key.columns][key.wallet_id] = key
     found: dict[_Newest, list[Transaction]] = {key: [] for key in keys}
-    for (count, columns), of_wallet in alike.items():
+    for (size, columns), of_wallet in alike.items():
         statement = _statement(client.capabilities.dialect, columns)
         # By the ids as the driver gives them: they are quick to compare with each other, and with nothing else.
         rows_of: dict[Any, list[Transaction]] = {}
-        for row in await select(client, statement.sql, list(of_wallet), count, record=statement.record):
+        for row in await select(client, statement.sql, list(of_wallet), size, record=statement.record):
             wallet_id = row[statement.wallet_place]
             rows = rows_of.get(wallet_id)
             if rows is None:

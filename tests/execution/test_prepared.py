@@ -23,17 +23,18 @@ from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from app.execution import prepared as prepared_module, writing
+from app.execution import compiling, inputs, prepared as prepared_module, writing
 from app.execution.documents import Documents, core_schema
 from app.execution.engine import Engine
 from app.execution.errors import RefusedError
 from app.execution.limits import Limits
 from app.execution.prepared import Prepared, Preparer
 from app.execution.requests import GraphQLRequest
+from app.schema.schema import schema as coffer
 from tests.execution.generated import Written, documents
 from tests.execution.shop import SCHEMA as SHOP
 from tests.execution.subscribing import responses
-from tests.execution.trouble import SCHEMA, TROUBLE, Notes
+from tests.execution.trouble import SCHEMA, TROUBLE, Book, Home, Notes
 
 # Both leave coroutines of their own unawaited where a sibling's error cancels what has not begun.
 pytestmark = [
@@ -136,6 +137,70 @@ def test_any_document_is_answered_as_by_graphql_core(
 
     assert first == expected
     assert second == expected
+
+
+BOOKS = [
+    "{ books(seed: %d) { title subtitle mood place { street number } __typename } }",
+    "{ books(seed: %d) { temper bought a: place { street } b: place { __typename street } } }",
+    "{ found(seed: %d) { title loud even } }",
+    "{ found(seed: %d) { mood loud ruin { street } } }",
+    "{ books(seed: %d) { title place { door since } reader { name } } anyBook(seed: %d) { loud mood place { number } } }",
+    "{ anyBook(seed: %d) { title subtitle temper bought place { street number } } }",
+]
+
+
+@pytest.mark.parametrize("text", BOOKS)
+def test_what_is_read_of_records_is_answered_as_by_graphql_core(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "RUNS", 1)
+    for trouble in (0.0, 0.1, 0.4):
+        for seed in range(1, 16):
+            expected, first, second = both(Written(text.replace("%d", str(seed)), {}), trouble)
+            assert first == second == expected
+
+
+def test_objects_are_not_made_of_which_only_records_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "RUNS", 1)
+
+    def refuse(*_args: Any, **_values: Any) -> None:
+        raise AssertionError("nobody needs this object")
+
+    text = "{ books { title mood place { street } bought } }"
+    TROUBLE.set(0.0)
+    expected = asyncio.run(by_core(Written(text, {})))
+    for type_ in (Book, Home):
+        monkeypatch.setattr(type_, "__init__", refuse)
+
+    assert asyncio.run(as_prepared(prepared_of(text), Written(text, {}))) == expected
+
+
+@pytest.mark.parametrize(
+    ("selected", "columns"),
+    [
+        ("nodes { reference amount { amount } }", {"reference", "amount_minor", "currency"}),
+        ("edges { cursor node { ... on Node { id } } } pageInfo { endCursor }", {"id"}),
+        ("totalCount", set()),
+        ("nodes { note } edges { node { kind } }", {"note", "kind"}),
+        ("nodes { note wallet { id } }", None),
+        ("nodes { note actor { id } }", None),
+    ],
+)
+def test_a_resolver_is_told_the_columns_that_are_read_below_it(
+    selected: str, columns: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_: list[Any] = []
+
+    def informing(field: Any, schema: Any, columns: Any) -> Any:
+        if field.python_name == "transactions":
+            told_.append(columns)
+        return inputs.informing(field, schema, columns)
+
+    monkeypatch.setattr(compiling, "informing", informing)
+    preparer = Preparer(coffer, core_schema(coffer), hide_suggestions=False)
+    prepared = prepared_of(f'{{ wallet(by: {{ id: "1" }}) {{ transactions {{ {selected} }} }} }}', preparer)
+    assert preparer.fields(prepared, ()) is not None
+    assert told_ == [columns]
 
 
 def test_conditions_are_answered_anew_by_each_request() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
 from random import Random
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, NewType, cast
 
 import strawberry
 from graphql import GraphQLError
@@ -22,6 +22,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
 from app.execution.errors import ApiError, ErrorCode
+from app.readings import Reading, Shown, column, reading
 
 Even = NewType("Even", int)
 Day = NewType("Day", date)
@@ -393,9 +394,86 @@ def _root(info: ShopInfo, what: str) -> str:
     return what
 
 
+@dataclass
+class BookRecord:
+    """What a book is read of."""
+
+    title: Any
+    mood: Any
+    street: Any
+    number: Any
+    bought: Any
+
+
+@strawberry.type
+class Book:
+    """Shows a record; nothing else is looked at unless somebody asks who reads it."""
+
+    model: strawberry.Private[BookRecord]
+
+    title = column("title", str, description="Kept as it is.")
+    subtitle = column("title", str | None, description="Kept as it is, or null.")
+    loud = column(
+        "title", str | None, lambda title: title.upper(), description="Made of a text, and of nothing else."
+    )
+    mood = column("mood", Mood, {mood.value: mood for mood in Mood}.__getitem__, description="A member.")
+    temper = column("mood", Mood | None, Mood, description="A member, or null.")
+    bought = column("bought", Day | None, description="Written by a scalar.")
+    even = column("number", Even, description="Written by a scalar of which nothing is known.")
+    place = reading(
+        Reading(
+            ("street", "number", "bought"),
+            lambda street, number, bought: Home(origin="place", street=street, number=number, since=bought),
+            {"street": lambda street, *_: street, "number": lambda _, number, __: number},
+        ),
+        Home,
+        description="An object that need not be made, unless more than its parts is asked for.",
+    )
+    ruin = reading(
+        Reading(("street",), lambda _street: None, {"street": lambda street: street}),
+        Home | None,
+        description="An object that may be null, whatever its parts say.",
+    )
+
+    @strawberry.field
+    def reader(self) -> Person:
+        """What is read of no column."""
+        return person(f"reader of {self.model.title}")
+
+
+def book(origin: str) -> BookRecord:
+    """Make what a book is read of."""
+    record = BookRecord(
+        title=value_of(f"{origin}/title", text),
+        mood=value_of(f"{origin}/mood", lambda c: c.choice(["glad", 7])),
+        street=value_of(f"{origin}/street", text),
+        number=value_of(f"{origin}/number", lambda c: c.choice([2, 4])),
+        bought=value_of(f"{origin}/bought", lambda c: c.choice([date(2026, 2, 28), None])),
+    )
+    if Random(f"{origin}-").random() < TROUBLE.get():
+        del record.street
+    return record
+
+
 @strawberry.type
 class Query:
     """Reads."""
+
+    @strawberry.field
+    def books(self, seed: int = 1) -> list[Book]:
+        """Books, made as they are asked for."""
+        return cast("list[Book]", Shown(Book, [book(f"books{seed}.{n}") for n in range(4)]))
+
+    @strawberry.field
+    def found(self, seed: int = 1) -> list[Book | None] | None:
+        """Books, of which none is missing; or, for some seeds, of another type than they should be."""
+        type_ = Book if seed % 5 else BookRecord
+        return cast("list[Book | None]", Shown(type_, [book(f"found{seed}.{n}") for n in range(3)]))
+
+    @strawberry.field
+    def any_book(self, seed: int = 1) -> Book | None:
+        """A book alone."""
+        return Book(model=book(f"book{seed}"))
 
     @strawberry.field
     def one(self, info: ShopInfo, seed: int = 1) -> Animal | None:

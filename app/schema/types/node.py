@@ -1,6 +1,5 @@
 """Opaque global ids, and the interface of everything that has one."""
 
-import base64
 import binascii
 from typing import cast
 from uuid import UUID
@@ -24,13 +23,13 @@ def decode_any_id(text: str, *, field: tuple[str, ...] = ("id",)) -> tuple[str, 
     try:
         if len(text) > 100:
             raise ValueError("too long")
-        content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode(
-            "ascii"
-        )
+        plain = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+        # As `b64decode`, which takes most of its time to find out what it was given.
+        content = binascii.a2b_base64(plain, strict_mode=True).decode("ascii")
         type_name, separator, row_id = content.partition(":")
         if not separator or len(row_id) != 32:
             raise ValueError("not an id")
-        return type_name, UUID(hex=row_id)
+        return type_name, UUID(int=int(row_id, 16))
     except (ValueError, binascii.Error):
         raise FieldInvalid("This is no id. Use an `id` just as the API gave it.", field=field) from None
 

@@ -11,11 +11,12 @@ from graphql import OperationType
 from app.context import AppInfo
 from app.domain.access import Capability
 from app.domain.errors import FieldInvalid
+from app.domain.global_id import global_ids
 from app.domain.page import PageRequest
 from app.domain.top_up_intent import RECENT
 from app.models.lot import Lot
 from app.models.wallet import Wallet as WalletModel, known_customer
-from app.readings import columns_of
+from app.readings import column, columns_of, reading
 from app.schema.types.audit import AuditEntry
 from app.schema.types.cashback_award import (
     CashbackAward,
@@ -31,11 +32,12 @@ from app.schema.types.enums import (
     RedemptionStatus,
     WalletStatus,
     WithdrawalStatus,
+    member_of,
     publish,
 )
 from app.schema.types.filters import award_filter, order_filter, texts, transaction_filter
-from app.schema.types.money import AmountRange, Money, money
-from app.schema.types.node import ID_DESCRIPTION, Node, encode_id
+from app.schema.types.money import AmountRange, Money, money, money_of
+from app.schema.types.node import ID_DESCRIPTION, Node
 from app.schema.types.order import Order, OrderFilter
 from app.schema.types.ownership import sees
 from app.schema.types.payment import Payment
@@ -79,10 +81,7 @@ class Wallet(Node):
 
     model: strawberry.Private[WalletModel]
 
-    @strawberry.field(description=ID_DESCRIPTION)
-    def id(self) -> strawberry.ID:
-        """Return the global id."""
-        return encode_id("Wallet", self.model.id)
+    id = column("id", strawberry.ID, global_ids("Wallet"), description=ID_DESCRIPTION)
 
     @strawberry.field(description="Whose wallet it is.")
     async def customer(self, info: AppInfo) -> Customer:
@@ -100,10 +99,7 @@ class Wallet(Node):
         note_balance_read(info, self.model)
         return money(self.model.posted_minor, self.model.currency)
 
-    @strawberry.field(description="The part of the balance that is reserved.")
-    def held(self) -> Money:
-        """Return what is held."""
-        return money(self.model.held_minor, self.model.currency)
+    held = reading(money_of("held_minor"), Money, description="The part of the balance that is reserved.")
 
     @strawberry.field(
         description="What can be spent: the balance less what is held. While the wallet is frozen, it waits."
@@ -152,37 +148,22 @@ class Wallet(Node):
             if any(lot.bucket == bucket for lot in lots)
         ]
 
-    @strawberry.field(description="The currency of everything in it.")
-    def currency(self) -> CurrencyCode:
-        """Return the currency's code."""
-        return CurrencyCode(self.model.currency)
-
-    @strawberry.field(description="Whether it can be used.")
-    def status(self) -> WalletStatus:
-        """Return the status."""
-        return WalletStatus(self.model.status)
-
-    @strawberry.field(description="The sequence number of its newest transaction; 0 before the first.")
-    def sequence(self) -> BigInt:
-        """Return the sequence number."""
-        return BigInt(self.model.sequence)
-
-    @strawberry.field(description="When it was opened.")
-    def created_at(self) -> DateTime:
-        """Return the time."""
-        return DateTime(self.model.created_at)
-
-    @strawberry.field(description="When anything in it last changed, a hold or a freeze included.")
-    def updated_at(self) -> DateTime:
-        """Return the time."""
-        return DateTime(self.model.updated_at)
-
-    @strawberry.field(
-        description="When its newest transaction was posted; when it was opened, if there is none."
+    currency = column("currency", CurrencyCode, description="The currency of everything in it.")
+    status = column("status", WalletStatus, member_of(WalletStatus), description="Whether it can be used.")
+    sequence = column(
+        "sequence", BigInt, description="The sequence number of its newest transaction; 0 before the first."
     )
-    def last_activity_at(self) -> DateTime:
-        """Return the time."""
-        return DateTime(self.model.last_activity_at)
+    created_at = column("created_at", DateTime, description="When it was opened.")
+    updated_at = column(
+        "updated_at",
+        DateTime,
+        description="When anything in it last changed, a hold or a freeze included.",
+    )
+    last_activity_at = column(
+        "last_activity_at",
+        DateTime,
+        description="When its newest transaction was posted; when it was opened, if there is none.",
+    )
 
     @strawberry.field(description="Its transactions, newest first.", extensions=[telling()])
     async def transactions(
