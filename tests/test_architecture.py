@@ -28,6 +28,7 @@ DOMAIN_STDLIB = {
     "__future__",
     "abc",
     "base64",
+    "binascii",
     "bisect",
     "collections",
     "csv",  # as a grammar, over text that is there
