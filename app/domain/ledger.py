@@ -412,6 +412,12 @@ class WalletState:
         )
         return cls(wallet, customer, is_new=True)
 
+    def copy(self) -> "WalletState":
+        """Return the same wallet with the same open lots, to be changed by itself; what only one batch needed is left out."""
+        state = WalletState(self.wallet, self.customer)
+        state.lots = self.lots.copy()
+        return state
+
     def fault(self) -> str | None:
         """Tell what is wrong between the totals and the open lots, or `None`. A faulty wallet posts nothing."""
         wallet = self.wallet

@@ -62,11 +62,19 @@ class Known:
         self._size_max = size_max
         self._states: dict[UUID, WalletState] = {}
         self._ids: dict[UUID | str, UUID] = {}
+        self.doubtful: set[UUID] = set()
+        """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
+        the versions that were known."""
 
     def state(self, wallet_id: UUID, version: int) -> WalletState | None:
         """Return the state of a wallet, if what is known has the version that was just read under its lock."""
         state = self._states.get(wallet_id)
         return state if state is not None and state.wallet.version == version else None
+
+    def assumed(self, ref: WalletRef) -> WalletState | None:
+        """Return the state of the wallet that is meant as it was last seen, whatever became of it since."""
+        wallet_id = self.wallet_id(ref)
+        return None if wallet_id is None else self._states.get(wallet_id)
 
     def wallet_id(self, ref: WalletRef) -> UUID | None:
         """Return the id of the wallet that is meant, if it is known. A wallet and its customer never part."""
@@ -79,6 +87,11 @@ class Known:
             self._heard = (listened, frozenset(name for name in EventType if listens(patterns, name)))
         return self._heard[1]
 
+    @property
+    def listened(self) -> tuple[str | None, frozenset[str]]:
+        """What enabled endpoints listen to, as it was last read: as the JSON text, and the events."""
+        return self._heard
+
     def keep(self, states: Iterable[WalletState]) -> None:
         """Remember states after their commit, dropping those that were not used for longest."""
         for state in states:
@@ -86,6 +99,7 @@ class Known:
             self._states.pop(state.wallet.id, None)
             self._states[state.wallet.id] = state
             self._ids[state.customer.id] = self._ids[state.customer.external_id] = state.wallet.id
+            self.doubtful.discard(state.wallet.id)
         if len(self._states) > self._size_max:
             self.forget(list(islice(self._states, len(self._states) - self._size_max)))
 
@@ -209,6 +223,9 @@ class Batch:
         return found
 
     async def _lock(self, ids: set[UUID]) -> None:
+        if doubtful := ids & self._known.doubtful:
+            await self._session.lock_wallets(ids)
+            await self._session.outdate(doubtful)
         fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
             state = self._known.state(records.read_uuid(row["id"]), row["version"])
@@ -551,9 +568,12 @@ class Batch:
 
     async def save(self, notes: Sequence[str]) -> None:
         """Write what the accepted commands did, in one round trip, with notes for the database to tell at commit."""
-        writes = [write for write in self._table_writes() if write.rows]
+        writes = self._all_writes()
         if writes:
             await self._session.write(writes, notes)
+
+    def _all_writes(self) -> list[TableWrite]:
+        return [write for write in self._table_writes() if write.rows]
 
     def _table_writes(self) -> Iterator[TableWrite]:
         """Tables and rows stand in one order everywhere, so that two processes wait for a new row in one order too."""

@@ -78,6 +78,11 @@ class Command:
     tops_up: bool = False
     withdraws: bool = False
 
+    @property
+    def needs_only_its_wallet(self) -> bool:
+        """Whether it is decided on the wallet alone, its customer and its open lots: nothing else is loaded for it."""
+        return not (self.holds or self.rows or self.earns or self.tops_up or self.withdraws)
+
 
 @dataclass(frozen=True, slots=True)
 class DeskCommand:

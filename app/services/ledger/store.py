@@ -12,9 +12,12 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import orjson
-from tortoise.backends.base.client import TransactionalDBClient
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
+from tortoise.connection import get_connection
 
+from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.sqlite import SafeSqliteTransaction
+from app.services.ledger.command import WalletRef
 from app.services.ledger.tables import Table
 
 READER = "default"
@@ -40,6 +43,19 @@ class TableWrite:
     rows: Sequence[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a batch was decided on without a lock, and what must still be so when it is written."""
+
+    wallets: Mapping[UUID, int]
+    """The wallets, and the version of each."""
+    keys: Collection[tuple[str, str]]
+    """Keys (scope and key) of which none is stored."""
+    settings_version: int
+    listened: str | None
+    """What enabled endpoints listen to, as one JSON text."""
+
+
 class Session(Protocol):
     """One open transaction of the writer, on either database."""
 
@@ -48,6 +64,9 @@ class Session(Protocol):
 
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """Lock the wallets in id order and return them."""
+
+    async def outdate(self, ids: Collection[UUID]) -> None:
+        """Give locked wallets other versions, so that nothing is written that was decided on those that they had."""
 
     async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
         """Lock the named rows of a table in id order and return them."""
@@ -70,6 +89,8 @@ class Session(Protocol):
 # as they were before it.
 _LOCK = "SELECT * FROM wallets WHERE id IN {ids} ORDER BY id"
 
+_OUTDATE = "UPDATE wallets SET version = version + 1 WHERE id IN {ids}"
+
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
 SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
@@ -88,7 +109,7 @@ LEFT JOIN (
 class PostgresSession:
     """The writer's transaction on PostgreSQL: arrays go in, and all writes are one statement."""
 
-    def __init__(self, db: TransactionalDBClient) -> None:
+    def __init__(self, db: BaseDBAsyncClient) -> None:
         self._db = db
 
     async def select(self, sql: str, ids: Collection[Any], kind: str = "uuid") -> Found:
@@ -101,6 +122,10 @@ class PostgresSession:
         # The wallet's row is the lock. Every process takes its locks in id order, so two batches that share
         # wallets wait for each other instead of ending in a deadlock.
         return await self.select(_LOCK + " FOR UPDATE", ids)
+
+    async def outdate(self, ids: Collection[UUID]) -> None:
+        """See `Session`."""
+        await self.select(_OUTDATE, ids)
 
     async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
         """See `Session`."""
@@ -119,8 +144,7 @@ class PostgresSession:
     async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
         """See `Session`."""
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
-        listened = "json_agg(events ORDER BY id)::text"
-        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key", listened=listened)
+        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED)
         scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
         rows: Found
         _, rows = await self._db.execute_query(sql, [scopes, names])
@@ -128,12 +152,33 @@ class PostgresSession:
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`."""
-        values: list[Sequence[Any]] = []
-        for write in writes:
-            columns = list(zip(*write.rows, strict=True))
-            values += [_once_if_same(columns[place]) for place in _places(write.how, write.table)]
         sql = _write_all(tuple((write.how, write.table) for write in writes))
-        await self._db.execute_query(sql, [*values, notes])
+        await self._db.execute_query(sql, [*_columns(writes), notes])
+
+    async def states(self, refs: Collection[WalletRef]) -> Found:
+        """Read wallets as they are, each (`wallet`) with its customer (`customer`) and its open lots (`lots`), without a lock."""
+        external_ids = [ref.external_id for ref in refs if ref.external_id is not None]
+        customer_ids = [ref.customer_id for ref in refs if ref.customer_id is not None]
+        wallet_ids = [ref.wallet_id for ref in refs if ref.wallet_id is not None]
+        rows: Found
+        _, rows = await self._db.execute_query(_STATES, [external_ids, customer_ids, wallet_ids])
+        return rows
+
+    async def write_if(
+        self, assumed: Assumed, writes: Sequence[TableWrite], notes: Sequence[str]
+    ) -> Collection[UUID] | None:
+        """Write all rows, and tell the notes, by one statement that is a transaction of its own: if what was assumed is so.
+
+        Nothing is written otherwise, and what is returned are the wallets of which it was not so, or that others work on.
+        That may be none, where it was the rest that was not so.
+        """
+        scopes, keys = [scope for scope, _ in assumed.keys], [key for _, key in assumed.keys]
+        wallets, versions = list(assumed.wallets), list(assumed.wallets.values())
+        given = [wallets, versions, scopes, keys, assumed.settings_version, assumed.listened]
+        sql = _write_all_if(tuple((write.how, write.table) for write in writes))
+        _, rows = await self._db.execute_query(sql, [*given, *_columns(writes), notes])
+        unchanged: Collection[UUID] | None = rows[0]["unchanged"]
+        return None if unchanged is None else assumed.wallets.keys() - unchanged
 
 
 class SqliteSession:
@@ -154,6 +199,10 @@ class SqliteSession:
     async def lock_wallets(self, ids: Collection[UUID]) -> Found:
         """See `Session`."""
         return await self.select(_LOCK, ids)
+
+    async def outdate(self, ids: Collection[UUID]) -> None:
+        """See `Session`."""
+        await self.select(_OUTDATE, ids)
 
     async def lock_rows(self, table: Table, ids: Collection[UUID]) -> Found:
         """See `Session`."""
@@ -186,7 +235,44 @@ def session_over(db: TransactionalDBClient) -> Session:
     return SqliteSession(db) if isinstance(db, SafeSqliteTransaction) else PostgresSession(db)
 
 
+def statements() -> PostgresSession | None:
+    """Return what PostgreSQL is asked by statements that are a transaction each, or `None` on SQLite."""
+    db = get_connection(WRITER)
+    return PostgresSession(db) if isinstance(db, SafeAsyncpgClient) else None
+
+
 # --- Statements ---------------------------------------------------------------------------------------------
+
+
+_LISTENED = "json_agg(events ORDER BY id)::text"
+
+_STATES = """
+SELECT w AS wallet, c AS customer,
+  ARRAY(SELECT l FROM lots l WHERE l.wallet_id = w.id AND (l.remaining_minor > 0 OR l.held_minor > 0)) AS lots
+FROM (
+  SELECT w.id FROM customers c JOIN wallets w ON w.customer_id = c.id WHERE c.external_id = ANY($1::text[])
+  UNION SELECT w.id FROM wallets w WHERE w.customer_id = ANY($2::uuid[])
+  UNION SELECT wanted.id FROM unnest($3::uuid[]) AS wanted (id)
+) wanted
+JOIN wallets w ON w.id = wanted.id
+JOIN customers c ON c.id = w.customer_id
+"""
+
+# Who waited here for a lock would have decided on what is no longer so: wallets that others work on are left out. What is
+# locked is read anew, so its version is the one that counts, whatever the statement's snapshot says.
+_ASSUMED = f"""locked AS MATERIALIZED (
+  SELECT w.id FROM unnest($1::uuid[], $2::bigint[]) AS known (id, version)
+  JOIN wallets w ON w.id = known.id AND w.version = known.version
+  ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
+), assumed AS MATERIALIZED (
+  SELECT (SELECT COUNT(*) FROM locked) = cardinality($1::uuid[])
+    AND NOT EXISTS (
+      SELECT 1 FROM unnest($3::text[], $4::text[]) AS wanted (scope, key)
+      JOIN idempotency_keys k ON k.scope = wanted.scope AND k.key = wanted.key
+    )
+    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $5::bigint
+    AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $6::text AS holds
+)"""
 
 
 @cache
@@ -195,7 +281,27 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
 
     There are few different ones, as there are few kinds of batches, so each is soon prepared and planned.
     """
-    steps, taken = [], 0
+    steps, taken = _steps(parts)
+    return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
+
+
+@cache
+def _write_all_if(parts: tuple[tuple[How, Table], ...]) -> str:
+    """The same statement, which first looks whether what was assumed is so, and otherwise writes nothing."""
+    steps, taken = _steps(parts, taken=6, condition="(SELECT holds FROM assumed)")
+    return (
+        f"WITH {', '.join([_ASSUMED, *steps])} "
+        "SELECT holds, CASE WHEN holds THEN NULL ELSE ARRAY(SELECT id FROM locked) END AS unchanged, "
+        "CASE WHEN holds AND n IS NOT NULL THEN pg_notify('coffer', n) END AS told "
+        f"FROM assumed LEFT JOIN unnest(${taken + 1}::text[]) AS n ON TRUE"
+    )
+
+
+def _steps(
+    parts: tuple[tuple[How, Table], ...], *, taken: int = 0, condition: str = "TRUE"
+) -> tuple[list[str], int]:
+    """One step for each write, whose arrays follow on those that are `taken`; and how many are taken then."""
+    steps = []
     for number, (how, table) in enumerate(parts):
         names = [table.columns[place] for place in _places(how, table)]
         arrays = [
@@ -206,13 +312,23 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
         rows = f"unnest({', '.join(arrays)}) AS u ({', '.join(names)})"
         if how == "update":
             changes = ", ".join(f"{name} = {_one_or_own(name, given[name])}" for name in table.changing)
-            step = f"UPDATE {table.name} t SET {changes} FROM {rows} WHERE t.id = u.id"
+            step = f"UPDATE {table.name} t SET {changes} FROM {rows} WHERE t.id = u.id AND {condition}"
         else:
             values = ", ".join(_one_or_own(name, given[name]) for name in names)
-            step = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {rows}"
+            step = (
+                f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {rows} WHERE {condition}"
+            )
             step += _on_conflict(table) if how == "upsert" else ""
         steps.append(f"w{number} AS ({step})")
-    return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
+    return steps, taken
+
+
+def _columns(writes: Sequence[TableWrite]) -> Iterable[Sequence[Any]]:
+    """The arrays that a statement for these writes takes."""
+    for write in writes:
+        columns = list(zip(*write.rows, strict=True))
+        for place in _places(write.how, write.table):
+            yield _once_if_same(columns[place])
 
 
 def _once_if_same(column: Sequence[Any]) -> Sequence[Any]:

@@ -1,8 +1,11 @@
 """The group-commit writer: the only writer of wallets, lots, transactions, allocations and holds.
 
-Commands wait in a queue; the writer's own task takes all that wait (up to a limit), and in one database
+Commands wait in a queue; the writer's own task takes those that wait (up to a limit), and in one database
 transaction loads, decides and writes them. While that transaction commits, the next commands gather. So the
 cost of a commit is shared by all who came meanwhile, and a hot wallet costs no more than many cold ones.
+
+Where PostgreSQL is the database, that transaction is a single statement for most batches (`optimistic`): they are decided on what
+is known, and the statement writes if all of that is still so.
 
 The transaction belongs to the writer's task, never to a request's: a request that is cancelled (a closed
 socket, a `complete` message) can't cancel a transaction half way. What was accepted is committed, and can be
@@ -17,6 +20,7 @@ from datetime import datetime
 from math import ceil, inf
 from random import uniform
 from time import monotonic
+from typing import Any
 
 import structlog
 from tortoise.transactions import in_transaction
@@ -27,12 +31,19 @@ from app.domain.outgoing import Heard
 from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
 from app.services.ledger.failure import Failure, failure_of
-from app.services.ledger.store import WRITER, session_over
+from app.services.ledger.optimistic import Optimism, OptimisticBatch
+from app.services.ledger.store import WRITER, session_over, statements
 
 log = structlog.get_logger("coffer.ledger")
 
 KNOWN_WALLETS_MAX = 10_000
 """Wallets whose state is kept from batch to batch."""
+
+OPTIMISTIC_TRIES_MAX = 2
+"""How often a batch is tried without locks: once with what is known, and once with what was read anew."""
+
+WHOLE_BATCH_MAX = 16
+"""Commands that aren't worth two batches, each of which has costs of its own."""
 
 TRIES_MAX = 6
 """How often a batch is tried while the database is away."""
@@ -123,10 +134,13 @@ class Writer:
         self._queue_max = queue_max
         self._wait_max_s = wait_max_s
         self._batch_s = 0.0
+        self._callers = 0
+        self._is_outright = False
         self._batch_began_s: float | None = None
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._known = Known(KNOWN_WALLETS_MAX, expressions)
+        self._optimism = Optimism()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._on_batch = on_batch
@@ -187,7 +201,7 @@ class Writer:
                     self._wake.clear()
                     await self._wake.wait()
                     continue
-                count = min(len(self._queue), self._batch_size_max)
+                count = self._next_count()
                 batch = [self._queue.popleft() for _ in range(count)]
                 self.batch_sizes.append(count)
                 started_s = self._batch_began_s = monotonic()
@@ -199,6 +213,8 @@ class Writer:
                     for pending in batch:
                         pending.reply(error)
                 self._batch_began_s = None
+                # Those who are answered just now come again, as far as can be guessed.
+                self._callers = count + len(self._queue)
                 taken_s = monotonic() - started_s
                 self._batch_s += PACE_SHARE * (taken_s - self._batch_s)
                 self._on_batch(count, taken_s)
@@ -207,6 +223,16 @@ class Writer:
             _reply_to_all(batch, LedgerUnavailable)
             _reply_to_all(self._queue, NotAccepting)
             self._queue.clear()
+
+    def _next_count(self) -> int:
+        """How many of those that wait the next batch takes: half of the callers, where a batch is one statement."""
+        waiting = len(self._queue)
+        if not self._is_outright:
+            return min(waiting, self._batch_size_max)
+        # Were all of them in one batch, this process had nothing to do while the database works, and the database nothing
+        # while the answers are written out and the next requests are read.
+        half = ceil(max(waiting, self._callers) / 2)
+        return min(waiting, self._batch_size_max, max(WHOLE_BATCH_MAX, half))
 
     async def _work(self, batch: list[_Pending], attempt: int = 1) -> None:
         """Run a batch; when it fails, try it again or split it, down to the command that is to blame."""
@@ -247,18 +273,50 @@ class Writer:
     async def _transact(
         self, commands: list[Command | DeskCommand]
     ) -> tuple[list[Answer], list[WalletChange]]:
+        done = await self._transact_optimistically(commands) if self._optimism.is_due() else None
+        self._is_outright = done is not None
+        return await self._transact_under_locks(commands) if done is None else done
+
+    async def _transact_optimistically(
+        self, commands: list[Command | DeskCommand]
+    ) -> tuple[list[Answer], list[WalletChange]] | None:
+        """Write what was decided on what is known, if that is still so; `None` says that nothing was written."""
+        session = statements()
+        if session is None:
+            return None
+        for _ in range(OPTIMISTIC_TRIES_MAX):
+            batch = OptimisticBatch(commands, session, **self._of_batches())
+            if not await batch.assume():
+                return None
+            batch.decide()
+            notes = batch.notes(self.process)
+            stale = await batch.save_if_so(notes if self._tell_others is None else ())
+            if stale is None:
+                self._optimism.succeeded()
+                return self._committed(batch, notes)
+            if not stale:
+                # A key that is stored, or other settings: under the locks they are read.
+                return None
+            self._known.forget(stale)
+        self._optimism.failed()
+        return None
+
+    def _of_batches(self) -> dict[str, Any]:
+        return {
+            "clock": self._clock,
+            "mint": self._mint,
+            "currency": self._currency,
+            "known": self._known,
+            "also_heard": self._also_heard,
+        }
+
+    async def _transact_under_locks(
+        self, commands: list[Command | DeskCommand]
+    ) -> tuple[list[Answer], list[WalletChange]]:
         batch: Batch | None = None
         try:
             async with in_transaction(WRITER) as db:
-                batch = Batch(
-                    commands,
-                    session_over(db),
-                    clock=self._clock,
-                    mint=self._mint,
-                    currency=self._currency,
-                    known=self._known,
-                    also_heard=self._also_heard,
-                )
+                batch = Batch(commands, session_over(db), **self._of_batches())
                 await batch.load()
                 batch.decide()
                 notes = batch.notes(self.process)
@@ -267,6 +325,10 @@ class Writer:
             if batch is not None:
                 self._known.forget(batch.wallet_ids)
             raise
+        return self._committed(batch, notes)
+
+    def _committed(self, batch: Batch, notes: Sequence[str]) -> tuple[list[Answer], list[WalletChange]]:
+        """Remember what was committed, and tell whoever is to know of it before the callers do."""
         self._known.keep(batch.states)
         if batch.changes_rights:
             # Before anybody is answered: whoever was told of a change finds it in force.
