@@ -232,13 +232,12 @@ async def test_one_read_serves_all_subscribers(hub: Hub, ledger: Ledger) -> None
 
 async def test_who_is_at_the_same_place_takes_the_same_step(hub: Hub, ledger: Ledger) -> None:
     ahead, beside, late = feeds = [hub.follow(WALLET) for _ in range(3)]
+    known = asyncio.Event()
     for feed in feeds:
-        feed.open(lambda: None)
+        feed.open(known.set)
     topic = ahead._topic
     assert topic is not None
-    async with asyncio.timeout(5):
-        while topic.wallet is None:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(known.wait(), 5)
     snapshot = ahead.take()
     assert snapshot is not None
     assert beside.take() is snapshot
