@@ -41,7 +41,7 @@ TICKS_PER_S = 10
 """How often some of the sockets are pinged, so that never many are at once."""
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_MASKED, _FINAL, _RESERVED = 0x80, 0x80, 0x70
+_MASKED, _FINAL, _RESERVED, _CONTROL = 0x80, 0x80, 0x70, 0x08
 _TEXT = 0x81
 _PING = b"\x89\x00"
 
@@ -66,6 +66,10 @@ class State(IntEnum):
     CLOSING = 2
     """Our closing frame is sent, and the other side's has not come."""
     CLOSED = 3
+
+
+_OPEN = State.OPEN
+"""For the way that each event takes to each socket: a member of an enumeration is searched for."""
 
 
 class _BrokenError(Exception):
@@ -116,7 +120,7 @@ class SocketProtocol(asyncio.Protocol):
         self._is_disconnected = False
         self._buffer: bytearray | None = None
         self._needed = 0
-        self._parts: list[bytes] | None = None
+        self._parts: bytearray | None = None
         self._is_text = True
         self._pong: bytes | None = None
         self._writers: asyncio.Future[None] | None = None
@@ -227,7 +231,8 @@ class SocketProtocol(asyncio.Protocol):
                     self._needed = start - at
                     break
                 size = int.from_bytes(data[at + 2 : at + 2 + wide])
-            if size + sum(map(len, self._parts or ())) > self._config.ws_max_size:
+            kept = 0 if self._parts is None or first & _CONTROL else len(self._parts)
+            if size + kept > self._config.ws_max_size:
                 raise _BrokenError(1009, "Message too big")
             if end < start + size:
                 self._needed = start + size - at
@@ -255,12 +260,16 @@ class SocketProtocol(asyncio.Protocol):
     def _take_part(self, opcode: int, content: bytes, *, is_last: bool) -> None:
         if (opcode == Opcode.CONTINUATION) != (self._parts is not None):
             raise _BrokenError(1002, "A message must be whole before another one begins")
-        if self._parts is None:
-            self._parts, self._is_text = [], opcode == Opcode.TEXT
-        self._parts.append(content)
+        if opcode != Opcode.CONTINUATION:
+            self._is_text = opcode == Opcode.TEXT
+        if self._parts is not None:
+            # One piece: a list of parts would grow, and be counted again and again, also by parts that hold nothing.
+            self._parts += content
+        elif not is_last:
+            self._parts = bytearray(content)
         if is_last:
-            content, self._parts = b"".join(self._parts), None
-            self._hear(content)
+            whole, self._parts = content if self._parts is None else bytes(self._parts), None
+            self._hear(whole)
 
     def _hear(self, content: bytes) -> None:
         if self._state is not State.OPEN:
@@ -407,9 +416,9 @@ class SocketProtocol(asyncio.Protocol):
 
     def write(self, *parts: bytes) -> None:
         """Send a message of text, in parts; nowhere if the socket is closed."""
-        if self._state is State.OPEN:
-            content = b"".join(parts)
-            self._transport.write(_head(_TEXT, len(content)) + content)
+        if self._state is _OPEN:
+            size = sum(map(len, parts))
+            self._transport.write(b"".join((_head(_TEXT, size), *parts)))
 
     async def relieved(self) -> None:
         """Wait until the other side has read."""

@@ -106,14 +106,14 @@ class Follower:
         """Tell all that there is to tell, until the reader or an answer has to be waited for."""
         try:
             while self._task is None and self._feed is not None and self._reader.is_ready:
-                if self._event is None:
-                    self._event = self._feed.take()
-                    if self._event is None:
-                        return
-                response = self._answer(self._event)
-                if response is None:
+                event = self._feed.take() if self._event is None else self._event
+                if event is None:
                     return
-                self._event = None
+                response = self._answer(event)
+                if response is None:
+                    self._event = event
+                    return
+                self._event = self._awaited = None
                 self._reader.tell(response)
         except StopAsyncIteration:
             self.close()
@@ -127,31 +127,26 @@ class Follower:
 
     def _answer(self, event: Any) -> Response | None:
         """Return the answer to an event if somebody has it; else None, and `wake` is called when it is there."""
-        answers, key = answers_of(event), self._key_now()
+        # With the rights of this moment, as the context of an execution would have them.
+        now = self._present(self._principal)
+        if now is not self._principal:
+            self._principal = now
+            self._key = self._key and self._engine.key(self._key.question, now)
+        answers, key = answers_of(event), self._key
         if answers is None or key is None:
             self._ask(event)
             return None
         found = find(answers, key)
         if found is None:
             self._ask(event, (key, claim(answers, key)))
-        elif not found.is_over:
-            if found is not self._awaited:
-                self._awaited = found
-                found.then(self.wake)
         elif found.for_all is not None:
-            self._awaited = None
             return found.for_all
-        else:
+        elif found.is_over:
             self._ask(event)
+        elif found is not self._awaited:
+            self._awaited = found
+            found.then(self.wake)
         return None
-
-    def _key_now(self) -> Key | None:
-        # With the rights of this moment, as the context of an execution would have them.
-        now = self._present(self._principal)
-        if now is not self._principal and self._key is not None:
-            self._key = self._engine.key(self._key.question, now)
-        self._principal = now
-        return self._key
 
     def _ask(self, event: Any, claimed: tuple[Key, Answer] | None = None) -> None:
         work = self._asked(event, claimed)

@@ -23,17 +23,12 @@ SHARED_S = 1.0
 class Response(dict[str, Any]):
     """A response that several callers get: nobody changes it, and it is written down once."""
 
-    __slots__ = ("_content",)
-    _content: bytes
+    __slots__ = ("content",)
 
-    @property
-    def content(self) -> bytes:
+    def __init__(self, response: dict[str, Any]) -> None:
+        super().__init__(response)
+        self.content = encode(response)
         """The response as JSON."""
-        try:
-            return self._content
-        except AttributeError:
-            self._content = encode(self)
-            return self._content
 
 
 def encoded(response: dict[str, Any]) -> bytes:
@@ -115,7 +110,7 @@ WOKEN_AT_ONCE = 200
 class Answer:
     """An execution that others may wait for."""
 
-    __slots__ = ("_waiting", "begun_s", "is_over", "names", "response")
+    __slots__ = ("_waiting", "begun_s", "for_all", "is_over", "names", "response")
 
     def __init__(self) -> None:
         self.begun_s = monotonic()
@@ -123,12 +118,9 @@ class Answer:
         self.names: Collection[str] | None = None
         """What was read of the caller; None while it runs, and when it can't be shared."""
         self.response: Response | None = None
-        self._waiting: list[Callable[[], object]] = []
-
-    @property
-    def for_all(self) -> Response | None:
+        self.for_all: Response | None = None
         """The response, if nothing was read of its caller."""
-        return None if self.names else self.response
+        self._waiting: list[Callable[[], object]] = []
 
     def then(self, wake: Callable[[], object]) -> None:
         """Call when it is over."""
@@ -138,6 +130,7 @@ class Answer:
         """Take the response in, if others may have it."""
         if not response.get("errors"):
             self.names, self.response = frozenset(names), Response(response)
+            self.for_all = None if names else self.response
 
     def end(self) -> None:
         """Have those go on who wait; whether or not there is anything to share."""

@@ -20,7 +20,7 @@ from app.execution.gate import Call, Gate, with_cost
 from app.execution.limits import Limits
 from app.execution.observing import OK, Watch, outcome_of
 from app.execution.requests import GraphQLRequest, decode, encode, from_json
-from app.execution.sharing import encoded
+from app.execution.sharing import Response as Shared, encoded
 from app.execution.timing import at
 from app.execution.wire import SentWire, wire_of
 
@@ -298,7 +298,7 @@ class SocketOperation:
 
     __slots__ = (
         *("_call", "_conversation", "_follower", "_gate", "_head", "_may_be_cancelled", "_outcome", "_watch"),
-        *("id", "task"),
+        *("_wire", "id", "task"),
     )
     _call: Call
     _gate: Gate
@@ -310,6 +310,7 @@ class SocketOperation:
         self.id = id_
         self.task: asyncio.Task[None] | None = None
         self._conversation = conversation
+        self._wire = conversation.wire
         self._may_be_cancelled = False
         self._follower: Follower | None = None
 
@@ -413,14 +414,18 @@ class SocketOperation:
     @property
     def is_ready(self) -> bool:
         """Whether there is room for another response."""
-        return not self._conversation.wire.is_congested
+        return not self._wire.is_congested
 
     def tell(self, response: Any) -> None:
         """Tell one response of a feed; one without data is the last."""
+        if isinstance(response, Shared) and self._call.cost is None:
+            # What is shared has data and no errors.
+            self._wire.write(self._head, response.content, b"}")
+            return
         if self._outcome == OK:
             self._outcome = outcome_of(response)
         if "data" in response:
-            self._conversation.wire.write(self._head, encoded(with_cost(response, self._call)), b"}")
+            self._wire.write(self._head, encoded(with_cost(response, self._call)), b"}")
         else:
             self._say_last({"id": self.id, "type": "error", "payload": response["errors"]})
 
@@ -430,7 +435,7 @@ class SocketOperation:
 
     def _say_last(self, message: Message) -> None:
         self._conversation.forget(self)
-        self._conversation.wire.write(encode(message))
+        self._wire.write(encode(message))
         self._end_following()
 
     def _end_following(self) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.domain.ledger import Transaction, Wallet
 from app.live.feed import Feed
 from app.live.source import InvalidResume, UpdateKind, WalletUpdate
-from app.live.topic import Topic
+from app.live.topic import Place, Step, Topic
 
 _NOTHING_YET = -1
 """The version of the state that a subscriber was given, before its snapshot; and the epoch before the first."""
@@ -52,10 +52,9 @@ class WalletFeed(Feed[WalletUpdate]):
         "_epoch",
         "_error",
         "_page",
+        "_place",
         "_reading",
-        "_sequence",
         "_topic",
-        "_version",
         "wake",
         "wallet_id",
     )
@@ -66,8 +65,8 @@ class WalletFeed(Feed[WalletUpdate]):
         self._desk = desk
         self._after = after_sequence
         self._topic: Topic | None = None
-        self._sequence: int | None = None
-        self._version = self._epoch = _NOTHING_YET
+        self._place: Place | None = None
+        self._epoch = _NOTHING_YET
         self._page: deque[Transaction] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._error: Exception | None = None
@@ -91,9 +90,12 @@ class WalletFeed(Feed[WalletUpdate]):
 
     def take(self) -> WalletUpdate | None:
         """Return the next update."""
+        topic = self._topic
+        if topic is not None and topic.epoch == self._epoch:
+            # Nothing has happened since all was taken, and the end is something that happens.
+            return None
         if self._error is not None:
             raise self._error
-        topic = self._topic
         if topic is None or self._desk.is_closed:
             raise StopAsyncIteration
         if topic.error is not None:
@@ -101,44 +103,59 @@ class WalletFeed(Feed[WalletUpdate]):
         wallet = topic.wallet
         if wallet is None or self._reading is not None:
             return None
-        sequence = self._begin(topic, wallet) if self._sequence is None else self._sequence
-        if sequence is None:
+        place = self._place or self._begin(topic, wallet)
+        if place is None:
             return None
-        if sequence < wallet.sequence:
-            return self._transaction(topic, wallet, sequence)
-        if sequence == wallet.sequence and self._version < wallet.version:
-            kind = UpdateKind.SNAPSHOT if self._version == _NOTHING_YET else UpdateKind.STATE
-            self._version = wallet.version
-            return self._desk.told(topic, kind, wallet)
-        if self._epoch != topic.epoch:
+        step = topic.step
+        if step is None or step.start != place or self._page is not None:
+            step = self._next(topic, wallet, place)
+        if step is None:
+            return None
+        self._place = step.end
+        if step.is_last:
             self._epoch = topic.caught_up()
-        return None
+        return step.update
 
-    def _begin(self, topic: Topic, wallet: Wallet) -> int | None:
+    def _begin(self, topic: Topic, wallet: Wallet) -> Place | None:
         if self._after is not None and self._after > wallet.sequence:
             self._read(self._require_reached(topic, self._after))
             return None
-        self._sequence = wallet.sequence if self._after is None else self._after
-        return self._sequence
+        self._place = Place(wallet.sequence if self._after is None else self._after, _NOTHING_YET)
+        return self._place
 
-    def _transaction(self, topic: Topic, wallet: Wallet, sequence: int) -> WalletUpdate | None:
+    def _next(self, topic: Topic, wallet: Wallet, place: Place) -> Step | None:
+        """Return what follows on a place; None where nothing does, or must be read first."""
+        sequence, version = place
+        if sequence < wallet.sequence:
+            found = self._transaction(topic, sequence)
+            if found is None:
+                return None
+            update = self._desk.told(topic, UpdateKind.TRANSACTION, wallet, found)
+            # It tells the newest state along with the transaction.
+            end = Place(found.sequence, version if version == _NOTHING_YET else wallet.version)
+        elif sequence == wallet.sequence and version < wallet.version:
+            kind = UpdateKind.SNAPSHOT if version == _NOTHING_YET else UpdateKind.STATE
+            update, end = self._desk.told(topic, kind, wallet), Place(sequence, wallet.version)
+        else:
+            self._epoch = topic.caught_up()
+            return None
+        topic.step = Step(place, update, end, is_last=end == (wallet.sequence, wallet.version))
+        return topic.step
+
+    def _transaction(self, topic: Topic, sequence: int) -> Transaction | None:
         """Return the next transaction: of what was read, else from the topic's memory, else it must be read."""
         found = self._page.popleft() if self._page else topic.after(sequence)
         if not self._page:
             self._page = None
         if found is None:
             self._read(self._read_page(topic, sequence))
-            return None
-        _require_no_gap(topic, sequence, found)
-        self._sequence = found.sequence
-        if self._version != _NOTHING_YET:
-            # The update tells the newest state along with the transaction.
-            self._version = wallet.version
-        return self._desk.told(topic, UpdateKind.TRANSACTION, wallet, found)
+        else:
+            _require_no_gap(topic, sequence, found)
+        return found
 
     async def _require_reached(self, topic: Topic, sequence: int) -> None:
         await self._desk.require_reached(topic, sequence)
-        self._sequence = sequence
+        self._place = Place(sequence, _NOTHING_YET)
 
     async def _read_page(self, topic: Topic, sequence: int) -> None:
         page = await self._desk.missing(topic, sequence)

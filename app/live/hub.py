@@ -82,7 +82,8 @@ class Hub:
         # A reader of its own: catching up with a whole store must not keep the wallets waiting.
         self._store_reader = Reader(self._store_needs_reading, self._read_store)
         self._occupied = asyncio.Event()
-        self._closed = False
+        self.is_closed = False
+        """Whether it has stopped, and all subscriptions end."""
 
     # --- what the process knows of itself -------------------------------------------------------------------
 
@@ -168,11 +169,6 @@ class Hub:
                 yield update
                 del update
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the hub has stopped."""
-        return self._closed
-
     def enter(self, follower: WalletFeed) -> Topic:
         """Let a follower in."""
         topic = self._topics.get(follower.wallet_id)
@@ -236,7 +232,7 @@ class Hub:
         seat = room.sit()
         self._occupied.set()
         try:
-            while not self._closed:
+            while not self.is_closed:
                 if seat.error is not None:
                     raise seat.error
                 if seat.missed:
@@ -293,7 +289,7 @@ class Hub:
     async def running(self, *listeners: Listener) -> AsyncIterator["Hub"]:
         """Read for the subscribers, with the listeners running beside; in the end all subscriptions end."""
         # All tasks begin here, not where a change is told: a task inherits the context that it is started in.
-        self._closed = False
+        self.is_closed = False
         self._turns.begin()
         works = [self._wallet_reader.run, self._store_reader.run, self._check]
         works += [listener.run for listener in listeners]
@@ -301,7 +297,7 @@ class Hub:
         try:
             yield self
         finally:
-            self._closed = True
+            self.is_closed = True
             for topic in self._topics.values():
                 topic.wake()
             if self._store is not None:

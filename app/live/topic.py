@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from app.domain.ledger import Transaction, Wallet, WalletChange
+from app.live.source import WalletUpdate
 from app.live.turns import Turns
 
 
@@ -50,6 +51,23 @@ class Follower(Protocol):
         """Has it look again."""
 
 
+class Place(NamedTuple):
+    """How much of a wallet a follower was told: the last sequence number, and the version of the state."""
+
+    sequence: int
+    version: int
+
+
+class Step(NamedTuple):
+    """What whoever is at a place is told next, and where that leads."""
+
+    start: Place
+    update: WalletUpdate
+    end: Place
+    is_last: bool
+    """Whether there is nothing after it, as far as is known."""
+
+
 class Topic:
     """One wallet: its newest known state, and the transactions that led there, as far as somebody may need them.
 
@@ -67,6 +85,7 @@ class Topic:
         "error",
         "failures",
         "recent",
+        "step",
         "wallet",
         "wallet_id",
     )
@@ -79,9 +98,12 @@ class Topic:
         self.error: Exception | None = None
         self.epoch = 0
         """Counts what happened: who was caught up before it is behind now."""
+        self.step: Step | None = None
+        """The last one that was taken since then; nearly all followers are at the same place, and take it too."""
         self._queue_max = queue_max
         self._turns = turns
-        self._followers: set[Follower] = set()
+        # Used as an ordered set: who came together lies together in memory, and ten thousand are walked through for an event.
+        self._followers: dict[Follower, None] = {}
         self._are_called = False
         self._caught_up = 0
 
@@ -92,11 +114,11 @@ class Topic:
 
     def join(self, follower: Follower) -> None:
         """Let a follower in; it is behind."""
-        self._followers.add(follower)
+        self._followers[follower] = None
 
     def leave(self, follower: Follower, epoch: int) -> None:
         """Let a follower go, who was caught up at this epoch."""
-        self._followers.discard(follower)
+        self._followers.pop(follower, None)
         self._caught_up -= epoch == self.epoch
         self._forget_what_all_have()
 
@@ -107,12 +129,15 @@ class Topic:
         return self.epoch
 
     def _forget_what_all_have(self) -> None:
-        if self._caught_up == len(self._followers) and self.recent:
-            self.recent = []
+        if self._caught_up == len(self._followers):
+            self.step = None
+            if self.recent:
+                self.recent = []
 
     def wake(self) -> None:
         """Have every follower look again."""
         self.epoch += 1
+        self.step = None
         self._caught_up = 0
         if not self._are_called and self._followers:
             self._are_called = True

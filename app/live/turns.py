@@ -46,7 +46,11 @@ class Turns:
             members, woken = self._rounds.popleft(), 0
             for wake in islice(members, left):
                 woken += 1
-                _call(wake)
+                try:
+                    wake()
+                except Exception:
+                    # One of thousands; the others are woken all the same.
+                    log.exception("waking a subscriber failed")
             if woken == left:
                 # It may have more of them: the others' turn first.
                 self._rounds.append(members)
@@ -56,11 +60,3 @@ class Turns:
 
 def _lazily(members: Callable[[], Iterable[Wake]]) -> Iterator[Wake]:
     yield from members()
-
-
-def _call(wake: Wake) -> None:
-    try:
-        wake()
-    except Exception:
-        # One of thousands; the others are woken all the same.
-        log.exception("waking a subscriber failed")

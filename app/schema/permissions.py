@@ -137,7 +137,8 @@ class _Right:
 class _Watched(Feed[Any]):
     """The events of a stream, for as long as its caller may watch.
 
-    Looked at with each event, which may have been on its way while the right was taken, and whenever rights change.
+    Looked at whenever rights change or can't be believed any more. That is before the first event under the new rights is
+    taken, so it isn't looked at again with each; who answers an event asks what its caller may do anyway.
     """
 
     __slots__ = ("_error", "_events", "_right", "_wake")
@@ -152,16 +153,15 @@ class _Watched(Feed[Any]):
         """Begin."""
         self._wake = wake
         self._right.directory.watch(self)
+        # They may have changed since the stream was asked for.
+        self._error = self._right.verdict()
         self._events.open(wake)
 
     def take(self) -> Any:
         """Return the next event."""
         if self._error is not None:
             raise self._error
-        event = self._events.take()
-        if event is not None and (error := self._right.verdict()) is not None:
-            raise error
-        return event
+        return self._events.take()
 
     def close(self) -> None:
         """Leave."""

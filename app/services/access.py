@@ -77,7 +77,7 @@ class Directory:
         self._clock = clock
         self._rights = Rights(())
         self._signature: object = None
-        self._loaded_at: float | None = None
+        self._loaded_at = float("-inf")
         # Counted, not flagged: what changes during a read asks for another one.
         self._changes = 1
         self._changes_loaded = 0
@@ -118,7 +118,8 @@ class Directory:
         """
         if principal.identity is None:
             return principal
-        if self._age_s() > AGE_MAX_S:
+        # For thousands of readers of one event: without a call within a call.
+        if monotonic() - self._loaded_at > AGE_MAX_S:
             raise _unavailable()
         if principal.revision == self._rights.revision:
             return principal
@@ -194,7 +195,11 @@ class Directory:
 
     def _look_at_watches(self) -> None:
         for watch in self._watches:
-            watch.look()
+            try:
+                watch.look()
+            except Exception:
+                # One of thousands; the others' rights are looked at all the same.
+                log.exception("looking at the right of a stream failed")
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -224,8 +229,9 @@ class Directory:
                     await self.write_down_use()
             except Exception as error:  # noqa: BLE001 — whatever it is, the next round may work
                 log.warning("rights can't be read", error=repr(error))
-            # Also when reading failed: what is open ends when the rights are too old to be believed.
-            self._look_at_watches()
+            if self._age_s() > AGE_MAX_S:
+                # What is open ends. As long as they are believed, a change is looked at where it is read.
+                self._look_at_watches()
 
     async def _write_down_use_at_last(self) -> None:
         try:
@@ -277,7 +283,7 @@ class Directory:
             self._look_at_watches()
 
     def _age_s(self) -> float:
-        return float("inf") if self._loaded_at is None else monotonic() - self._loaded_at
+        return monotonic() - self._loaded_at
 
 
 def _unavailable() -> AuthenticationError:

@@ -230,6 +230,33 @@ async def test_one_read_serves_all_subscribers(hub: Hub, ledger: Ledger) -> None
         await stream.aclose()
 
 
+async def test_who_is_at_the_same_place_takes_the_same_step(hub: Hub, ledger: Ledger) -> None:
+    ahead, beside, late = feeds = [hub.follow(WALLET) for _ in range(3)]
+    known = asyncio.Event()
+    for feed in feeds:
+        feed.open(known.set)
+    topic = ahead._topic
+    assert topic is not None
+    await asyncio.wait_for(known.wait(), 5)
+    snapshot = ahead.take()
+    assert snapshot is not None
+    assert beside.take() is snapshot
+    hub.publish([ledger.post(count=2)])
+    first = ahead.take()
+    assert first is not None
+    assert (beside.take() is first, ahead.take()) == (True, beside.take())
+    begun = late.take()
+    assert begun is not None
+    assert [(u.kind, u.sequence) for u in (first, begun)] == [
+        (UpdateKind.TRANSACTION, 1),
+        (UpdateKind.SNAPSHOT, 2),
+    ]
+    assert [feed.take() for feed in feeds] == [None] * 3
+    assert (topic.step, topic.recent) == (None, [])
+    for feed in feeds:
+        feed.close()
+
+
 async def test_resume_gives_what_was_missed_then_a_snapshot(hub: Hub, ledger: Ledger) -> None:
     ledger.post(count=500)
     async with following(hub, after=0) as stream:
