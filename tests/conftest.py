@@ -30,6 +30,7 @@ from app.services.ledger.writer import Writer
 from app.settings import Settings
 from tests.auditor import audit, read_tables
 from tests.databases import settings_for
+from tests.fork_server import close_fork_server, fork_server
 from tests.ledger import Clock, running_writer
 from tests.memory import quick_folder
 from tests.postgres import PostgresServer, PostgresUnavailableError
@@ -115,6 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    close_fork_server()
     if turns := config.stash.get(TURNS, None):
         turns.close()
     if folder := config.stash.get(TURNS_FOLDER, None):
@@ -322,7 +324,8 @@ def server_on(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     servers: list[ServerProcess] = []
 
     def make(database_url: str, *, start: bool = True, **settings: object) -> ServerProcess:
-        server = ServerProcess(database_url, folder=tmp_path, name=f"server-{len(servers)}", **settings)
+        name = f"server-{len(servers)}"
+        server = ServerProcess(database_url, folder=tmp_path, name=name, forks=fork_server(), **settings)
         servers.append(server)
         return server.start() if start else server
 
