@@ -34,6 +34,7 @@ from tests.fork_server import close_fork_server, fork_server
 from tests.ledger import Clock, running_writer
 from tests.memory import quick_folder
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.quick_orm import remember_filters
 from tests.redis_server import RedisServerProcess, RedisUnavailableError
 from tests.server import ServerProcess
 from tests.turns import Turns, workers
@@ -187,6 +188,8 @@ hypothesis.settings.register_profile("quick", max_examples=10, deadline=None, pr
 hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fast")
+
+remember_filters()
 
 # Structlog's own default draws tracebacks with all local variables, which takes seconds.
 structlog.configure(
