@@ -278,11 +278,11 @@ def serve_forks(control: socket.socket) -> Asked | None:
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        ready, _, _ = select.select([control, heard], [], [])
+        ready, _, _ = select.select([control.fileno(), heard], [], [])
         if heard in ready:
             os.read(heard, 4096)
             _tell_ends(channels)
-        if control in ready:
+        if control.fileno() in ready:
             received = _receive(control)
             if received is None:
                 return None

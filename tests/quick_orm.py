@@ -16,15 +16,15 @@ def remember_filters() -> None:
     work_out = MetaInfo._generate_filters
     known: dict[tuple[MetaInfo, type], dict[str, Any]] = {}
 
-    def generate_filters(meta: MetaInfo) -> None:
+    def generate_filters(self: MetaInfo) -> None:
         # The models of a migration's state are made anew for each of them.
-        if not meta._model.__module__.startswith(MODELS):
-            work_out(meta)
+        if not self._model.__module__.startswith(MODELS):
+            work_out(self)
             return
-        key = (meta, meta.db.executor_class)
+        key = (self, self.db.executor_class)
         if key not in known:
-            work_out(meta)
-            known[key] = dict(meta.filters)
-        meta.filters.update(known[key])
+            work_out(self)
+            known[key] = dict(self.filters)
+        self.filters.update(known[key])
 
     MetaInfo._generate_filters = generate_filters  # type: ignore[method-assign]

@@ -42,10 +42,17 @@ class Server:
         self.process = process
         self.address = address
         self.log: list[str] = []
+        self._is_told = False
+
+    def terminate(self) -> None:
+        """Tell it to stop, once: a process that has done all it had to no longer listens, and a second word would end it."""
+        if not self._is_told:
+            self._is_told = True
+            self.process.send_signal(signal.SIGTERM)
 
     async def stop(self) -> int:
         """Tell it to stop, and return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         return await asyncio.to_thread(self.process.wait, PATIENCE_S)
 
 
@@ -155,7 +162,7 @@ async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
             for _ in range(4):
                 told = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
             assert told["type"] == "next"
-            server.process.send_signal(signal.SIGTERM)
+            server.terminate()
             async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
 
                 async def is_draining() -> bool:
