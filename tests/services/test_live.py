@@ -291,7 +291,7 @@ async def test_a_listener_that_is_killed_in_the_storm(shop: Shop) -> None:
         elsewhere(shop.settings, 1, 800) as other,
     ):
         admin = await asyncpg.connect(shop.settings.database_url)
-        while other.returncode is None:
+        while other.poll() is None:
             killed += len(
                 await admin.fetch(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
