@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check $(STATIC) tests-fast test bench lock schema released-schema fix clients clean
+.PHONY: help demo check $(STATIC) tests-fast tests-all test bench lock schema released-schema fix clients clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -70,8 +70,13 @@ fix: $(DEV) ## format, and repair what ruff can repair
 
 # --- everything ---------------------------------------------------------------------------------------------
 
-test: $(DEV) clients ## all tests: both databases, Redis, Node clients, browser
-	$(TOGETHER) $(STATIC)
+test: ## all tests: both databases, Redis, Node clients, browser
+	@$(MAKE) --no-print-directory --jobs $(DEV) clients
+	$(TOGETHER) $(filter-out types,$(STATIC))
+	@$(MAKE) --no-print-directory --jobs types tests-all
+
+# Beside the types, which keep one core busy for a while; its lines are shown as they come.
+tests-all: $(DEV)
 	$(PYTEST)
 
 bench: $(DEV) $(if $(shell command -v npm),$(PEER)) ## measure; the figures of README and docs/speed.md (make bench LONG=1 for longer and more rounds)

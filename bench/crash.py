@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -149,7 +150,7 @@ async def crash(
     with database(name, folder) as url:
         await migrate(settings_for(url))
         count = 1 if name == "sqlite" else 2
-        private = {"webhook_private_addresses": True}
+        private: dict[str, Any] = {"webhook_private_addresses": True}
         servers = [ServerProcess(url, folder=folder, name=f"server-{n}", **private) for n in range(count)]
         try:
             await asyncio.to_thread(start_together, servers)

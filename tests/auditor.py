@@ -70,11 +70,12 @@ async def read_tables() -> Tables:
         )
     else:
         names = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
-    tables: Tables = {}
-    for found in await connection.execute_query_dict(names):
-        name = found["name"]
-        if name == "tortoise_migrations":
-            continue
+    found = [row["name"] for row in await connection.execute_query_dict(names)]
+    tables: Tables = {name: [] for name in found if name != "tortoise_migrations"}
+    # Most are empty, which one statement tells.
+    asked = (f"SELECT '{name}' AS name WHERE EXISTS (SELECT 1 FROM \"{name}\")" for name in tables)
+    for row in await connection.execute_query_dict(" UNION ALL ".join(asked)):
+        name = row["name"]
         rows = await connection.execute_query_dict(f'SELECT * FROM "{name}"')
         tables[name] = [{column: _plain(column, value) for column, value in row.items()} for row in rows]
         tables[name].sort(key=lambda row: str(row.get("id", row.get("version"))))

@@ -32,9 +32,11 @@ from app.settings import Settings
 from tests.auditor import audit, read_tables
 from tests.authority import Authority, authority
 from tests.databases import settings_for
+from tests.fork_server import close_fork_server, fork_server
 from tests.ledger import Clock, running_writer
 from tests.memory import quick_folder
 from tests.postgres import PostgresServer, PostgresUnavailableError
+from tests.quick_orm import remember_filters
 from tests.redis_server import RedisServerProcess, RedisUnavailableError
 from tests.server import ServerProcess
 from tests.turns import Turns, workers
@@ -117,6 +119,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    close_fork_server()
     if turns := config.stash.get(TURNS, None):
         turns.close()
     if folder := config.stash.get(TURNS_FOLDER, None):
@@ -206,6 +209,8 @@ hypothesis.settings.register_profile("quick", max_examples=10, deadline=None, pr
 hypothesis.settings.register_profile("fast", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fast")
+
+remember_filters()
 
 # Structlog's own default draws tracebacks with all local variables, which takes seconds.
 structlog.configure(
@@ -343,7 +348,8 @@ def server_on(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     servers: list[ServerProcess] = []
 
     def make(database_url: str, *, start: bool = True, **settings: object) -> ServerProcess:
-        server = ServerProcess(database_url, folder=tmp_path, name=f"server-{len(servers)}", **settings)
+        name = f"server-{len(servers)}"
+        server = ServerProcess(database_url, folder=tmp_path, name=name, forks=fork_server(), **settings)
         servers.append(server)
         return server.start() if start else server
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from app.settings import Settings
@@ -10,9 +11,25 @@ from app.settings import Settings
 NOW = "2026-01-02 03:04:05+00:00"
 
 
+class _Given(Settings):
+    """Settings that are what a test says; to look for each of them elsewhere takes longer than to check all."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else."""
+        return (init_settings,)
+
+
 def settings_for(database_url: str, **overrides: Any) -> Settings:
-    """Settings with this database; nobody's `.env` plays a part."""
-    return Settings(_env_file=None, database_url=database_url, **overrides)
+    """Settings with this database; nobody's environment or `.env` plays a part."""
+    return _Given(database_url=database_url, **overrides)
 
 
 def row_id(number: int) -> str:

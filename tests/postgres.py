@@ -26,8 +26,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
@@ -83,6 +83,7 @@ class PostgresServer:
         self._external = bool(self._base_url)
         self._created: set[str] = set()
         self._watcher: subprocess.Popen[bytes] | None = None
+        self._line: _Line | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -115,6 +116,9 @@ class PostgresServer:
         if self._external:
             for name in sorted(self._created):
                 self.drop_database(name)
+        if self._line is not None:
+            self._line.close()
+            self._line = None
         if self._watcher is not None:
             atexit.unregister(self.stop)
             self._watcher.communicate()
@@ -160,7 +164,14 @@ class PostgresServer:
             "--pwfile",
             password_file,
         ]
-        initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-instructions"]
+        # A password that is random is as hard to guess without thousands of rounds, which every connection would cost.
+        initdb += [
+            "--set=scram_iterations=1",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--no-sync",
+            "--no-instructions",
+        ]
         initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         _run(initdb, root, identity)
         self._serve(programs, root, identity, password)
@@ -198,21 +209,48 @@ class PostgresServer:
                 return
 
     def _sql(self, statement: str) -> None:
-        """Run one statement, with or without a running event loop around: in a thread that has its own."""
-        url = self._base_url or self.url()
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                thread.submit(asyncio.run, _execute(url, statement)).result()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise PostgresUnavailableError(f"{statement}: {error}") from error
+        """Run one statement, with or without a running event loop around."""
+        if self._line is None:
+            self._line = _Line(self._base_url or self.url())
+        try:
+            self._line.execute(statement)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise PostgresUnavailableError(f"{statement}: {error}") from error
 
 
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+class _Line:
+    """A connection that is kept, in a thread with an event loop of its own: half of a test's databases is connecting."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: asyncpg.Connection | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def execute(self, statement: str) -> None:
+        """Run one statement, after the others."""
+        asyncio.run_coroutine_threadsafe(self._execute(statement), self._loop).result()
+
+    def close(self) -> None:
+        """Close the connection, and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _execute(self, statement: str) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
+            )
+        await self._connection.execute(statement)
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            # The server may be gone already.
+            self._connection.terminate()
+            await asyncio.sleep(0)
 
 
 def _quoted(name: str) -> str:

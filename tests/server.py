@@ -3,8 +3,8 @@
     with ServerProcess(database_url, folder=tmp_path) as server:
         Caller(server.url, token("ann", "administrator"))
 
-`tests/conftest.py` has it as the fixture `server_on`, which may start several on one PostgreSQL. Every process keeps
-its log in its folder; `server.log()` reads it.
+`tests/conftest.py` has it as the fixture `server_on`, which may start several on one PostgreSQL, and which has them forked
+(tests/fork_server.py) instead of started anew. Every process keeps its log in its folder; `server.log()` reads it.
 """
 
 import os
@@ -25,6 +25,7 @@ import psutil
 
 from app.auth import issue_token
 from app.settings import environment_variable
+from tests.fork_server import Forked, ForkServer
 
 ROOT = Path(__file__).parents[1]
 JWT_SECRET = "a secret that only these tests know, long enough"
@@ -51,11 +52,21 @@ def free_port() -> int:
 class ServerProcess:
     """One server on its own port. After `kill` or `stop` it may be started again, on the same port.
 
-    `settings` are fields of `app.settings.Settings`, handed over by the environment.
+    `settings` are fields of `app.settings.Settings`, handed over by the environment. With `forks` it is forked from a
+    process that has loaded the program; what it occupies and how it starts is measured without.
     """
 
-    def __init__(self, database_url: str, *, folder: Path, name: str = "server", **settings: object) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        folder: Path,
+        name: str = "server",
+        forks: ForkServer | None = None,
+        **settings: object,
+    ) -> None:
         self._folder = folder
+        self._forks = forks
         self._log_path = folder / f"{name}.log"
         self._settings = {
             "log_format": "json",
@@ -65,7 +76,7 @@ class ServerProcess:
             "database_url": database_url,
             "jwt_secret": JWT_SECRET,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -115,11 +126,17 @@ class ServerProcess:
         with self._log_path.open("ab") as log:
             # A session of its own: Ctrl-C is for the test, which then stops the server itself. The pipe is how it
             # learns that the test is gone.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.launcher"],
-                cwd=self._folder, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+            if self._forks is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.launcher"],
+                    cwd=self._folder, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                    start_new_session=True,
+                )  # fmt: skip
+            else:
+                self._process = self._forks.start(
+                    "tests.launcher", cwd=self._folder, environment=environment, stdin=subprocess.PIPE,
+                    stdout=log, stderr=log,
+                )  # fmt: skip
 
     def wait_ready(self) -> Self:
         """Return when requests are answered."""
@@ -139,8 +156,8 @@ class ServerProcess:
         """End it as a power cut would (kill -9); it may have ended already."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self._process.wait()
+            self._forget()
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM), without waiting."""
@@ -155,8 +172,7 @@ class ServerProcess:
             raise ServerFailedError(
                 f"the server did not end within {timeout_s} s\n{self.log()[-4000:]}"
             ) from None
-        self._running().communicate()
-        self._process = None
+        self._forget()
         return status
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
@@ -196,7 +212,14 @@ class ServerProcess:
         folder = Path(f"/proc/{self.pid}/fd")
         return len(list(folder.iterdir())) if folder.is_dir() else -1
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _forget(self) -> None:
+        """Close what a process leaves behind that has ended."""
+        pipe = self._running().stdin
+        assert pipe is not None
+        pipe.close()
+        self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes] | Forked:
         if self._process is None:
             raise ServerFailedError("the server is not running")
         return self._process

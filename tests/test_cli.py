@@ -1,4 +1,8 @@
-"""The command line, as a person and as a script meet it: in a process of its own."""
+"""The command line, as a person and as a script meet it: in a process of its own.
+
+Some of the processes are started from nothing (`cold`), so that each command that loads much is once seen to load all it
+needs; the others are forked from one that has loaded the program (tests/fork_server.py).
+"""
 
 import base64
 import csv
@@ -27,6 +31,7 @@ from app.domain.gift_card import normal_form
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.settings import Settings, environment_variable
+from tests.fork_server import Forked, fork_server
 from tests.ledger import Clock
 from tests.payouts.till import IBANS, Till, stands
 from tests.services.tampering import build, tamper, writer
@@ -61,6 +66,23 @@ def environment(**variables: str) -> dict[str, str]:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run a command as a script would: in a process of its own, in an empty directory."""
+
+    def ran(*arguments: str, **variables: str) -> Done:
+        done = fork_server().run(
+            "app",
+            *arguments,
+            cwd=tmp_path,
+            environment=environment(**variables),
+            timeout_s=STARTS_WITHIN_S,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return ran
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Run:
+    """Run a command as `run` does, and let it load all that it needs."""
 
     def ran(*arguments: str, **variables: str) -> Done:
         done = subprocess.run(
@@ -99,8 +121,8 @@ def refused(done: Done, *words: str) -> None:
 # --- token --------------------------------------------------------------------------------------------------
 
 
-def test_a_customers_token_and_nothing_else(run: Run) -> None:
-    done = run("token", "--customer", "42", jwt_secret=SECRET)
+def test_a_customers_token_and_nothing_else(cold: Run) -> None:
+    done = cold("token", "--customer", "42", jwt_secret=SECRET)
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", done.stdout)
@@ -201,13 +223,13 @@ def test_gift_cards_are_printed_once(call: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_verify(run: Run, database: object, database_url: str) -> None:
+async def test_verify(run: Run, cold: Run, database: object, database_url: str) -> None:
     to = writer()
     to.start()
     ledger = await build(to)
     await to.stop()
 
-    clean = run("verify", database_url=database_url)
+    clean = cold("verify", database_url=database_url)
     assert (clean.returncode, clean.stderr) == (0, "")
     assert "The ledger is clean: 4 wallets and 16 transactions" in clean.stdout
 
@@ -236,7 +258,7 @@ async def test_verify(run: Run, database: object, database_url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_withdrawals_go_to_the_bank_and_come_back(
-    run: Run, database: object, database_url: str, tmp_path: Path
+    run: Run, cold: Run, database: object, database_url: str, tmp_path: Path
 ) -> None:
     to = Writer(currency="USD", mint=RandomMint(), clock=lambda: datetime.now(UTC))
     to.start()
@@ -250,7 +272,7 @@ async def test_withdrawals_go_to_the_bank_and_come_back(
     refused(run(*export, "--format", "xlsx", **here), "There is no format xlsx", "pain.001")
     refused(run(*export, "--format", "pain.001", **here), "own account", "payerIban")
     refused(run(*export, "--method", "PAYPAL", **here), "No approved withdrawal")
-    exported = run("withdrawals", "export", "--method", "BANK_IBAN", "--key", "tuesday", **here)
+    exported = cold("withdrawals", "export", "--method", "BANK_IBAN", "--key", "tuesday", **here)
     assert exported.returncode == 0
     assert "2 withdrawals. Key: tuesday" in exported.stderr
     rows = {row["reference"]: row for row in csv.DictReader(exported.stdout.splitlines())}
@@ -290,13 +312,21 @@ def test_a_port_that_is_taken(call: Run, database_url: str) -> None:
         refused(call("serve", "--port", port, database_url=database_url), f"Port {port}", "--port")
 
 
-def started(arguments: list[str], folder: Path, **variables: str) -> tuple[subprocess.Popen[str], str]:
+def started(
+    arguments: list[str], folder: Path, *, is_cold: bool = True, **variables: str
+) -> tuple[subprocess.Popen[bytes] | Forked, str]:
     """Start a server and return it with its address, once it answers."""
-    with (folder / "output").open("w", encoding="utf-8") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "app", *arguments], cwd=folder, env=environment(**variables), stdout=output,
-            stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+    server: subprocess.Popen[bytes] | Forked
+    with (folder / "output").open("wb") as output:
+        if is_cold:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "app", *arguments], cwd=folder, env=environment(**variables),
+                stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        else:
+            server = fork_server().start(
+                "app", *arguments, cwd=folder, environment=environment(**variables), stdout=output, stderr=output
+            )  # fmt: skip
     patience_ends = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < patience_ends:
         said = (folder / "output").read_text(encoding="utf-8")
@@ -308,7 +338,7 @@ def started(arguments: list[str], folder: Path, **variables: str) -> tuple[subpr
     raise AssertionError((folder / "output").read_text(encoding="utf-8"))
 
 
-def stopped(server: subprocess.Popen[str], folder: Path) -> str:
+def stopped(server: subprocess.Popen[bytes] | Forked, folder: Path) -> str:
     """Stop a server by Ctrl-C and return what it said."""
     server.send_signal(signal.SIGINT)
     assert server.wait(timeout=30) == 0
@@ -346,7 +376,7 @@ def test_the_demo_serves_its_tokens(tmp_path: Path, run: Run) -> None:
     finally:
         stopped(server, tmp_path)
 
-    server, address = started(["demo", "--port", "0"], tmp_path)
+    server, address = started(["demo", "--port", "0"], tmp_path, is_cold=False)
     said = stopped(server, tmp_path)
     assert secret.read_text(encoding="ascii") == kept
     assert "events happened" not in said, "a second demo has its history already"
@@ -355,14 +385,14 @@ def test_the_demo_serves_its_tokens(tmp_path: Path, run: Run) -> None:
 @needs_the_server
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.postgres)])
-def test_serve(tmp_path: Path, request: pytest.FixtureRequest, run: Run, workers: str) -> None:
+def test_serve(tmp_path: Path, request: pytest.FixtureRequest, cold: Run, run: Run, workers: str) -> None:
     if workers == "1":
         database_url = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
     else:
         server_of_tests = request.getfixturevalue("postgres_server")
         server_of_tests.create_database("cli_serve")
         database_url = server_of_tests.url("cli_serve")
-    assert run("migrate", database_url=database_url).returncode == 0
+    assert cold("migrate", database_url=database_url).returncode == 0
     token = run("token", "--role", "administrator", jwt_secret=SECRET).stdout.strip()
 
     arguments = ["serve", "--port", "0", "--workers", workers]
@@ -378,8 +408,8 @@ def test_serve(tmp_path: Path, request: pytest.FixtureRequest, run: Run, workers
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("app.schema.schema") is None, reason="the schema is not there yet")
-def test_schema(run: Run) -> None:
-    done = run("schema")
+def test_schema(cold: Run) -> None:
+    done = cold("schema")
     assert done.returncode == 0, done.stderr
     assert "type Query" in done.stdout
 

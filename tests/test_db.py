@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import os
 import random
 import sqlite3
 import sys
@@ -31,7 +32,9 @@ from app.db import (
 from app.models.customer import Customer
 from app.settings import Settings, SettingsError
 from tests.databases import ROWS, insert, row_id, settings_for
+from tests.fork_server import fork_server
 
+ROOT = Path(__file__).parents[1]
 ROUNDS = 150
 PATIENCE_S = 15
 
@@ -207,21 +210,15 @@ async def test_processes_lose_nothing(
     settings: Settings, counters: Callable[[], Awaitable[tuple[int, int]]]
 ) -> None:
     """With deferred transactions, most of these would end as "database is locked"."""
-    code = (
-        "import asyncio, sys; from app.db import open_database; from tests import test_db\n"
-        "from tests.databases import settings_for\n"
-        "async def main():\n"
-        "    async with open_database(settings_for(sys.argv[1])):\n"
-        f"        for _ in range({ROUNDS}): await test_db.add_one()\n"
-        "asyncio.run(main())"
-    )
     processes = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", code, settings.database_url)
+        fork_server().start(
+            "tests.test_db", settings.database_url, cwd=ROOT, environment=os.environ, stderr=2
+        )
         for _ in range(2)
     ]
     for _ in range(ROUNDS):
         await add_one()
-    assert [await process.wait() for process in processes] == [0, 0]
+    assert [await asyncio.to_thread(process.wait, 60) for process in processes] == [0, 0]
     assert await counters() == (3 * ROUNDS, 3 * ROUNDS)
 
 
@@ -464,3 +461,14 @@ async def test_many_rows_are_all_or_nothing(database: TortoiseContext) -> None:
 def test_statements_are_split_where_sqlite_ends_them() -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; SELECT ';'; END;"
     assert split_statements(f"SELECT 1; {trigger} SELECT 2") == ["SELECT 1;", trigger, "SELECT 2;"]
+
+
+async def _add_beside(database_url: str) -> None:
+    """What a process beside the test's does."""
+    async with open_database(settings_for(database_url)):
+        for _ in range(ROUNDS):
+            await add_one()
+
+
+if __name__ == "__main__":
+    asyncio.run(_add_beside(sys.argv[1]))

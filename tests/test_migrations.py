@@ -2,10 +2,12 @@
 
 import asyncio
 import importlib
-import sys
+import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -39,6 +41,7 @@ from app.migrations._operations import GrantCapabilities, ReplaceCheck, replace_
 from app.services.ledger.records import read_json, read_role, read_withdrawal_step
 from app.settings import Settings
 from tests.databases import FRESH, NOW, ROWS, insert, insert_all, row_id, settings_for
+from tests.fork_server import fork_server, lines_of
 
 # Breadth, not depth: the fast loop leaves it to `make test`.
 pytestmark = pytest.mark.slow
@@ -593,20 +596,18 @@ async def test_migrating_twice_does_nothing_more(empty_database_url: str) -> Non
 
 
 @pytest.mark.slow
-async def test_two_processes_migrate_at_once(empty_database_url: str) -> None:
-    code = (
-        "import asyncio, sys; from app.db import migrate; from tests.databases import settings_for;"
-        "print(*asyncio.run(migrate(settings_for(sys.argv[1]))))"
-    )
+async def test_two_processes_migrate_at_once(empty_database_url: str, tmp_path: Path) -> None:
+    environment = os.environ | {"COFFER_DATABASE_URL": empty_database_url}
     processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, empty_database_url, stdout=asyncio.subprocess.PIPE
-        )
+        fork_server().start("app", "migrate", cwd=tmp_path, environment=environment, stdout=PIPE, stderr=2)
         for _ in range(3)
     ]
-    answers = [(await process.communicate())[0].decode().split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    applied = [name for answer in answers for name in answer]
+    answers: list[str] = []
+    for process in processes:
+        async with lines_of(process.stdout) as lines:
+            answers.append((await lines.read()).decode())
+    assert [await asyncio.to_thread(process.wait, 60) for process in processes] == [0, 0, 0]
+    applied = [name for answer in answers for name in re.findall(r"Applied migration (\w+)", answer)]
     assert applied.count("0001_initial") == 1
     assert len(applied) == len(set(applied))
 

@@ -7,12 +7,11 @@ import os
 import re
 import secrets
 import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +28,7 @@ from app import serving as serving_module
 from app.db import READER, open_database
 from app.serving import COLLECT_YOUNG, BoundedProtocol, drain_of, settle_memory
 from tests.databases import settings_for
+from tests.fork_server import Forked, fork_server, lines_of
 from tests.test_operations import SECRET, token
 
 ROOT = Path(__file__).parent.parent
@@ -38,17 +38,22 @@ PATIENCE_S = 60
 class Server:
     """A running `serve`."""
 
-    def __init__(self, process: Process, address: str) -> None:
+    def __init__(self, process: Forked, address: str) -> None:
         self.process = process
         self.address = address
         self.log: list[str] = []
+        self._is_told = False
+
+    def terminate(self) -> None:
+        """Tell it to stop, once: a process that has done all it had to no longer listens, and a second word would end it."""
+        if not self._is_told:
+            self._is_told = True
+            self.process.send_signal(signal.SIGTERM)
 
     async def stop(self) -> int:
         """Tell it to stop, and return its exit code."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE_S):
-            return await self.process.wait()
+        self.terminate()
+        return await asyncio.to_thread(self.process.wait, PATIENCE_S)
 
 
 @asynccontextmanager
@@ -62,28 +67,26 @@ async def served(database_url: str, tmp_path: Path, **settings: object) -> Async
         "COFFER_LOG_FORMAT": "json",
         **{f"COFFER_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app", "serve", "--port", "0",
-        cwd=tmp_path, env=environment, stderr=PIPE, limit=2**24,
-    )  # fmt: skip
-    assert process.stderr is not None
-    async with asyncio.timeout(PATIENCE_S):
-        line = (await process.stderr.readline()).decode()
-    match = re.search(r"http://localhost:(\d+)", line)
-    assert match, line
-    server = Server(process, f"http://127.0.0.1:{match[1]}")
-    reading = asyncio.create_task(_read(process, server.log))
-    try:
-        await eventually(lambda: ready(server))
-        yield server
-    finally:
-        await server.stop()
-        await reading
+    process = fork_server().start(
+        "app", "serve", "--port", "0", cwd=tmp_path, environment=environment, stderr=PIPE
+    )
+    async with lines_of(process.stderr) as lines:
+        async with asyncio.timeout(PATIENCE_S):
+            line = (await lines.readline()).decode()
+        match = re.search(r"http://localhost:(\d+)", line)
+        assert match, line
+        server = Server(process, f"http://127.0.0.1:{match[1]}")
+        reading = asyncio.create_task(_read(lines, server.log))
+        try:
+            await eventually(lambda: ready(server))
+            yield server
+        finally:
+            await server.stop()
+            await reading
 
 
-async def _read(process: Process, log: list[str]) -> None:
-    assert process.stderr is not None
-    while line := await process.stderr.readline():
+async def _read(lines: asyncio.StreamReader, log: list[str]) -> None:
+    while line := await lines.readline():
         log.append(line.decode())
 
 
@@ -159,7 +162,7 @@ async def test_a_stop_loses_nothing(database_url: str, tmp_path: Path) -> None:
             for _ in range(4):
                 told = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
             assert told["type"] == "next"
-            server.process.send_signal(signal.SIGTERM)
+            server.terminate()
             async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
 
                 async def is_draining() -> bool:

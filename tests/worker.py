@@ -5,11 +5,13 @@ It says `ready` once it is connected, reads one line of JSON (the plan), and ans
 
 import asyncio
 import json
+import os
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, Self
 from uuid import UUID
 
@@ -31,27 +33,31 @@ from app.services.ledger.command import WalletRef
 from app.services.ledger.writer import Writer
 from tests import gift_cards as cards, orders as shop
 from tests.databases import settings_for
+from tests.fork_server import Forked, fork_server, lines_of
 from tests.ledger import code, credit, debit, running_writer
 from tests.promotions import redeem
 
 ROOT = Path(__file__).parent.parent
+TIMEOUT_S = 60
 COMMANDS = {"credit": credit, "debit": debit}
 
 
 class Worker:
     """The process, seen from the test."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Forked, lines: asyncio.StreamReader, closing: AsyncExitStack) -> None:
         self._process = process
+        self._lines = lines
+        self._closing = closing
 
     @classmethod
     async def start(cls, database_url: str) -> Self:
         """Start the process and wait until it is connected."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.worker", database_url, cwd=ROOT, stdin=PIPE, stdout=PIPE,
-            limit=2**24,
-        )  # fmt: skip
-        worker = cls(process)
+        process = fork_server().start(
+            "tests.worker", database_url, cwd=ROOT, environment=os.environ, stdin=PIPE, stdout=PIPE, stderr=2
+        )
+        closing = AsyncExitStack()
+        worker = cls(process, await closing.enter_async_context(lines_of(process.stdout)), closing)
         assert await worker._line() == "ready"
         return worker
 
@@ -61,13 +67,13 @@ class Worker:
         self._process.stdin.write(json.dumps([at_once, plan]).encode() + b"\n")
         answers: list[str] = json.loads(await self._line())
         self._process.stdin.close()
-        assert await self._process.wait() == 0
+        await self._closing.aclose()
+        assert await asyncio.to_thread(self._process.wait, TIMEOUT_S) == 0
         return answers
 
     async def _line(self) -> str:
-        assert self._process.stdout is not None
-        async with asyncio.timeout(60):
-            return (await self._process.stdout.readline()).decode().strip()
+        async with asyncio.timeout(TIMEOUT_S):
+            return (await self._lines.readline()).decode().strip()
 
 
 async def _play(writer: Writer, plan: list[dict[str, Any]], at_once: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from tests.api.store import (
     Store,
     fresh,
 )
+from tests.fork_server import fork_server
 
 PROJECT = Path(__file__).parents[2]
 VIEWER = "{ viewer { kind subject roles capabilities } }"
@@ -498,18 +498,12 @@ async def test_a_key_whose_overlap_ends_ends_its_streams(api: Store) -> None:
 async def command(api: Store, *arguments: str) -> str:
     """Run the command line beside the server, as an operator would."""
     url = api.app.state.runtime.settings.database_url
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app",
-        *arguments,
-        cwd=PROJECT,
-        env={**os.environ, "COFFER_DATABASE_URL": url},
-        stdout=asyncio.subprocess.PIPE,
+    environment = {**os.environ, "COFFER_DATABASE_URL": url}
+    done = await asyncio.to_thread(
+        fork_server().run, "app", *arguments, cwd=PROJECT, environment=environment, timeout_s=60
     )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode().strip()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """Many processes, one wallet: a thousand debits race for what pays three hundred, while subscribers come and go."""
 
 import asyncio
+import os
 import random
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +17,7 @@ from app.db import open_database
 from app.services.verification import verify
 from tests.caller import ADJUST, WALLET, Caller, UnansweredError, adjustment, opened
 from tests.databases import settings_for
+from tests.fork_server import fork_server, lines_of
 from tests.server import ROOT, ServerProcess, start_together, token
 
 HOT = "hot"
@@ -183,17 +184,17 @@ async def test_a_second_process_writes_beside_the_server(
         subscribers, watch, last = watching([server], each=8)
         await all_listen(subscribers)
 
-        beside = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.concurrency.beside", database_url, str(DEBITS // 2),
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        beside = fork_server().start(
+            "tests.concurrency.beside", database_url, str(DEBITS // 2), cwd=ROOT, environment=os.environ,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=2,
         )  # fmt: skip
         assert beside.stdin is not None
-        assert beside.stdout is not None
-        assert (await beside.stdout.readline()).strip() == b"ready"
-        beside.stdin.close()
-        outcomes = await spend(caller, DEBITS // 2)
-        said = (await beside.stdout.read()).decode().split()
-        assert await beside.wait() == 0
+        async with lines_of(beside.stdout) as lines:
+            assert (await lines.readline()).strip() == b"ready"
+            beside.stdin.close()
+            outcomes = await spend(caller, DEBITS // 2)
+            said = (await lines.read()).decode().split()
+        assert await asyncio.to_thread(beside.wait, 60) == 0
         of_second = {ACCEPTED: int(said[0]), REFUSED: int(said[1])}
         last.set_result(1 + AFFORDABLE)
         await watch

@@ -4,6 +4,7 @@ Posts COUNT credits to customers by chance, some with holds between them, and en
 """
 
 import asyncio
+import os
 import sys
 from datetime import UTC, datetime
 from random import Random
@@ -50,7 +51,7 @@ async def storm(writer: Writer, random: Random, count: int, customers: list[str]
 
 
 async def _main(url: str, seed: str, count: str, *customers: str) -> None:
-    settings = settings_for(url)
+    settings = settings_for(url, live_url=os.environ.get("COFFER_LIVE_URL"))
     async with open_database(settings), telling(settings, process="elsewhere") as tell:
         writer = Writer(currency="USD", mint=RandomMint(), clock=lambda: datetime.now(UTC), tell=tell)
         writer.start()

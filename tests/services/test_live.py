@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from app.services.ledger.writer import Writer
 from app.services.live import DatabaseSource, live_hub
 from app.settings import Settings
 from tests.databases import settings_for
+from tests.fork_server import Forked, fork_server
 from tests.services.live_writer import ACTOR, credit, hold, storm
 
 T = TypeVar("T")
@@ -89,16 +89,15 @@ async def shop(settings: Settings, database: TortoiseContext) -> AsyncIterator[S
 
 
 @asynccontextmanager
-async def elsewhere(settings: Settings, seed: int, count: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def elsewhere(settings: Settings, seed: int, count: int) -> AsyncIterator[Forked]:
     """Another process that writes; leaving waits until it is done."""
     arguments = [settings.database_url, str(seed), str(count), *CUSTOMERS]
     live_url = {} if settings.live_url is None else {"COFFER_LIVE_URL": settings.live_url.get_secret_value()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.services.live_writer", *arguments, cwd=PROJECT, env=os.environ | live_url
+    process = fork_server().start(
+        "tests.services.live_writer", *arguments, cwd=PROJECT, environment=os.environ | live_url, stderr=2
     )
     yield process
-    async with asyncio.timeout(60):
-        assert await process.wait() == 0
+    assert await asyncio.to_thread(process.wait, 60) == 0
 
 
 async def take(stream: AsyncIterator[T], count: int) -> list[T]:
@@ -292,7 +291,7 @@ async def test_a_listener_that_is_killed_in_the_storm(shop: Shop) -> None:
         elsewhere(shop.settings, 1, 800) as other,
     ):
         admin = await asyncpg.connect(shop.settings.database_url)
-        while other.returncode is None:
+        while other.poll() is None:
             killed += len(
                 await admin.fetch(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

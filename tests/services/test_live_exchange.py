@@ -320,7 +320,7 @@ async def test_a_connection_that_is_cut_again_and_again_in_a_storm(
             elsewhere(shop.settings, 1, 600) as other,
         ):
             await storm(shop.writer, Random(3), 200, list(wallets))
-            while other.returncode is None:
+            while other.poll() is None:
                 cut += await way.cut()
                 await asyncio.sleep(0.15)
     assert cut >= 3
