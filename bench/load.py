@@ -5,13 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.server import ServerProcess
 
 
-def unlimited(database_url: str, folder: Path, name: str, **settings: object) -> ServerProcess:
+def unlimited(database_url: str, folder: Path, name: str, **settings: Any) -> ServerProcess:
     """Return a server that is measured: a load generator is one caller, who asks for far more than one caller may."""
     return ServerProcess(database_url, folder=folder, name=name, cost_restored_per_s=0, **settings)
 

@@ -31,6 +31,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
+import uuid_utils
+
 ROOT = Path(__file__).parents[1]
 LOADED = (
     "app.main",
@@ -317,6 +319,8 @@ def _become(asked: Asked, files: list[int], others: list[int]) -> None:
     os.chdir(asked.cwd)
     os.environ.clear()
     os.environ.update(asked.environment)
+    # Python's own chance begins anew in a forked process; this library's has to be told.
+    uuid_utils.reseed_rng()
     sys.path[0] = asked.cwd
 
 
