@@ -7,11 +7,12 @@ import os
 import re
 import secrets
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import PIPE, Popen
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ PATIENCE_S = 60
 class Server:
     """A running `serve`."""
 
-    def __init__(self, process: Forked, address: str) -> None:
+    def __init__(self, process: Forked | Popen[bytes], address: str) -> None:
         self.process = process
         self.address = address
         self.log: list[str] = []
@@ -67,9 +68,15 @@ async def served(database_url: str, tmp_path: Path, **settings: object) -> Async
         "COFFER_LOG_FORMAT": "json",
         **{f"COFFER_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    process = fork_server().start(
-        "app", "serve", "--port", "0", cwd=tmp_path, environment=environment, stderr=PIPE
-    )
+    process: Forked | Popen[bytes]
+    if "workers" in settings:
+        # Its workers are started from nothing, and load what their parent's interpreter was started with.
+        command = [sys.executable, "-m", "app", "serve", "--port", "0"]
+        process = Popen(command, cwd=tmp_path, env=environment, stderr=PIPE, start_new_session=True)  # noqa: ASYNC220
+    else:
+        process = fork_server().start(
+            "app", "serve", "--port", "0", cwd=tmp_path, environment=environment, stderr=PIPE
+        )
     async with lines_of(process.stderr) as lines:
         async with asyncio.timeout(PATIENCE_S):
             line = (await lines.readline()).decode()

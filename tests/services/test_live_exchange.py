@@ -317,7 +317,7 @@ async def test_a_connection_that_is_cut_again_and_again_in_a_storm(
         wallets = await shop.wallets()
         async with (
             Crowd(shop.hub, wallets).watching(DatabaseSource("postgres")),
-            elsewhere(shop.settings, 1, 600) as other,
+            elsewhere(shop.settings, 1, 2_400) as other,
         ):
             await storm(shop.writer, Random(3), 200, list(wallets))
             while other.poll() is None:
