@@ -64,8 +64,17 @@ def currency_of(code: str) -> Currency:
 
 
 def written(amount_minor: int, code: str) -> str:
-    """Write an amount as a decimal string with all decimals of the currency of that code."""
-    return currency_of(code).format(amount_minor)
+    """Write an amount as a decimal string with all decimals of the currency of that code, as `Currency.format` does."""
+    decimals = _decimals_of(code)
+    if amount_minor < 0:
+        return f"-{written(-amount_minor, code)}"
+    whole, rest = divmod(amount_minor, len(decimals))
+    return f"{whole}{decimals[rest]}"
+
+
+@lru_cache(maxsize=512)
+def _decimals_of(code: str) -> list[str]:
+    return _DECIMALS[currency_of(code).exponent]
 
 
 def is_decimal(text: str) -> bool:

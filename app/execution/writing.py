@@ -8,11 +8,12 @@ What is written depends on the sorts of the fields alone. Keys, getters and type
 caller sent is ever part of a program, and sets of the same sorts share what was written for the first.
 """
 
+import re
 from collections.abc import Callable, Iterable, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from app.readings import RECORD, Reading
+from app.readings import RECORD, Reading, taking
 
 FIELDS_MAX = 32
 """A set of more fields is left to the loop."""
@@ -167,12 +168,19 @@ def written(
     return execute
 
 
+_COLUMN = re.compile(r"\brecord\.(\w+)")
+
 _RECORDS = """
-def write({parameters}):
+def write(taking, {parameters}):
+    type_ = take = None
     def read(records):
+        nonlocal type_, take
         found = []
         try:
             for record in records:
+                if type(record) is not type_:
+                    type_, take = type(record), taking(type(record))
+                [{columns}] = take(record)
                 {takes}
                 if not ({tests}):
                     return None
@@ -200,13 +208,17 @@ def written_for_records(
         items.append(f"key{number}: {sort.result.replace('#', str(number))}")
         own = {"key#": key, **sort.given}
         given |= {name.replace("#", str(number)): value for name, value in own.items()}
+    columns = tuple(dict.fromkeys(found for take in takes for found in _COLUMN.findall(take)))
     text = _RECORDS.format(
         parameters=", ".join(given),
-        takes=f"\n{' ' * 16}".join(takes),
+        columns=", ".join(f"read_{column}" for column in columns),
+        takes=f"\n{' ' * 16}".join(_COLUMN.sub(r"read_\1", take) for take in takes),
         tests=" and ".join(tests),
         items=", ".join(items),
     )
-    read_all: Callable[[Iterable[Any]], list[dict[str, Any]] | None] = _program(text)(**given)
+    read_all: Callable[[Iterable[Any]], list[dict[str, Any]] | None] = _program(text)(
+        lambda type_: taking(type_, columns), **given
+    )
     return read_all
 
 

@@ -85,7 +85,11 @@ class Rows(Generic[M]):
     def record(self, dialect: str, names: Iterable[str]) -> type:
         """Return the class of rows of these columns alone, for `select`."""
         base = asyncpg.Record if dialect == "postgres" else Row
-        return self._class(base, self._ways(dialect, enumerate(names)))
+        kept, fields_map = tuple(names), self._model._meta.fields_map
+        found: Any = self._class(base, self._ways(dialect, enumerate(kept)))
+        places = enumerate(kept)
+        found.places = {name: at for at, name in places if _converter(fields_map[name], dialect) is None}
+        return cast("type", found)
 
     def _ways(self, dialect: str, places: Iterable[tuple[int, str]]) -> dict[str, Callable[[Any], Any]]:
         fields_map = self._model._meta.fields_map
