@@ -25,12 +25,16 @@ class Way(StrEnum):
     FAN_OUT = "all shards"
 
 
+_STEP = r"(?:assumed|locked|w\d+) AS (?:MATERIALIZED )?\("
+
+
 def parts(sql: str) -> list[str]:
     """Take the writer's one statement for all its writes to pieces; any other is one piece."""
-    if not sql.startswith("WITH w0 AS"):
+    if not sql.startswith(("WITH w0 AS", "WITH locked AS")):
         return [sql]
-    body = sql[len("WITH ") : sql.index(" SELECT pg_notify")]
-    return [re.sub(r"^w\d+ AS \(", "", part).rstrip(")") for part in re.split(r", (?=w\d+ AS \()", body)]
+    body = sql[len("WITH ") : re.search(r"\) SELECT (?:pg_notify|holds,)", sql).start()]  # type: ignore[union-attr]
+    pieces = re.split(rf", (?={_STEP})", body)
+    return [re.sub(rf"^{_STEP}\s*", "", piece).strip().rstrip(")") for piece in pieces]
 
 
 def tables(part: str) -> list[str]:
@@ -52,6 +56,8 @@ def way(part: str) -> Way:
             else Way.FAN_OUT
         )
     if any(place.placement is Placement.OWN for place in spread):
+        return Way.FAN_OUT
+    if not _inserts(part) and _goes_by(part, "external_id"):
         return Way.FAN_OUT
     if _inserts(part) or any(_goes_by(part, place.column) for place in _columns(part, spread)):
         return Way.SHARD
@@ -75,7 +81,7 @@ def _goes_by(part: str, column: str) -> bool:
 def shape(part: str) -> str:
     """What a statement does, in a word and its tables."""
     verb = part.split(maxsplit=1)[0]
-    lock = ", locked" if "FOR UPDATE" in part else ""
+    lock = ", locked" if re.search(r"FOR (?:NO KEY )?UPDATE", part) else ""
     by = re.search(r"WHERE (?:\w+\.)?(\w+) (?:=|IN)", part)
     return f"{verb} {', '.join(f'`{name}`' for name in tables(part))}{f' by `{by[1]}`' if by else ''}{lock}"
 

@@ -65,10 +65,14 @@ def worker(writer: Writer, clock: Clock, postbox: Postbox) -> OutboxWorker:
     return OutboxWorker(writer=writer, bell=Bell(), clock=clock, senders=[sender], jitter=lambda: 1.0)
 
 
+CUSTOMER = "customer-of-the-shop"
+"""Longer than what ids happen to hold."""
+
+
 async def waiting(writer: Writer) -> Withdrawal:
     """A withdrawal that somebody has to decide."""
-    await writer.submit(credit("c1", 5_000))
-    asked = (await writer.submit(request_withdrawal("c1", 1_250))).answer
+    await writer.submit(credit(CUSTOMER, 5_000))
+    asked = (await writer.submit(request_withdrawal(CUSTOMER, 1_250))).answer
     assert isinstance(asked, Withdrawal)
     return asked
 
@@ -85,7 +89,7 @@ async def test_a_withdrawal_that_waits_is_told_to_each_address(
         assert came["List-Unsubscribe"] is None
         for shown in parts(came):
             assert "approveWithdrawals" in shown
-            assert "c1" not in shown
+            assert CUSTOMER not in shown
     assert await worker.work_off() == 0
     for row in await OutboxMessage.all():
         assert "shop.example" not in f"{row.target} {row.body} {row.error}"
@@ -95,7 +99,7 @@ async def test_what_was_decided_meanwhile_waits_for_nobody(
     writer: Writer, worker: OutboxWorker, postbox: Postbox
 ) -> None:
     asked = await waiting(writer)
-    await writer.submit(decide_withdrawal("c1", asked, WithdrawalStatus.PAID))
+    await writer.submit(decide_withdrawal(CUSTOMER, asked, WithdrawalStatus.PAID))
     await worker.work_off()
     assert postbox.came == []
     assert {row.error for row in await OutboxMessage.all()} == {
