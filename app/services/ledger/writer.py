@@ -36,7 +36,7 @@ from app.services.ledger.store import WRITER, session_over, statements
 
 log = structlog.get_logger("coffer.ledger")
 
-KNOWN_WALLETS_MAX = 10_000
+KNOWN_WALLETS_MAX = 16_384
 """Wallets whose state is kept from batch to batch."""
 
 OPTIMISTIC_TRIES_MAX = 2
