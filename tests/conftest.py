@@ -13,8 +13,9 @@ import gc
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -222,7 +223,7 @@ structlog.configure(
 
 
 def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
-    """A file that one of the test processes makes for all of them, to be copied."""
+    """A SQLite file that one of the test processes makes for all of them, to be copied."""
     own = factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     path = folder / name
@@ -231,6 +232,9 @@ def made_once(name: str, make: Callable[[Path], None], factory: pytest.TempPathF
         if not path.exists():
             draft = folder / f"{name}.draft"
             make(draft)
+            with closing(sqlite3.connect(draft)) as database:
+                # Whoever closed last may have been a reader, who leaves what was written in the log beside the file.
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             draft.rename(path)
     return path
 
