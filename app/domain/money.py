@@ -38,10 +38,7 @@ class Currency:
 
     def format(self, amount_minor: int) -> str:
         """Write an amount as a decimal string with all the currency's decimals: `-5` in USD is `-0.05`."""
-        if amount_minor < 0:
-            return f"-{self.format(-amount_minor)}"
-        decimals = _DECIMALS[self.exponent]
-        return f"{amount_minor // len(decimals)}{decimals[amount_minor % len(decimals)]}"
+        return _written(amount_minor, _DECIMALS[self.exponent])
 
     def display(self, amount_minor: int) -> str:
         """Write an amount for a sentence: `12.30 USD`."""
@@ -65,9 +62,12 @@ def currency_of(code: str) -> Currency:
 
 def written(amount_minor: int, code: str) -> str:
     """Write an amount as a decimal string with all decimals of the currency of that code, as `Currency.format` does."""
-    decimals = _decimals_of(code)
+    return _written(amount_minor, _decimals_of(code))
+
+
+def _written(amount_minor: int, decimals: list[str]) -> str:
     if amount_minor < 0:
-        return f"-{written(-amount_minor, code)}"
+        return f"-{_written(-amount_minor, decimals)}"
     whole, rest = divmod(amount_minor, len(decimals))
     return f"{whole}{decimals[rest]}"
 

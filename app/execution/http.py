@@ -173,8 +173,8 @@ class _Fields(Headers):
 class _Asked(HTTPConnection):
     """Starlette's connection, with headers that are quick to find."""
 
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope)
+    def __init__(self, scope: Scope, *channels: Any) -> None:
+        super().__init__(scope, *channels)
         self._fields = _Fields(scope["headers"])
 
     @property
@@ -183,17 +183,8 @@ class _Asked(HTTPConnection):
         return self._fields
 
 
-class _Request(Request):
+class _Request(_Asked, Request):
     """The same of a request whose body may be still on its way."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
-        self._fields = _Fields(scope["headers"])
-
-    @property
-    def headers(self) -> Headers:
-        """The headers."""
-        return self._fields
 
 
 class _Exchange:
