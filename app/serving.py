@@ -333,14 +333,13 @@ _shared: dict[tuple[Header, ...], _Shared] = {}
 
 
 def _share(headers: tuple[Header, ...]) -> _Shared:
-    for name, value in headers:
-        if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-            raise ValueError("A header of the answer can't be written out.")
+    lines = [_line(*header) for header in headers if header[0] != b"connection"]
+    known = [line for line in lines if line is not None]
+    if len(known) < len(lines):
+        raise ValueError("A header of the answer can't be written out.")
     if len(_shared) >= LINES_MAX:
         _shared.clear()
-    kept = [header for header in headers if header[0] != b"connection"]
-    text = b"".join(b"%b: %b\r\n" % header for header in kept)
-    _shared[headers] = _Shared(text, (b"connection", b"close") in headers)
+    _shared[headers] = _Shared(b"".join(known), (b"connection", b"close") in headers)
     return _shared[headers]
 
 

@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.server import ServerState
 
 from app import serving
+from app.execution.errors import ApiError, ErrorCode, RefusedError
 from app.execution.limits import Limits
+from app.execution.requests import GraphQLRequest
 from app.front import ENTRANCES, Application, Front
 from app.serving import BoundedProtocol
 from tests.execution.shop import Shop
@@ -230,6 +232,36 @@ async def test_who_has_gone_is_told_nothing_and_a_payment_is_made() -> None:
         await shop.endpoint.engine.settle(PATIENCE_S)
         await asyncio.sleep(0)
         assert (connection.wire.written, shop.counters.mutations_begun) == (b"", 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "refused", "expected"),
+    [
+        ("{ hello }", False, {"data": {"hello": "hello world"}}),
+        ("{ later }", False, {"data": {"later": "later"}}),
+        ("query($n: String!) { hello(name: $n) }", False, "BAD_USER_INPUT"),
+        ("{ hello }", True, "UNAUTHENTICATED"),
+    ],
+)
+async def test_a_context_that_is_not_there_at_once_is_waited_for(
+    query: str, refused: bool, expected: object
+) -> None:
+    engine = Shop.open().endpoint.engine
+    told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def context() -> object:
+        await asyncio.sleep(0)
+        if refused:
+            raise ApiError(ErrorCode.UNAUTHENTICATED, "The token proves nobody any more.")
+        return None
+
+    request = GraphQLRequest(query)
+    engine.start(engine.operation(request), request, context, "abc-1", told.set_result)
+    async with asyncio.timeout(PATIENCE_S):
+        outcome = await told
+    assert (outcome.code if isinstance(outcome, RefusedError) else outcome) == expected
+    await asyncio.sleep(0)
+    assert engine.running == 0
 
 
 async def test_a_server_that_stops_answers_and_closes() -> None:

@@ -239,8 +239,11 @@ class Engine:
         if isinstance(outcome, ExecutionResult):
             return _response(outcome, request_id)
         timeout_s = self._limits.operation_timeout_s
-        end = partial(self._to_the_end, outcome, request_id, timeout_s=timeout_s, may_be_cancelled=True)
-        return await _told(lambda tell: end(tell=tell))
+        return await _told(
+            lambda tell: self._to_the_end(
+                outcome, request_id, timeout_s=timeout_s, may_be_cancelled=True, tell=tell
+            )
+        )
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -116,5 +116,6 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        # It is somebody else's.
+        pass
     return True
