@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
+from uuid import UUID
 
 import structlog
 from starlette.middleware import Middleware
@@ -290,7 +291,14 @@ def _runtime(settings: Settings, metrics: Metrics) -> tuple[Runtime, Exchange]:
     mint = RandomMint()
     process = mint.id().hex
     access = Directory(dialect(settings.database_url), clock=now)
-    hub, listener = live_hub(settings, process=process, clock=now, hear_rights=access.invalidate)
+
+    def outdate(wallet_id: UUID, version: int) -> None:
+        # The writer is made of what listens, so it is there only when something is heard.
+        writer.outdate(wallet_id, version)
+
+    hub, listener = live_hub(
+        settings, process=process, clock=now, hear_rights=access.invalidate, hear_version=outdate
+    )
     bell = Bell()
     writer = Writer(
         currency=settings.currency,

@@ -73,13 +73,22 @@ class Hearing:
     """Reads the notes of other writers, and hands on what they say.
 
     `process` is the name of this process's own writer, whose commits the hub knows already. `hear_rights` is called
-    when another process changed who may do what, or may have done so unheard.
+    when another process changed who may do what, or may have done so unheard; `hear_version` for each wallet that
+    one changed, with its id and its new version.
     """
 
-    def __init__(self, hub: Hub, *, process: str, hear_rights: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        process: str,
+        hear_rights: Callable[[], None],
+        hear_version: Callable[[UUID, int], None],
+    ) -> None:
         self._hub = hub
         self._process = process
         self._hear_rights = hear_rights
+        self._hear_version = hear_version
 
     def hear(self, note: str | bytes) -> None:
         """Take in a note. It may be anything: whoever may connect may say something."""
@@ -89,8 +98,10 @@ class Hearing:
                 return
             if told.get("missed"):
                 self.look()
-            for wallet_id, sequence_before, sequence, version in told["wallets"]:
-                self._hub.notice(UUID(wallet_id), sequence_before, sequence, version)
+            for text, sequence_before, sequence, version in told["wallets"]:
+                wallet_id = UUID(text)
+                self._hub.notice(wallet_id, sequence_before, sequence, version)
+                self._hear_version(wallet_id, version)
             if told.get("rights"):
                 self._hear_rights()
         except (ValueError, TypeError, KeyError, AttributeError):

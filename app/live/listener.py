@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -25,7 +26,8 @@ class PostgresListener:
 
     What was committed while nobody listened is then found by comparing with the database, so it is late, never
     lost. `process` is the writer's name for itself, whose notifications are `publish`ed already. `hear_rights` is
-    called when another process changed who may do what, or may have done so unheard.
+    called when another process changed who may do what, or may have done so unheard; `hear_version` with the id and
+    the new version of each wallet that another process changed, as far as it is heard of.
     """
 
     is_vital = True
@@ -42,10 +44,11 @@ class PostgresListener:
         process: str,
         keepalive_interval_s: float = KEEPALIVE_INTERVAL_S,
         hear_rights: Callable[[], None] = lambda: None,
+        hear_version: Callable[[UUID, int], None] = lambda wallet_id, version: None,
     ) -> None:
         self._dsn = dsn
         self._keepalive_interval_s = keepalive_interval_s
-        self._hearing = Hearing(hub, process=process, hear_rights=hear_rights)
+        self._hearing = Hearing(hub, process=process, hear_rights=hear_rights, hear_version=hear_version)
         self._health = Health()
 
     @property

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import orjson
 import structlog
@@ -49,7 +50,7 @@ class RedisListener:
     """Hears what others publish, and publishes what this process commits; each on a connection that comes back.
 
     What is committed while Redis is away is found in the database: by each try to reach Redis again, so seconds late.
-    `process` and `hear_rights` are as with `PostgresListener`.
+    `process`, `hear_rights` and `hear_version` are as with `PostgresListener`.
     """
 
     is_vital = False
@@ -63,11 +64,12 @@ class RedisListener:
         process: str,
         keepalive_interval_s: float = KEEPALIVE_INTERVAL_S,
         hear_rights: Callable[[], None] = lambda: None,
+        hear_version: Callable[[UUID, int], None] = lambda wallet_id, version: None,
     ) -> None:
         self._hub = hub
         self._server = server
         self._keepalive_interval_s = keepalive_interval_s
-        self._hearing = Hearing(hub, process=process, hear_rights=hear_rights)
+        self._hearing = Hearing(hub, process=process, hear_rights=hear_rights, hear_version=hear_version)
         self._health = Health()
         self._publisher = RedisPublisher(server, process=process)
 

@@ -85,6 +85,7 @@ def live_hub(
     process: str,
     clock: Callable[[], datetime],
     hear_rights: Callable[[], None] = lambda: None,
+    hear_version: Callable[[UUID, int], None] = lambda wallet_id, version: None,
 ) -> tuple[Hub, Exchange]:
     """Return the hub of this process, and what it is to run with: `hub.running(exchange)`.
 
@@ -96,9 +97,14 @@ def live_hub(
     if database == "sqlite":
         return hub, SqliteWatcher(hub, source.data_version, interval_s=settings.live_poll_interval_s)
     if settings.live_url is None:
-        return hub, PostgresListener(hub, settings.database_url, process=process, hear_rights=hear_rights)
+        return hub, PostgresListener(
+            hub, settings.database_url, process=process, hear_rights=hear_rights, hear_version=hear_version
+        )
     redis, server = _redis(), redis_server(settings.live_url.get_secret_value())
-    return hub, redis.RedisListener(hub, server, process=process, hear_rights=hear_rights)
+    listener = redis.RedisListener(
+        hub, server, process=process, hear_rights=hear_rights, hear_version=hear_version
+    )
+    return hub, listener
 
 
 @asynccontextmanager

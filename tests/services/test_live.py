@@ -48,7 +48,11 @@ class Shop:
     ) -> None:
         self.settings = settings
         self.hub, self.listener = live_hub(
-            settings, process=name, clock=lambda: datetime.now(UTC), hear_rights=hear_rights
+            settings,
+            process=name,
+            clock=lambda: datetime.now(UTC),
+            hear_rights=hear_rights,
+            hear_version=self._outdate,
         )
         self.writer = Writer(
             currency="USD",
@@ -58,6 +62,9 @@ class Shop:
             tell=self.listener.tell,
             process=name,
         )
+
+    def _outdate(self, wallet_id: UUID, version: int) -> None:
+        self.writer.outdate(wallet_id, version)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Shop"]:
@@ -279,6 +286,23 @@ async def test_a_storm_from_here_and_from_two_other_processes(shop: Shop) -> Non
         await storm(shop.writer, Random(3), 300, CUSTOMERS)
     assert shop.listener.is_healthy
     assert shop.listener.lag_s == 0
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_the_writer_forgets_what_another_process_changed(shop: Shop) -> None:
+    ada, bob = await shop.credit("ada"), await shop.credit("bob")
+
+    def knows(wallet: Wallet) -> bool:
+        return shop.writer._known.assumed(WalletRef(wallet_id=wallet.id)) is not None
+
+    async with Shop(shop.settings, "there").open() as there:
+        await there.credit("ada")
+        await until(lambda: not knows(ada))
+        # Its own commits come back by the same way, and change nothing.
+        assert (await shop.credit("ada")).sequence == 3
+        await there.credit("bob")
+        await until(lambda: not knows(bob))
+    assert knows(ada)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -121,6 +122,35 @@ async def test_what_another_process_did_is_read_before_anything_is_decided_for_g
             await other.submit(debit("ada", 15))
     assert LOCKED not in statements
     assert await balance() == 5
+
+
+async def test_what_another_process_is_heard_to_have_done_is_read_at_once(
+    writer: Writer, other: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writer.submit(credit("ada", 10))
+    await writer.submit(credit("bob", 10))
+    changed = (await other.submit(credit("ada", 10))).wallet
+    assert changed is not None
+    writer.outdate(changed.id, changed.version)
+    with sent(monkeypatch) as statements:
+        answers = await submit_all(writer, [debit("ada", 15), debit("bob", 5)])
+    assert [code(answer) for answer in answers] == ["ACCEPTED"] * 2
+    # Read and written: nothing was tried in vain.
+    assert statements == [STATEMENT] * 2
+    audit(await read_tables())
+
+
+async def test_news_that_comes_late_makes_nobody_forget(
+    writer: Writer, other: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = (await other.submit(credit("ada", 10))).wallet
+    assert older is not None
+    await writer.submit(credit("ada", 10))
+    writer.outdate(older.id, older.version)
+    writer.outdate(UUID(int=7), 7)
+    with sent(monkeypatch) as statements:
+        assert code(await writer.submit(debit("ada", 20))) == "ACCEPTED"
+    assert statements == [STATEMENT]
 
 
 async def test_settings_that_another_process_changed_count(writer: Writer, other: Writer) -> None:

@@ -103,6 +103,12 @@ class Known:
         if len(self._states) > self._size_max:
             self.forget(list(islice(self._states, len(self._states) - self._size_max)))
 
+    def outdate(self, wallet_id: UUID, version: int) -> None:
+        """Drop what is known of a wallet, if it is older than the version that the wallet has now."""
+        state = self._states.get(wallet_id)
+        if state is not None and state.wallet.version < version:
+            self.forget((wallet_id,))
+
     def forget(self, wallet_ids: Iterable[UUID]) -> None:
         """Drop states: of wallets that a batch worked on and did not commit."""
         for wallet_id in wallet_ids:

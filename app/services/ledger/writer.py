@@ -21,6 +21,7 @@ from math import ceil, inf
 from random import uniform
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import structlog
 from tortoise.transactions import in_transaction
@@ -144,6 +145,12 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._on_batch = on_batch
+
+    def outdate(self, wallet_id: UUID, version: int) -> None:
+        """Take in that another process changed a wallet, which has this version now: it is read anew before anything is
+        decided on it. Whoever doesn't hear of that finds out when it is written.
+        """
+        self._known.outdate(wallet_id, version)
 
     @property
     def queue_depth(self) -> int:
