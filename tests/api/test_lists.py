@@ -365,6 +365,27 @@ async def test_many_are_found_as_few_are(
     assert await walked(api, Listing(field), 7, forwards=True, search="shop.example page") == few
 
 
+@pytest.mark.parametrize(
+    ("counts", "telling"),
+    [
+        # Among equals those that don't overlap.
+        ({"joh": 0, "oha": 0, "han": 0, "ans": 0, "nss": 0, "sse": 0, "sen": 0}, ["joh", "ans", "sen"]),
+        ({"joh": 9, "oha": 9, "han": 9, "ans": 3, "nss": 2, "sse": 1, "sen": 4}, ["ans", "nss", "sse"]),
+        # What many have tells little: it is left out, but for two.
+        ({"joh": 90, "oha": 80, "han": 70, "ans": 60, "nss": 60, "sse": 60, "sen": 1}, ["ans", "sen"]),
+    ],
+)
+def test_the_index_is_asked_for_few_grams(counts: dict[str, int], telling: list[str]) -> None:
+    newest = search._Newest(rows=200, found=0, by_gram=counts, customers=1_000_000)
+    assert search._telling(["johanssen"], list(counts), newest) == telling
+
+
+def test_the_index_is_asked_for_a_gram_of_each_word() -> None:
+    counts = {"ann": 30, "nna": 25, "joh": 0, "oha": 1, "han": 2, "ans": 3}
+    newest = search._Newest(rows=200, found=0, by_gram=counts, customers=1_000_000)
+    assert search._telling(["anna", "johans"], list(counts), newest) == ["nna", "joh", "oha", "han"]
+
+
 async def test_a_count_ends(api: Store, people: list[JsonObject], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = "totalCount totalCountIsExact"
     assert await page(api, Listing("wallets"), asked, search="page") == {
