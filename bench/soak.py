@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
@@ -201,22 +201,24 @@ def publish(soaks: Sequence[Soak]) -> None:
     report.publish_curves("soak", "Memory of the server, MiB, by minute", curves)
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long, on each database (1)")
-    parser.add_argument("--rate", type=float, help="changes a second at most (as many as it can)")
-    parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
-    options = parser.parse_args()
+class FaultyError(Exception):
+    """Something that was answered is not there, or the server complained."""
+
+
+def main(databases: Iterable[str], *, minutes: float, rate: float | None) -> None:
+    """Soak, print the figures and write them down; raise `FaultyError` if there was a fault.
+
+    Who interrupts it gets the figures until then.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     soaks: list[Soak] = []
     interrupted = False
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         try:
-            for name in DATABASES if options.database == "both" else (options.database,):
+            for name in databases:
                 soaks.append(Soak(name))
-                load = soak(soaks[-1], seconds=options.minutes * 60, rate=options.rate, progress=progress)
+                load = soak(soaks[-1], seconds=minutes * 60, rate=rate, progress=progress)
                 asyncio.run(load)
         except KeyboardInterrupt:
             interrupted = True
@@ -226,9 +228,27 @@ def main() -> int:
         for fault in one.faults[:20]:
             console.print(fault, style="red", markup=False)
     if interrupted:
+        raise KeyboardInterrupt
+    if count := sum(len(one.faults) for one in soaks):
+        raise FaultyError(f"{count} faults")
+
+
+def _run() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long, on each database (1)")
+    parser.add_argument("--rate", type=float, help="changes a second at most (as many as it can)")
+    parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
+    options = parser.parse_args()
+    databases = DATABASES if options.database == "both" else (options.database,)
+    try:
+        main(databases, minutes=options.minutes, rate=options.rate)
+    except FaultyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
         return 130
-    return 1 if any(one.faults for one in soaks) else 0
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())
