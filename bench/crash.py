@@ -3,7 +3,8 @@
     python -m bench.crash --rounds 50 --database both
     python -m bench.crash --flow --rounds 20
 
-Each round: a mixed load over HTTP, a kill at a random moment, a new start, every request sent again with its key.
+Each round: a mixed load over HTTP, a kill, a new start, every request sent again with its key. Every second kill is at a random
+moment, the others are right after a commit (`bench.aim`), when what was done has not been answered yet.
 Then each acknowledged request must be in the tables exactly once, with the very answer that it had; nothing may be
 there twice; and `verify` must be silent. With `--flow` the load is withdrawals from the request to their end, each step told
 to a receiver on this machine: every event that was committed must come, repeats with the same id, and nothing else. Exit status: 0 all well, 1 a fault, 130 interrupted.
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.db import migrate
+from bench.aim import Aim
 from tests.caller import Caller, UnansweredError
 from tests.databases import settings_for
 from tests.flow import Flow, let_leases_run_out
@@ -64,13 +66,18 @@ async def crash_round(
     chance = random.Random(workload.name)
     callers = [Caller(server.url, token("ann", "administrator")) for server in servers]
     try:
-        load = asyncio.create_task(workload.run(callers, tasks=tasks, seconds=load_s))
-        await asyncio.sleep(chance.uniform(EARLIEST_KILL_S, max(EARLIEST_KILL_S, load_s * 0.9)))
         # With several processes, half of the time one dies and the others go on.
         killed = [chance.choice(servers)] if chance.random() < 0.5 else list(servers)
-        for server in killed:
-            server.kill()
-        await load
+        async with Aim.taken(database_url, [server.pid for server in killed]) as aim:
+            load = asyncio.create_task(workload.run(callers, tasks=tasks, seconds=load_s))
+            await asyncio.sleep(chance.uniform(EARLIEST_KILL_S, max(EARLIEST_KILL_S, load_s * 0.9)))
+            if tally.rounds % 2:
+                # Should nothing more be committed, it is a kill like the others.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(aim.fire(), load_s)
+            for server in killed:
+                server.kill()
+            await load
         unanswered = workload.unanswered
         tally.unanswered += len(unanswered)
         tally.acknowledged += len(workload.accepted)
