@@ -8,11 +8,13 @@ else, and when an answer begins.
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -281,16 +283,69 @@ def _plain(text: str) -> str:
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
 
 
-def _past(middleware: Sequence[Middleware], enter: Entrance) -> Entrance:
-    """Return an entrance past the middleware behind the front, for requests that it would let pass unchanged."""
-    if len(middleware) == 1:
-        return enter
+def run_at_once(work: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that waits for nothing: a middleware, around something that has its result already."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("It waits for something.")
 
-    def enter_from_here(scope: Scope, body: bytes, reply: FullReply) -> bool:
-        # What comes from another site's page is judged, and its answer told whom it is for (CORS).
-        return all(name != b"origin" for name, _ in scope["headers"]) and enter(scope, body, reply)
 
-    return enter_from_here
+class Across:
+    """Answers requests of other sites' pages with what CORS adds: Starlette works it out, once for each kind of answer."""
+
+    def __init__(self, cors: CORSMiddleware, whole: Whole) -> None:
+        self._cors = cors
+        self._whole = whole
+        self._completed: dict[tuple[tuple[Header, ...], bytes | None], tuple[Header, ...]] = {}
+
+    def __call__(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """See `Whole`."""
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+
+        def tell(status: int, headers: tuple[Header, ...], answer: bytes) -> None:
+            reply(status, self._with(headers, origin), answer)
+
+        return self._whole(scope, body, tell)
+
+    def _with(self, headers: tuple[Header, ...], origin: bytes | None) -> tuple[Header, ...]:
+        if origin is not None and not self._is_told_to_each(origin):
+            # All who are let in without a look are told the same, and so are all who aren't let in.
+            origin = b""
+        found = self._completed.get((headers, origin))
+        if found is None:
+            found = self._completed_by_cors(headers, origin)
+            if len(self._completed) >= SHARED_MAX:
+                self._completed.clear()
+            self._completed[headers, origin] = found
+        return found
+
+    def _is_told_to_each(self, origin: bytes) -> bool:
+        cors = self._cors
+        by_name = cors.allow_credentials or not cors.allow_all_origins
+        return by_name and cors.is_allowed_origin(origin.decode("latin-1"))
+
+    def _completed_by_cors(self, headers: tuple[Header, ...], origin: bytes | None) -> tuple[Header, ...]:
+        message: Message = {"type": "http.response.start", "headers": [*headers]}
+        asked = Headers(raw=[] if origin is None else [(b"origin", origin)])
+        run_at_once(self._cors.send(message, nothing, asked))
+        return tuple(message["headers"])
+
+
+async def nothing(*_: object) -> None:
+    """Stand where an application would."""
+
+
+def _behind(middleware: Sequence[Middleware], whole: Whole) -> Whole | None:
+    """Return what answers as it is answered behind the middleware; None where nobody knows that of one."""
+    each: Any
+    for each in reversed(middleware):
+        if each.cls is not CORSMiddleware:
+            return None
+        whole = Across(CORSMiddleware(nothing, *each.args, **each.kwargs), whole)
+    return whole
 
 
 class AtOnce(Protocol):
@@ -316,9 +371,9 @@ class Application(Starlette):
         super().__init__(middleware=middleware, **options)
         self._at_once = {path: self._surrounded(app, middleware) for path, app in at_once.items()}
         self.entrances = {
-            path: _past(middleware, front.entrance(at_once[path].whole))
+            path: front.entrance(whole)
             for path, front in self._at_once.items()
-            if isinstance(front, Front)
+            if isinstance(front, Front) and (whole := _behind(middleware[1:], at_once[path].whole))
         }
         """What answers requests that are there whole, by path."""
 

@@ -4,10 +4,11 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.supervisors import Multiprocess, multiprocess
 
-from app.front import ENTRANCES, Entrance, Header
+from app.front import ENTRANCES, Entrance, Header, nothing, run_at_once
 from app.sockets import SocketProtocol
 
 logger = logging.getLogger("uvicorn.error")
@@ -42,8 +43,11 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 WHOLE_BYTES_MAX = 65_536
 """How large a body may be that is answered whole."""
 
-_TELLING_MORE = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"expect", b"upgrade"})
-"""Headers that somebody between here and the application listens to."""
+_TELLING_MORE = frozenset({b"expect", b"upgrade"})
+"""Headers that uvicorn listens to."""
+
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
+"""Headers by which a proxy tells whose request it passes on."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -151,6 +155,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answers_whole(self, body: bytes) -> bool:
         scope = cast("dict[str, Any]", self.scope)
         scope.update(method="POST", path=self.url.decode(), raw_path=self.url, query_string=b"")
+        if self.config.proxy_headers and not _FORWARDED.isdisjoint([name for name, _ in self.headers]):
+            # A copy: if it can't be answered here, uvicorn looks at all of it anew.
+            scope = scope.copy()
+            run_at_once(_passed_on(self.config)(cast("Any", scope), cast("Any", None), cast("Any", None)))
         before, pending = self.cycle, _Pending()
         self.cycle = pending
         try:
@@ -237,6 +245,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._patience = None
         self.transport.close()
+
+
+@lru_cache(maxsize=1)
+def _passed_on(config: uvicorn.Config) -> ProxyHeadersMiddleware:
+    """Return what puts the caller into a scope whom a trusted proxy names."""
+    return ProxyHeadersMiddleware(cast("Any", nothing), config.forwarded_allow_ips)
 
 
 class _Pending:

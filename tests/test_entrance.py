@@ -11,9 +11,11 @@ import uvicorn
 from hypothesis import given, settings, strategies as st
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import HTTPConnection
 from uvicorn.server import ServerState
 
-from app import serving
+from app import front, serving
 from app.execution.errors import ApiError, ErrorCode, RefusedError
 from app.execution.limits import Limits
 from app.execution.requests import GraphQLRequest
@@ -160,7 +162,6 @@ async def test_an_answer_is_the_same_either_way(request_: bytes) -> None:
         http({"query": "{ hello }"}, (b"authorization", b"Bearer nobody")),
         http({"query": "{ hello }"}, (b"accept", b"text/event-stream")),
         http({"query": "{ hello }"}, (b"connection", b"close")),
-        http({"query": "{ hello }"}, (b"x-forwarded-for", b"192.0.2.1")),
         http({"query": "{ hello }"}, head=b"POST /graphql HTTP/1.0"),
         http({"query": "{ hello }"}, head=b"POST /graphql?a=b HTTP/1.1"),
         http({"query": "{ hello }"}, head=b"POST /elsewhere HTTP/1.1"),
@@ -174,18 +175,106 @@ async def test_what_is_out_of_the_ordinary_goes_by_messages(request_: bytes) -> 
     assert await answered(request_, enters=True, entered=0) == expected
 
 
-@pytest.mark.parametrize("headers", [[], [(b"origin", b"https://shop.example")]])
-async def test_what_comes_from_another_site_passes_cors(headers: list[tuple[bytes, bytes]]) -> None:
+SITES = [
+    [],
+    [(b"origin", b"https://shop.example")],
+    [(b"origin", b"https://other.example")],
+    [(b"origin", b"null")],
+    [(b"origin", b"")],
+    [(b"origin", b"https://shop.example"), (b"origin", b"https://other.example")],
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"allow_origins": ["https://shop.example", "https://other.example.org"]},
+        {"allow_origins": ["https://shop.example", "null"], "expose_headers": ["retry-after"]},
+        {"allow_origins": ["*"], "expose_headers": ["retry-after"]},
+        {"allow_origins": ["*"], "allow_credentials": True},
+        {"allow_origin_regex": r"https://.*\.example"},
+    ],
+)
+async def test_pages_of_other_sites_are_told_what_cors_tells(options: dict[str, Any]) -> None:
+    found: dict[bool, list[Any]] = {}
+    for enters in (False, True):
+        shop = Shop.open()
+        app = application(shop, Middleware(CORSMiddleware, **options))
+        async with connected(shop, app=app, enters=enters) as connection:
+            # Each of them twice: the second time it is remembered.
+            for asked, site in enumerate([*SITES, *SITES], 1):
+                document = "{ hello }" if asked % 2 else "{ nope }"
+                connection.protocol.data_received(http({"query": document}, *site))
+                await connection.said(asked)
+            found[enters] = taken_apart(connection.wire.written)
+            assert connection.entered == (2 * len(SITES) if enters else 0)
+    assert found[True] == found[False]
+
+
+async def test_what_is_remembered_of_other_sites_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "SHARED_MAX", 2)
+    told: list[tuple[front.Header, ...]] = []
+
+    def whole(scope: Any, body: bytes, reply: front.Reply) -> bool:
+        reply(200, ((b"vary", b"accept"),), b"")
+        return True
+
+    sites = [b"https://%d.example" % n for n in range(6)]
+    cors = CORSMiddleware(front.nothing, allow_origins=[site.decode() for site in sites])
+    across = front.Across(cors, whole)
+    for site in [*sites, *sites]:
+        across({"headers": [(b"origin", site)]}, b"", lambda status, headers, body: told.append(headers))
+        assert told[-1] == ((b"vary", b"accept, Origin"), (b"access-control-allow-origin", site))
+        assert len(across._completed) <= 2
+
+
+async def test_middleware_that_nobody_knows_is_not_passed_by() -> None:
     shop = Shop.open()
-    cors = Middleware(CORSMiddleware, allow_origins=["https://shop.example"])
-    async with connected(shop, app=application(shop, cors)) as connection:
-        connection.protocol.data_received(http({"query": "{ hello }"}, *headers))
-        written = await connection.said(1)
-        assert (b"access-control-allow-origin: https://shop.example" in written) is bool(headers)
-        assert connection.entered == 1 - len(headers)
-    async with connected(shop) as connection:
-        connection.protocol.data_received(http({"query": "{ hello }"}, *headers))
-        assert connection.entered == 1
+    app = application(shop, Middleware(GZipMiddleware, minimum_size=1))
+    async with connected(shop, app=app) as connection:
+        connection.protocol.data_received(http({"query": "{ hello }"}, (b"accept-encoding", b"gzip")))
+        assert b"content-encoding: gzip" in await connection.said(1)
+        assert connection.entered == 0
+
+
+def test_what_waits_is_not_run_at_once() -> None:
+    with pytest.raises(RuntimeError):
+        front.run_at_once(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "caller"),
+    [
+        ("127.0.0.1", [b"192.0.2.1"], ("192.0.2.1", "https")),
+        ("127.0.0.1", [b"198.51.100.7, 192.0.2.1"], ("192.0.2.1", "https")),
+        ("127.0.0.1,192.0.2.1", [b"198.51.100.7", b"192.0.2.1"], ("198.51.100.7", "https")),
+        ("*", [b"198.51.100.7, 192.0.2.1"], ("198.51.100.7", "https")),
+        ("10.0.0.0/8", [b"192.0.2.1"], ("127.0.0.1", "http")),
+    ],
+)
+async def test_a_trusted_proxy_names_the_caller(
+    trusted: str, forwarded: list[bytes], caller: tuple[str, str]
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def request_id(asked: HTTPConnection) -> str:
+        assert asked.client is not None
+        seen.append((asked.client.host, asked.url.scheme))
+        return "abc-1"
+
+    for enters in (False, True):
+        shop = Shop.open(get_request_id=request_id)
+        headers = [(b"x-forwarded-for", value) for value in forwarded]
+        options: dict[str, Any] = {"proxy_headers": True, "forwarded_allow_ips": trusted}
+        async with connected(shop, enters=enters, **options) as connection:
+            request = http({"query": "{ hello }"}, *headers, (b"x-forwarded-proto", b"https"))
+            # The next request on the connection is its own: what was said of the first counts for that alone.
+            connection.protocol.data_received(request)
+            await connection.said(1)
+            connection.protocol.data_received(HELLO)
+            await connection.said(2)
+            assert connection.entered == 2 * enters
+    assert seen == [caller, ("127.0.0.1", "http")] * 2
 
 
 async def test_a_server_below_a_path_has_no_entrances() -> None:

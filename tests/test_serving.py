@@ -374,7 +374,7 @@ class Wire(asyncio.Transport):
     """A connection that keeps what is written to it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__({"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 80)})
         self.written = b""
         self.closed = False
 
