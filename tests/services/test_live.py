@@ -288,23 +288,6 @@ async def test_a_storm_from_here_and_from_two_other_processes(shop: Shop) -> Non
     assert shop.listener.lag_s == 0
 
 
-@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
-async def test_the_writer_forgets_what_another_process_changed(shop: Shop) -> None:
-    ada, bob = await shop.credit("ada"), await shop.credit("bob")
-
-    def knows(wallet: Wallet) -> bool:
-        return shop.writer._known.assumed(WalletRef(wallet_id=wallet.id)) is not None
-
-    async with Shop(shop.settings, "there").open() as there:
-        await there.credit("ada")
-        await until(lambda: not knows(ada))
-        # Its own commits come back by the same way, and change nothing.
-        assert (await shop.credit("ada")).sequence == 3
-        await there.credit("bob")
-        await until(lambda: not knows(bob))
-    assert knows(ada)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_a_listener_that_is_killed_in_the_storm(shop: Shop) -> None:

@@ -247,6 +247,25 @@ async def test_changed_rights_are_heard_of(way: Way, settings: Settings, databas
         await until(lambda: len(heard) > before)
 
 
+async def test_the_writer_forgets_what_another_process_changed(
+    way: Way, settings: Settings, database: TortoiseContext
+) -> None:
+    async with two_shops(way, settings) as (here, there, _):
+        ada, bob = await here.credit("ada"), await here.credit("bob")
+
+        def knows(wallet: Wallet) -> bool:
+            return here.writer._known.assumed(WalletRef(wallet_id=wallet.id)) is not None
+
+        await there.credit("ada")
+        await until(lambda: not knows(ada))
+        assert knows(bob)
+        # Its own commits change nothing, however they come back.
+        assert (await here.credit("ada")).sequence == 3
+        await there.credit("bob")
+        await until(lambda: not knows(bob))
+        assert knows(ada)
+
+
 async def test_nonsense_on_the_channel_does_no_harm(
     way: Way, settings: Settings, database: TortoiseContext
 ) -> None:
