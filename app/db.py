@@ -78,6 +78,9 @@ _WRITER_AVOIDS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"
 # Entries of an index that are looked at for SQLite's statistics: a few milliseconds, and precise enough.
 _ANALYSED_ROWS_MAX: Final = 1_000
 
+# Rows of an index that SQLite's planner is told to take for short.
+_SHORT_MAX: Final = 100
+
 # "coffer" in ASCII: the advisory lock that a migrating process holds on PostgreSQL.
 _MIGRATION_LOCK_ID: Final = 0x636F66666572
 
@@ -330,16 +333,46 @@ async def keep_statistics(*, everything: bool = False) -> None:
     if connection.capabilities.dialect != "sqlite":
         return
     await connection.execute_query(f"PRAGMA analysis_limit={_ANALYSED_ROWS_MAX}")
-    if everything:
-        await connection.execute_query("ANALYZE")
-        return
     try:
         # The mask of the manual for a connection that was just opened: every table, whatever it has seen.
-        await connection.execute_query("PRAGMA optimize=0x10002")
+        await connection.execute_query("ANALYZE" if everything else "PRAGMA optimize=0x10002")
+        await _tell_of_short_indexes(connection)
     except OperationalError as error:
         # Another process writes: what makes plans better is no reason to wait for it, and there is a next time.
         if "locked" not in str(error):
             raise
+
+
+async def _tell_of_short_indexes(connection: BaseDBAsyncClient) -> None:
+    """Write down that indexes of what few rows have are short.
+
+    `ANALYZE` says nothing of an index without a row, and the planner then takes it for half as long as its table: it
+    reads a whole list to find what this index knows that there is none of.
+    """
+    if not await connection.execute_query_dict("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'"):
+        return
+    indexes = await connection.execute_query_dict(
+        "SELECT i.tbl_name AS of_table, i.name, i.sql, s.stat, "
+        "(SELECT '1' || replace(hex(zeroblob(COUNT(*))), '00', ' 1') FROM pragma_index_info(i.name)) AS short "
+        "FROM sqlite_schema i LEFT JOIN sqlite_stat1 s ON s.tbl = i.tbl_name AND s.idx = i.name "
+        "WHERE i.type = 'index' AND i.sql LIKE '% WHERE %' AND (s.stat IS NULL OR s.stat = short) "
+        "AND i.tbl_name IN (SELECT tbl FROM sqlite_stat1)"
+    )
+    for index in indexes:
+        name, condition = index["name"], index["sql"].partition(" WHERE ")[2]
+        more = await connection.execute_query_dict(
+            f"SELECT 1 FROM {index['of_table']} INDEXED BY {name} WHERE {condition} "  # noqa: S608 - our own
+            f"LIMIT 1 OFFSET {_SHORT_MAX}"
+        )
+        if more:
+            await connection.execute_query(f"ANALYZE {name}")
+        elif index["stat"] is None:
+            values = [index["of_table"], name, index["short"]]
+            await connection.execute_query(
+                "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", values
+            )
+    # What is written there is read by this connection now, and by others when they open.
+    await connection.execute_query("ANALYZE sqlite_schema")
 
 
 # --- Migrations --------------------------------------------------------------------------------------------

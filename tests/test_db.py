@@ -422,6 +422,42 @@ async def test_statistics_wait_for_nobody_who_writes(database: TortoiseContext, 
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_an_index_of_what_few_have_is_known_to_be_short(database: TortoiseContext) -> None:
+    connection = get_connection(WRITER)
+    await connection.execute_script(
+        "CREATE TABLE heap (id INTEGER PRIMARY KEY, made INTEGER, problem TEXT);"
+        "CREATE INDEX heap_by_made ON heap (made);"
+        "CREATE INDEX heap_with_problem ON heap (problem, made) WHERE problem IS NOT NULL;"
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000) "
+        "INSERT INTO heap SELECT n, n, NULL FROM n"
+    )
+
+    async def known() -> str:
+        (row,) = await connection.execute_query_dict(
+            "SELECT stat FROM sqlite_stat1 WHERE idx = 'heap_with_problem'"
+        )
+        return str(row["stat"])
+
+    async def plan() -> str:
+        rows = await connection.execute_query_dict(
+            "EXPLAIN QUERY PLAN SELECT id FROM heap WHERE problem >= ? ORDER BY made LIMIT 21", [""]
+        )
+        return str(rows[0]["detail"])
+
+    await keep_statistics(everything=True)
+    assert await known() == "1 1 1"
+    assert "heap_with_problem" in await plan()
+    await connection.execute_query("UPDATE heap SET problem = 'odd' WHERE id <= 50")
+    await keep_statistics()
+    assert await known() == "1 1 1"
+    # What has become long is looked at, and walked past where that is quicker.
+    await connection.execute_query("UPDATE heap SET problem = 'odd' WHERE id <= 4500")
+    await keep_statistics()
+    assert int((await known()).split()[0]) > 100
+    assert "heap_by_made" in await plan()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_commit_that_fails_leaves_no_transaction(
     counters: Callable[[], Awaitable[tuple[int, int]]],
 ) -> None:

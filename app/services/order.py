@@ -43,6 +43,7 @@ from app.domain.top_up import TopUp, top_up_id
 from app.domain.top_up_intent import TopUpIntent
 from app.models.order import Order as OrderModel
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, time_value
+from app.models.presence import has_text
 from app.models.promotion import CouponCode as CouponCodeModel
 from app.models.top_up_intent import TopUpIntent as TopUpIntentModel
 from app.models.wallet import Wallet
@@ -122,7 +123,7 @@ def orders(narrowed: OrderFilter, wallet_id: UUID | None = None) -> QuerySet[Ord
         if value is not None:
             query = query.filter(**{name: value})
     if narrowed.has_problem is not None:
-        query = query.filter(problem__isnull=not narrowed.has_problem)
+        query = query.filter(has_text("problem", there=narrowed.has_problem))
     return query.filter(_search(narrowed.search)) if narrowed.search else query
 
 

@@ -17,6 +17,7 @@ from app.domain.payout_method import PayoutMethodStatus
 from app.domain.withdrawal import UNDER_WAY, PayoutOutcomeKind, WithdrawalStatus
 from app.models.payout_message import PayoutMessage as PayoutMessageModel
 from app.models.payout_method import PayoutMethod
+from app.models.presence import has_text
 from app.models.withdrawal import Withdrawal
 from app.models.withdrawal_step import WithdrawalStep
 from app.services.ledger.command import DeskCommand, IdempotencyClaim
@@ -179,7 +180,7 @@ async def reconciliation(now: datetime, limit: int) -> list[Discrepancy]:
 
 
 async def _differing(limit: int) -> list[Discrepancy]:
-    rows = await Withdrawal.filter(problem__isnull=False).order_by("created_at", "id").limit(limit)
+    rows = await Withdrawal.filter(has_text("problem")).order_by("created_at", "id").limit(limit)
     return [
         Discrepancy(
             DiscrepancyKind.OUTCOME_DIFFERS,

@@ -22,6 +22,7 @@ from app.domain.page import Page, PageRequest
 from app.domain.payout_method import PayoutMethod, require_usable
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
 from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, integer_value, time_value
+from app.models.presence import has_text
 from app.models.search import FEW_MAX, SEARCH_MAX, few, walking, words_of
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
@@ -108,7 +109,7 @@ def withdrawals(wanted: WithdrawalFilter, wallet_id: UUID | None = None) -> Quer
         if (bound := getattr(wanted, name)) is not None:
             query = query.filter(**{condition: bound})
     if wanted.has_problem is not None:
-        query = query.filter(problem__isnull=not wanted.has_problem)
+        query = query.filter(has_text("problem", there=wanted.has_problem))
     return query
 
 
