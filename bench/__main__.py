@@ -51,7 +51,7 @@ def _benches(scale: int, *, long: bool) -> dict[str, Callable[[], object]]:
         "cashback": cashback.main,
         "runtime": partial(runtime.main, long=long),
         "growth": partial(growth.main, long=long, scale=scale),
-        "soak": partial(soak.main, DATABASES, minutes=minutes, rate=None),
+        "soak": partial(soak.main, DATABASES, minutes=minutes),
     }
 
 

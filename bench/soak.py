@@ -3,8 +3,8 @@
     python -m bench.soak --minutes 60 --rate 100 --database postgres
 
 A server that keeps something of every request shows it here: the figures at the end should be those of the middle. The ceiling is
-the highest figure that was met, and the drift is how fast memory grows in the second half, by the straight line that fits best:
-in the first half caches fill.
+the highest figure that was met, and the drift is how fast memory grows in the second half, by the straight line that fits best.
+What it keeps of customers is filled before, because it would take hours to fill by the way.
 In the end everything that was answered is looked for, and the ledger verified. Exit status: 0 all well, 1 a fault.
 """
 
@@ -37,6 +37,9 @@ from tests.workload import Workload
 ADMIN = "administrator"
 SAMPLES = 40
 """How often the server is looked at."""
+
+CUSTOMERS = 20_000
+"""More than a server keeps anything of, so that no cache grows any more."""
 
 TASKS = 16
 """Requests that change something at a time, at most."""
@@ -122,8 +125,10 @@ async def look_around(caller: Caller, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def soak(found: Soak, *, seconds: float, rate: float | None, progress: Progress) -> None:
-    """Load one server for some time, with so many changes a second at most."""
+async def soak(
+    found: Soak, *, seconds: float, rate: float | None, customers: int, progress: Progress
+) -> None:
+    """Load one server for some time, with so many changes a second at most, once it knows so many customers."""
     pause_s = TASKS / rate if rate else 0.0
     folder = Path(tempfile.mkdtemp(prefix="coffer-soak-"))
     bar = progress.add_task(found.database, total=seconds)
@@ -134,6 +139,7 @@ async def soak(found: Soak, *, seconds: float, rate: float | None, progress: Pro
                 workload = Workload("soak")
                 # The first second makes the wallets that are watched.
                 await workload.run([caller], tasks=8, seconds=1)
+                await workload.register([caller], customers)
                 load = asyncio.create_task(
                     workload.run([caller], tasks=TASKS, seconds=seconds, pause_s=pause_s)
                 )
@@ -159,7 +165,7 @@ async def soak(found: Soak, *, seconds: float, rate: float | None, progress: Pro
             found.faults += [f"log: {line}" for line in server.errors()[:10]]
 
 
-def publish(soaks: Sequence[Soak]) -> None:
+def publish(soaks: Sequence[Soak], customers: int) -> None:
     """Print the figures and write them down, with the curve of memory."""
     soaks = [one for one in soaks if one.samples]
     rows = [
@@ -193,7 +199,8 @@ def publish(soaks: Sequence[Soak]) -> None:
     )
     said = (
         f"Measured by `python -m bench.soak` on {report.machine()}: one server under changes, reads, lists, subscribers that come "
-        "and go and callers that vanish. Drift is that of the second half. Afterwards all was asked again with its key, and verified."
+        f"and go and callers that vanish, after {customers:,} customers had been registered, so that what it keeps of them was full. Drift is "
+        "that of the second half. Afterwards all was asked again with its key, and verified."
     )
     data = [asdict(one) for one in soaks]
     report.publish("soak", said, [report.Grid("A mixed load, and the server's memory", head, rows)], data)
@@ -205,7 +212,9 @@ class FaultyError(Exception):
     """Something that was answered is not there, or the server complained."""
 
 
-def main(databases: Iterable[str], *, minutes: float, rate: float | None) -> None:
+def main(
+    databases: Iterable[str], *, minutes: float, rate: float | None = None, customers: int = CUSTOMERS
+) -> None:
     """Soak, print the figures and write them down; raise `FaultyError` if there was a fault.
 
     Who interrupts it gets the figures until then.
@@ -218,11 +227,13 @@ def main(databases: Iterable[str], *, minutes: float, rate: float | None) -> Non
         try:
             for name in databases:
                 soaks.append(Soak(name))
-                load = soak(soaks[-1], seconds=minutes * 60, rate=rate, progress=progress)
+                load = soak(
+                    soaks[-1], seconds=minutes * 60, rate=rate, customers=customers, progress=progress
+                )
                 asyncio.run(load)
         except KeyboardInterrupt:
             interrupted = True
-    publish(soaks)
+    publish(soaks, customers)
     for one in soaks:
         console.print(f"{one.database}: {one.updates:,} live updates, {len(one.faults)} faults")
         for fault in one.faults[:20]:
@@ -238,10 +249,13 @@ def _run() -> int:
     parser.add_argument("--minutes", type=float, default=1.0, help="how long, on each database (1)")
     parser.add_argument("--rate", type=float, help="changes a second at most (as many as it can)")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
+    parser.add_argument(
+        "--customers", type=int, default=CUSTOMERS, help=f"who is registered before it begins ({CUSTOMERS:,})"
+    )
     options = parser.parse_args()
     databases = DATABASES if options.database == "both" else (options.database,)
     try:
-        main(databases, minutes=options.minutes, rate=options.rate)
+        main(databases, minutes=options.minutes, rate=options.rate, customers=options.customers)
     except FaultyError as error:
         print(error, file=sys.stderr)
         return 1

@@ -106,6 +106,20 @@ class Workload:
         until = asyncio.get_running_loop().time() + seconds
         await asyncio.gather(*(self._keep_sending(callers, until, pause_s) for _ in range(tasks)))
 
+    async def register(self, callers: Sequence[Caller], count: int, *, tasks: int = 32) -> None:
+        """Make so many new customers known."""
+        left = count
+
+        async def take() -> None:
+            nonlocal left
+            while left:
+                left -= 1
+                request = self._new_request(Kind.REGISTER)
+                self.requests.append(request)
+                await self.send(self._random.choice(callers), request)
+
+        await asyncio.gather(*(take() for _ in range(tasks)))
+
     def stop(self) -> None:
         """Begin no new request."""
         self._stopped = True
@@ -162,8 +176,8 @@ class Workload:
             else:
                 return
 
-    def _new_request(self) -> Request:
-        kind = self._random.choices(list(MIX), list(MIX.values()))[0]
+    def _new_request(self, wanted: Kind | None = None) -> Request:
+        kind = wanted or self._random.choices(list(MIX), list(MIX.values()))[0]
         if kind is Kind.CANCEL and not self._open_withdrawals:
             kind = Kind.CREDIT
         key = f"{self.name}-{len(self.requests)}"
