@@ -155,13 +155,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answers_whole(self, body: bytes) -> bool:
         scope = cast("dict[str, Any]", self.scope)
         scope.update(method="POST", path=self.url.decode(), raw_path=self.url, query_string=b"")
-        if self.config.proxy_headers and not _FORWARDED.isdisjoint([name for name, _ in self.headers]):
-            # A copy: if it can't be answered here, uvicorn looks at all of it anew.
-            scope = scope.copy()
-            run_at_once(_passed_on(self.config)(cast("Any", scope), cast("Any", None), cast("Any", None)))
         before, pending = self.cycle, _Pending()
         self.cycle = pending
         try:
+            if self.config.proxy_headers and not _FORWARDED.isdisjoint([name for name, _ in self.headers]):
+                # A copy: if it can't be answered here, uvicorn looks at all of it anew.
+                scope = scope.copy()
+                run_at_once(_passed_on(self.config)(scope, *_UNASKED))
             if self._entrances[self.url](scope, body, partial(self._answer, pending)):
                 return True
         except Exception:
@@ -247,8 +247,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+_UNASKED = (nothing, nothing)
+"""What an application would receive by and send by, for who only looks at a scope."""
+
+
 @lru_cache(maxsize=1)
-def _passed_on(config: uvicorn.Config) -> ProxyHeadersMiddleware:
+def _passed_on(config: uvicorn.Config) -> Any:
     """Return what puts the caller into a scope whom a trusted proxy names."""
     return ProxyHeadersMiddleware(cast("Any", nothing), config.forwarded_allow_ips)
 
