@@ -628,6 +628,20 @@ async def test_the_memory_is_bounded_and_holds_no_token() -> None:
     assert counting.asked == 6
 
 
+async def test_tokens_that_nobody_shows_again_are_forgotten_in_time() -> None:
+    clock = Clock()
+    authenticator = door(clock=clock)
+    tokens = [sign({"sub": f"c{number}"}) for number in range(5)]
+    for token in tokens[:3]:
+        await enter(authenticator, token)
+    clock.forward(40)
+    await enter(authenticator, tokens[3])
+    assert len(authenticator._verified) == 4
+    clock.forward(30)
+    await enter(authenticator, tokens[4])
+    assert len(authenticator._verified) == 2
+
+
 async def test_forged_tokens_are_not_remembered() -> None:
     authenticator = door()
     for number in range(5):

@@ -65,10 +65,16 @@ class VerifiedTokens:
         until = min(expires_at, now + self._ttl)
         if until <= now or self._entries_max == 0:
             return
+        self._forget_expired(now)
         digest = _digest(token)
         self._entries[digest] = _Entry(identity, now, until)
         self._entries.move_to_end(digest)
         while len(self._entries) > self._entries_max:
+            self._entries.popitem(last=False)
+
+    def _forget_expired(self, now: datetime) -> None:
+        """Forget those at the head of the line whose time is up: nobody may come again to find them expired."""
+        while self._entries and next(iter(self._entries.values())).until <= now:
             self._entries.popitem(last=False)
 
 
