@@ -339,7 +339,7 @@ async def keep_statistics(*, everything: bool = False) -> None:
         await _tell_of_short_indexes(connection)
     except OperationalError as error:
         # Another process writes: what makes plans better is no reason to wait for it, and there is a next time.
-        if "locked" not in str(error):
+        if everything or "locked" not in str(error):
             raise
 
 

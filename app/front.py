@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from starlette.applications import Starlette
@@ -299,7 +300,7 @@ class Across:
     def __init__(self, cors: CORSMiddleware, whole: Whole) -> None:
         self._cors = cors
         self._whole = whole
-        self._completed: dict[tuple[tuple[Header, ...], bytes | None], tuple[Header, ...]] = {}
+        self._completed = lru_cache(maxsize=SHARED_MAX)(self._completed_by_cors)
 
     def __call__(self, scope: Scope, body: bytes, reply: Reply) -> bool:
         """See `Whole`."""
@@ -314,13 +315,7 @@ class Across:
         if origin is not None and not self._is_told_to_each(origin):
             # All who are let in without a look are told the same, and so are all who aren't let in.
             origin = b""
-        found = self._completed.get((headers, origin))
-        if found is None:
-            found = self._completed_by_cors(headers, origin)
-            if len(self._completed) >= SHARED_MAX:
-                self._completed.clear()
-            self._completed[headers, origin] = found
-        return found
+        return self._completed(headers, origin)
 
     def _is_told_to_each(self, origin: bytes) -> bool:
         cors = self._cors

@@ -38,7 +38,8 @@ class Aim:
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
         try:
             assert process.stdout is not None
-            await process.stdout.readline()
+            if not await process.stdout.readline():
+                raise RuntimeError("The process that is to kill at a commit has ended before it could aim.")
             yield cls(process)
         finally:
             with suppress(ProcessLookupError):

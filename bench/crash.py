@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,11 @@ async def crash_round(
     try:
         # With several processes, half of the time one dies and the others go on.
         killed = [chance.choice(servers)] if chance.random() < 0.5 else list(servers)
-        async with Aim.taken(database_url, [server.pid for server in killed]) as aim:
+        pids = [server.pid for server in killed]
+        async with Aim.taken(database_url, pids) if tally.rounds % 2 else nullcontext() as aim:
             load = asyncio.create_task(workload.run(callers, tasks=tasks, seconds=load_s))
             await asyncio.sleep(chance.uniform(EARLIEST_KILL_S, max(EARLIEST_KILL_S, load_s * 0.9)))
-            if tally.rounds % 2:
+            if aim is not None:
                 # Should nothing more be committed, it is a kill like the others.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(aim.fire(), load_s)
