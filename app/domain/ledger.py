@@ -401,7 +401,7 @@ class WalletState:
         self.closed: dict[UUID, Lot] = {}
         self.expired: dict[UUID, int] = {}
         self.earning: Earning | None = None
-        self.topped_up: set[UUID] = set()
+        self.topped_up: frozenset[UUID] = frozenset()
         self.signalled_at: datetime | None = None
 
     @classmethod
@@ -437,7 +437,7 @@ class WalletState:
         self.closed.clear()
         self.expired.clear()
         self.earning = None
-        self.topped_up.clear()
+        self.topped_up = frozenset()
         self.signalled_at = None
 
     def fold(self, draft: "Draft") -> None:

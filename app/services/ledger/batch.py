@@ -1,9 +1,9 @@
 """One batch: what is loaded for many commands, decided one after the other, and written by a few statements."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,9 @@ from app.services.ledger.command import (
 )
 from app.services.ledger.store import Found, Session, TableWrite
 
+LOTS_MAX = 65_536
+"""Open lots of wallets whose state is kept, in all: some 25 MB."""
+
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
 
@@ -52,15 +55,25 @@ class FaultyWallet(Exception):
 
 
 class Known:
-    """What is kept from batch to batch, and used again only while what is stored has the same version."""
+    """What is kept from batch to batch, and used again only while what is stored has the same version.
 
-    def __init__(self, size_max: int, expressions: Expressions | None = None) -> None:
+    At most `wallets_max` wallets are, with `lots_max` open lots in all: a wallet may have thousands. Those that were not used
+    for longest go first.
+    """
+
+    def __init__(
+        self, wallets_max: int, *, lots_max: int = LOTS_MAX, expressions: Expressions | None = None
+    ) -> None:
         self.settings_version = 0
         self.settings = StoreSettings()
         self.rules = KnownRules(expressions)
         self._heard: tuple[str | None, frozenset[str]] = (None, frozenset())
-        self._size_max = size_max
-        self._states: dict[UUID, WalletState] = {}
+        self._wallets_max = wallets_max
+        self._lots_max = lots_max
+        self._states: OrderedDict[UUID, WalletState] = OrderedDict()
+        self._lots: dict[UUID, int] = {}
+        """How many open lots a state had when it was kept: it may have others by now."""
+        self._lots_kept = 0
         self._ids: dict[UUID | str, UUID] = {}
         self.doubtful: set[UUID] = set()
         """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
@@ -96,12 +109,15 @@ class Known:
         """Remember states after their commit, dropping those that were not used for longest."""
         for state in states:
             state.settle()
-            self._states.pop(state.wallet.id, None)
-            self._states[state.wallet.id] = state
-            self._ids[state.customer.id] = self._ids[state.customer.external_id] = state.wallet.id
-            self.doubtful.discard(state.wallet.id)
-        if len(self._states) > self._size_max:
-            self.forget(list(islice(self._states, len(self._states) - self._size_max)))
+            wallet_id, lots = state.wallet.id, len(state.lots)
+            self._states[wallet_id] = state
+            self._states.move_to_end(wallet_id)
+            self._ids[state.customer.id] = self._ids[state.customer.external_id] = wallet_id
+            self._lots_kept += lots - self._lots.get(wallet_id, 0)
+            self._lots[wallet_id] = lots
+            self.doubtful.discard(wallet_id)
+        while len(self._states) > self._wallets_max or self._lots_kept > self._lots_max:
+            self.forget((next(iter(self._states)),))
 
     def outdate(self, wallet_id: UUID, version: int) -> None:
         """Drop what is known of a wallet, if it is older than the version that the wallet has now."""
@@ -114,6 +130,7 @@ class Known:
         for wallet_id in wallet_ids:
             state = self._states.pop(wallet_id, None)
             if state is not None:
+                self._lots_kept -= self._lots.pop(wallet_id)
                 self._ids.pop(state.customer.id, None)
                 self._ids.pop(state.customer.external_id, None)
 

@@ -1,5 +1,6 @@
 """What a new withdrawal depends on beside its wallet: past requests, where its lots came from, and odd signs."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -35,9 +36,13 @@ async def mark_topped_up(session: Session, states: Sequence[WalletState]) -> Non
     """Tell wallets which of their open lots were topped up."""
     known = {state.wallet.id: state for state in states}
     lots = [lot.id for state in known.values() for lot in state.lots if lot.bucket in WITHDRAWABLE]
-    if lots:
-        for row in await session.select(_TOPPED_UP, lots):
-            known[records.read_uuid(row["wallet_id"])].topped_up.add(records.read_uuid(row["lot_id"]))
+    if not lots:
+        return
+    topped_up: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    for row in await session.select(_TOPPED_UP, lots):
+        topped_up[records.read_uuid(row["wallet_id"])].add(records.read_uuid(row["lot_id"]))
+    for wallet_id, found in topped_up.items():
+        known[wallet_id].topped_up |= found
 
 
 async def mark_signalled(session: Session, states: Sequence[WalletState]) -> None:

@@ -140,7 +140,7 @@ class Writer:
         self._batch_began_s: float | None = None
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
-        self._known = Known(KNOWN_WALLETS_MAX, expressions)
+        self._known = Known(KNOWN_WALLETS_MAX, expressions=expressions)
         self._optimism = Optimism()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
