@@ -412,11 +412,11 @@ class Batch:
         ]
         if not asking:
             return
-        past = await withdrawals.asked(self._session, {state.wallet.id for state in asking}, self._now)
+        terms, ids = self._settings.withdrawals, {state.wallet.id for state in asking}
+        past = await withdrawals.asked(self._session, ids, terms, self._now)
         self._keep_loaded(
             Withdrawal, [row for row in past if records.read_uuid(row["id"]) not in self._loaded]
         )
-        terms = self._settings.withdrawals
         if terms.waiting_days:
             await withdrawals.mark_topped_up(self._session, asking)
         if terms.auto_approve_below_minor:
