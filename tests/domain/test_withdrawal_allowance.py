@@ -223,7 +223,8 @@ PERIODS = ("maximum_per_day_minor", "maximum_per_week_minor", "maximum_per_month
 def test_what_is_not_asked_for_counts_for_no_limit(
     periods: set[str], zone: str, now: datetime, ago: timedelta
 ) -> None:
-    terms = replace(WithdrawalTerms(enabled=True), **dict.fromkeys(periods, 500))
+    limits: dict[str, Any] = dict.fromkeys(periods, 500)
+    terms = WithdrawalTerms(enabled=True, **limits)
     since = counted_since(terms, now)
     assert since is not None
     counts = any(limit.used_minor for limit in limits_of(terms, [(now - ago, 1)], zone_of(zone), now))
