@@ -9,9 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
+from app.backends.sqlite import SafeSqliteTransaction
 from app.domain.adjustment import Direction
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.bucket import Bucket
@@ -463,6 +465,28 @@ async def test_what_a_writer_remembers_is_never_stale(writer: Writer, other: Wri
             assert spent.wallet is not None
             assert spent.wallet.posted_minor == 0
         clock.move(seconds=1)
+
+
+@pytest.mark.parametrize("outright", [pytest.param(True, id="outright"), pytest.param(False, id="locked")])
+async def test_what_the_database_lost_is_not_remembered(
+    writer: Writer, other: Writer, clock: Clock, monkeypatch: pytest.MonkeyPatch, outright: bool
+) -> None:
+    """A replica took over that never had the last commit, or a backup was restored: the next change has the same version."""
+    await writer.submit(credit("ada", 10))
+    clock.move(seconds=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(other._optimism, "is_due", lambda: False)
+        for kind in (TransactionWrapper, SafeSqliteTransaction):
+            patched.setattr(kind, "commit", kind.rollback)
+        await other.submit(credit("ada", 100))
+    clock.move(seconds=1)
+    await writer.submit(credit("ada", 1))
+    monkeypatch.setattr(other._optimism, "is_due", lambda: outright)
+    assert code(await other.submit(credit("ada", 1))) == "ACCEPTED"
+    with pytest.raises(InsufficientFunds):
+        await other.submit(debit("ada", 13))
+    assert await posted() == {"ada": 12}
+    audit(await read_tables())
 
 
 async def test_holds_are_seen_by_the_other_writer(writer: Writer, other: Writer) -> None:

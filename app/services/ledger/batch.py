@@ -52,7 +52,7 @@ class FaultyWallet(Exception):
 
 
 class Known:
-    """What is kept from batch to batch, and used again only while what is stored has the same version."""
+    """What is kept from batch to batch, and used again only while what is stored has the same version of the same time."""
 
     def __init__(self, size_max: int, expressions: Expressions | None = None) -> None:
         self.settings_version = 0
@@ -66,10 +66,16 @@ class Known:
         """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
         the versions that were known."""
 
-    def state(self, wallet_id: UUID, version: int) -> WalletState | None:
-        """Return the state of a wallet, if what is known has the version that was just read under its lock."""
+    def state(self, wallet_id: UUID, version: int, updated_at: datetime) -> WalletState | None:
+        """Return the state of a wallet, if what is known has the version that was just read under its lock.
+
+        That is the same number of the same time: where a change was lost (a replica took over that never had it, a backup
+        was restored), the next one gets its number again.
+        """
         state = self._states.get(wallet_id)
-        return state if state is not None and state.wallet.version == version else None
+        if state is None or state.wallet.version != version or state.wallet.updated_at != updated_at:
+            return None
+        return state
 
     def assumed(self, ref: WalletRef) -> WalletState | None:
         """Return the state of the wallet that is meant as it was last seen, whatever became of it since."""
@@ -234,7 +240,8 @@ class Batch:
             await self._session.outdate(doubtful)
         fresh: dict[UUID, Wallet] = {}
         for row in await self._session.lock_wallets(ids):
-            state = self._known.state(records.read_uuid(row["id"]), row["version"])
+            updated_at = records.read_time(row["updated_at"])
+            state = self._known.state(records.read_uuid(row["id"]), row["version"], updated_at)
             if state is not None:
                 self._enter(state)
             else:

@@ -17,6 +17,7 @@ from tortoise.connection import get_connection
 
 from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.sqlite import SafeSqliteTransaction
+from app.domain.ledger import Wallet
 from app.services.ledger.command import WalletRef
 from app.services.ledger.tables import Table
 
@@ -47,8 +48,8 @@ class TableWrite:
 class Assumed:
     """What a batch was decided on without a lock, and what must still be so when it is written."""
 
-    wallets: Mapping[UUID, int]
-    """The wallets, and the version of each."""
+    wallets: Collection[Wallet]
+    """The wallets: each must have the same version, of the same time."""
     keys: Collection[tuple[str, str]]
     """Keys (scope and key) of which none is stored."""
     settings_version: int
@@ -173,12 +174,14 @@ class PostgresSession:
         That may be none, where it was the rest that was not so.
         """
         scopes, keys = [scope for scope, _ in assumed.keys], [key for _, key in assumed.keys]
-        wallets, versions = list(assumed.wallets), list(assumed.wallets.values())
-        given = [wallets, versions, scopes, keys, assumed.settings_version, assumed.listened]
+        ids = [wallet.id for wallet in assumed.wallets]
+        versions = [wallet.version for wallet in assumed.wallets]
+        times = [wallet.updated_at for wallet in assumed.wallets]
+        given = [ids, versions, times, scopes, keys, assumed.settings_version, assumed.listened]
         sql = _write_all_if(tuple((write.how, write.table) for write in writes))
         _, rows = await self._db.execute_query(sql, [*given, *_columns(writes), notes])
         unchanged: Collection[UUID] | None = rows[0]["unchanged"]
-        return None if unchanged is None else assumed.wallets.keys() - unchanged
+        return None if unchanged is None else set(ids).difference(unchanged)
 
 
 class SqliteSession:
@@ -259,19 +262,20 @@ JOIN customers c ON c.id = w.customer_id
 """
 
 # Who waited here for a lock would have decided on what is no longer so: wallets that others work on are left out. What is
-# locked is read anew, so its version is the one that counts, whatever the statement's snapshot says.
+# locked is read anew, so its version is the one that counts, whatever the statement's snapshot says. And the version alone
+# is not enough: a database that lost a change gives the same number to the next one.
 _ASSUMED = f"""locked AS MATERIALIZED (
-  SELECT w.id FROM unnest($1::uuid[], $2::bigint[]) AS known (id, version)
-  JOIN wallets w ON w.id = known.id AND w.version = known.version
+  SELECT w.id FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS known (id, version, updated_at)
+  JOIN wallets w ON w.id = known.id AND w.version = known.version AND w.updated_at = known.updated_at
   ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
 ), assumed AS MATERIALIZED (
   SELECT (SELECT COUNT(*) FROM locked) = cardinality($1::uuid[])
     AND NOT EXISTS (
-      SELECT 1 FROM unnest($3::text[], $4::text[]) AS wanted (scope, key)
+      SELECT 1 FROM unnest($4::text[], $5::text[]) AS wanted (scope, key)
       JOIN idempotency_keys k ON k.scope = wanted.scope AND k.key = wanted.key
     )
-    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $5::bigint
-    AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $6::text AS holds
+    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $6::bigint
+    AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $7::text AS holds
 )"""
 
 
@@ -288,7 +292,7 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
 @cache
 def _write_all_if(parts: tuple[tuple[How, Table], ...]) -> str:
     """The same statement, which first looks whether what was assumed is so, and otherwise writes nothing."""
-    steps, taken = _steps(parts, taken=6, condition="(SELECT holds FROM assumed)")
+    steps, taken = _steps(parts, taken=7, condition="(SELECT holds FROM assumed)")
     return (
         f"WITH {', '.join([_ASSUMED, *steps])} "
         "SELECT holds, CASE WHEN holds THEN NULL ELSE ARRAY(SELECT id FROM locked) END AS unchanged, "
