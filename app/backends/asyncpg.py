@@ -136,7 +136,9 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
             try:
                 yield connection
             except BaseException:
-                _interrupted.add(connection._con)
+                # One that was lost belongs to the pool no more, and rests for ever.
+                if connection._con is not None:
+                    _interrupted.add(connection._con)
                 raise
             finally:
                 await pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
