@@ -124,6 +124,7 @@ async def test_a_connection_that_is_lost_is_no_defect(database: TortoiseContext)
     while not connections_in_use()[READER][0]:  # noqa: ASYNC110 — nobody tells
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
+    assert client._pool is not None
     for holder in client._pool._holders:
         if not holder.is_idle():
             holder._con._transport.abort()

@@ -13,6 +13,7 @@ from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
+from app.backends.asyncpg import _SafeTransactionContext
 from app.backends.sqlite import SafeSqliteTransaction
 from app.domain.adjustment import Direction
 from app.domain.audit import AuditAction, AuditEntry
@@ -670,6 +671,42 @@ async def test_a_lost_answer_of_a_commit_is_found_by_the_key(
     answers = await submit_all(writer, [credit("ada", 5, key="k"), credit("ada", 5), debit("ada", 11)])
     assert [code(answer) for answer in answers] == ["REPLAYED", "REPLAYED", "INSUFFICIENT_FUNDS"]
     assert await posted() == {"ada": 10}
+
+
+@only_postgres
+async def test_a_commit_that_arrives_late_is_waited_for(
+    writer: Writer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was lost, and time went on, so that the second decision would be another one than what is done."""
+    commit, release = TransactionWrapper.commit, _SafeTransactionContext._release
+    late: list[asyncio.Task[None]] = []
+
+    async def arrive(context: Any) -> None:
+        await asyncio.sleep(0.3)
+        await commit(context.client)
+        await release(context)
+
+    async def losing(self: TransactionWrapper) -> None:
+        if late:
+            await commit(self)
+            return
+        clock.move(hours=2)
+        raise ConnectionResetError("it was sent, as far as anybody knows")
+
+    async def keeping(self: _SafeTransactionContext) -> None:
+        if late:
+            await release(self)
+        else:
+            late.append(asyncio.create_task(arrive(self)))
+
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    monkeypatch.setattr(TransactionWrapper, "commit", losing)
+    monkeypatch.setattr(_SafeTransactionContext, "_release", keeping)
+    # A wallet that is new has no row yet that the second try would wait for.
+    new = credit("ada", 10, expires_at=clock.now + timedelta(hours=1), key="k")
+    assert code(await writer.submit(new)) == "REPLAYED"
+    assert await posted() == {"ada": 10}
+    await asyncio.gather(*late)
 
 
 async def test_a_full_queue_refuses_and_recovers(database: TortoiseContext, clock: Clock) -> None:

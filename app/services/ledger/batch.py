@@ -65,6 +65,8 @@ class Known:
         self.doubtful: set[UUID] = set()
         """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
         the versions that were known."""
+        self.is_commit_doubtful = False
+        """Whether a COMMIT may still be on its way, whose connection was lost."""
 
     def state(self, wallet_id: UUID, version: int, updated_at: datetime) -> WalletState | None:
         """Return the state of a wallet, if what is known has the version that was just read under its lock.
@@ -139,9 +141,11 @@ class Batch:
         mint: Mint,
         currency: str,
         known: Known,
+        process: str,
         also_heard: Heard | None = None,
     ) -> None:
         self._commands = commands
+        self._process = process
         self._session = session
         self._clock = clock
         self._mint = mint
@@ -193,6 +197,10 @@ class Batch:
     async def load(self) -> None:
         """Lock the wallets, then read all that the decisions need."""
         commands = [command for command in self._commands if isinstance(command, Command)]
+        if self._known.is_commit_doubtful:
+            # Wallets that it changed are locked until it is done. Those that it opened are not there yet, and may not be
+            # decided on as if they never were.
+            await self._session.outlive(self._process)
         ids = await self._find_wallets(commands)
         if ids:
             await self._lock(ids)
@@ -348,7 +356,7 @@ class Batch:
     async def _load_claims(self) -> tuple[int, int]:
         """Read what is stored of the batch's keys; return the versions of the settings and of the rules in force."""
         keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
-        rows = await self._session.claims(keys)
+        rows = await self._session.claims(keys, self._process)
         for row in rows:
             if row["key"] is not None:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
@@ -651,19 +659,21 @@ class Batch:
             text = orjson.dumps(result).decode()
             yield (self._mint.id(), claim.scope, claim.key, command, claim.request_hash, text, self._now)
 
-    def notes(self, process: str) -> list[str]:
-        """Say what other processes are to know once this is committed; `process` is this one's name."""
+    def notes(self) -> list[str]:
+        """Say what other processes are to know once this is committed."""
         latest = {change.wallet.id: change.wallet for change in self.changes}
         told = [
             [str(wallet.id), self._first_sequence[wallet.id], wallet.sequence, wallet.version]
             for wallet in latest.values()
         ]
         payloads = [
-            orjson.dumps({"process": process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}).decode()
+            orjson.dumps(
+                {"process": self._process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}
+            ).decode()
             for start in range(0, len(told), NOTIFY_WALLETS_MAX)
         ]
         if self.changes_rights:
-            payloads.append(orjson.dumps({"process": process, "wallets": [], "rights": True}).decode())
+            payloads.append(orjson.dumps({"process": self._process, "wallets": [], "rights": True}).decode())
         return payloads
 
 

@@ -75,12 +75,16 @@ class Session(Protocol):
     async def lock_table(self, table: Table) -> Found:
         """Lock all rows of a small table in id order and return them."""
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """Return what is stored of these keys (scope and key), and with every row the settings' version and the rules',
         and what enabled endpoints listen to (`heard`), as one JSON text.
 
-        There is always a row: when no key is stored, one without a key.
+        There is always a row: when no key is stored, one without a key. From here to its end the transaction is known as
+        one of the process, whose `outlive` waits for it.
         """
+
+    async def outlive(self, process: str) -> None:
+        """Wait until no other transaction of a process has written anything that is still to be committed."""
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """Write all rows, and at commit tell the notes to the other processes, where the database can."""
@@ -95,7 +99,7 @@ _OUTDATE = "UPDATE wallets SET version = version + 1 WHERE id IN {ids}"
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
 SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
-  k.result AS result
+  k.result AS result{also}
 FROM (
   SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
     (SELECT {listened} FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
@@ -105,6 +109,8 @@ LEFT JOIN (
   {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}
 ) ON TRUE
 """
+
+_LOCK_OF_PROCESS = "hashtextextended('coffer writer ' || {}::text, 0)"
 
 
 class PostgresSession:
@@ -142,14 +148,23 @@ class PostgresSession:
         _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id FOR UPDATE", [])
         return rows
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """See `Session`."""
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
-        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED)
+        lock = f", pg_advisory_xact_lock_shared({_LOCK_OF_PROCESS.format('$3')})"
+        sql = _CLAIMS.format(
+            wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED, also=lock
+        )
         scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
         rows: Found
-        _, rows = await self._db.execute_query(sql, [scopes, names])
+        _, rows = await self._db.execute_query(sql, [scopes, names, process])
         return rows
+
+    async def outlive(self, process: str) -> None:
+        """See `Session`."""
+        await self._db.execute_query(
+            f"SELECT pg_advisory_xact_lock({_LOCK_OF_PROCESS.format('$1')})", [process]
+        )
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`."""
@@ -217,14 +232,19 @@ class SqliteSession:
         _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
         return rows
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """See `Session`."""
         scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
         listened = "json_group_array(json(events))"
-        sql = _CLAIMS.format(wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened)
+        sql = _CLAIMS.format(
+            wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
+        )
         rows: Found
         _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
         return rows
+
+    async def outlive(self, process: str) -> None:
+        """See `Session`. Nothing lies between this process and SQLite: what it says of a COMMIT is so."""
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`. SQLite tells nobody: a second process sees by its data version that something was written."""
