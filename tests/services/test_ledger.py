@@ -490,6 +490,24 @@ async def test_what_the_database_lost_is_not_remembered(
     audit(await read_tables())
 
 
+@pytest.mark.parametrize("outright", [pytest.param(True, id="outright"), pytest.param(False, id="locked")])
+async def test_a_wallet_that_the_database_lost_is_opened_again(
+    writer: Writer, other: Writer, monkeypatch: pytest.MonkeyPatch, outright: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        for kind in (TransactionWrapper, SafeSqliteTransaction):
+            patched.setattr(kind, "commit", kind.rollback)
+        for name in ("ada", "bob", "eve"):
+            await other.submit(credit(name, 100))
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    monkeypatch.setattr(other._optimism, "is_due", lambda: outright)
+    await submit_all(writer, [credit("ada", 1), credit("eve", 1)])
+    assert code(await other.submit(credit("ada", 1))) == "ACCEPTED"
+    assert code(await other.submit(freeze("eve"))) == "ACCEPTED"
+    assert code(await other.submit(credit("bob", 1))) == "ACCEPTED"
+    assert await posted() == {"ada": 2, "bob": 1, "eve": 1}
+
+
 async def test_holds_are_seen_by_the_other_writer(writer: Writer, other: Writer) -> None:
     await writer.submit(credit("ada", 100))
     hold = (await other.submit(authorize("ada", 80))).answer

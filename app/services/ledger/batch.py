@@ -117,13 +117,15 @@ class Known:
         if state is not None and state.wallet.version < version:
             self.forget((wallet_id,))
 
-    def forget(self, wallet_ids: Iterable[UUID]) -> None:
-        """Drop states: of wallets that a batch worked on and did not commit."""
-        for wallet_id in wallet_ids:
-            state = self._states.pop(wallet_id, None)
-            if state is not None:
-                self._ids.pop(state.customer.id, None)
-                self._ids.pop(state.customer.external_id, None)
+    def forget(self, wallet_ids: Iterable[UUID]) -> bool:
+        """Drop states, such as those of wallets that a batch worked on and did not commit; tell whether any was known."""
+        dropped = [
+            state for wallet_id in wallet_ids if (state := self._states.pop(wallet_id, None)) is not None
+        ]
+        for state in dropped:
+            self._ids.pop(state.customer.id, None)
+            self._ids.pop(state.customer.external_id, None)
+        return bool(dropped)
 
 
 class Batch:
@@ -202,9 +204,10 @@ class Batch:
             # decided on as if they never were.
             await self._session.outlive(self._process)
         ids = await self._find_wallets(commands)
-        if ids:
+        if ids and not await self._lock(ids):
+            ids = await self._find_wallets(commands)
             await self._lock(ids)
-            await self._load_lots()
+        await self._load_lots()
         await self._load_named()
         await self._load_paid_in(commands)
         await self._load_holds({hold_id for command in commands for hold_id in command.holds})
@@ -242,12 +245,21 @@ class Batch:
                 self._bare_customers[customer.id] = self._bare_customers[customer.external_id] = customer
         return found
 
-    async def _lock(self, ids: set[UUID]) -> None:
+    async def _lock(self, ids: set[UUID]) -> bool:
+        """Lock wallets and take in what is known of them, or read it; tell whether those that are known were there.
+
+        One that isn't was lost by the database, and may have been opened anew.
+        """
         if doubtful := ids & self._known.doubtful:
             await self._session.lock_wallets(ids)
             await self._session.outdate(doubtful)
+        rows = await self._session.lock_wallets(ids)
+        if len(rows) < len(ids) and self._known.forget(
+            ids.difference(records.read_uuid(row["id"]) for row in rows)
+        ):
+            return False
         fresh: dict[UUID, Wallet] = {}
-        for row in await self._session.lock_wallets(ids):
+        for row in rows:
             updated_at = records.read_time(row["updated_at"])
             state = self._known.state(records.read_uuid(row["id"]), row["version"], updated_at)
             if state is not None:
@@ -261,6 +273,7 @@ class Batch:
                 customer = records.read_customer(row)
                 self._enter(WalletState(fresh[customer.id], customer))
         self._fresh = {wallet.id for wallet in fresh.values()}
+        return True
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state
