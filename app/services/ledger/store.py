@@ -7,7 +7,7 @@ one turn of the connection's thread), whatever the batch holds.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -26,6 +26,9 @@ READER = "default"
 
 WRITER = "writer"
 """The name of the connection that only the writer uses."""
+
+STATEMENTS_MAX = 256
+"""How many of the statements are kept that write whole batches; each is some ten thousand characters."""
 
 Found = Sequence[Mapping[str, Any]]
 How = Literal["insert", "update", "upsert"]
@@ -299,17 +302,18 @@ _ASSUMED = f"""locked AS MATERIALIZED (
 )"""
 
 
-@cache
+@lru_cache(STATEMENTS_MAX)
 def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
     """One statement of PostgreSQL for all writes: arrays of columns go in, foreign keys are checked at its end.
 
-    There are few different ones, as there are few kinds of batches, so each is soon prepared and planned.
+    Those that come often are few, as there are few kinds of batches, and are soon prepared and planned; but what may come
+    together in a batch comes together in ever new ways.
     """
     steps, taken = _steps(parts)
     return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
 
 
-@cache
+@lru_cache(STATEMENTS_MAX)
 def _write_all_if(parts: tuple[tuple[How, Table], ...]) -> str:
     """The same statement, which first looks whether what was assumed is so, and otherwise writes nothing."""
     steps, taken = _steps(parts, taken=7, condition="(SELECT holds FROM assumed)")
