@@ -219,7 +219,17 @@ def untold(who: str) -> Command:
     return command("untold", who, decide, key="untold", opens=True)
 
 
-@pytest.mark.parametrize("broken", [defective, untold, unstorable])
+def empty_handed(who: str) -> Command:
+    """Its decision takes the first of none, and what that raises is the one exception that no future takes."""
+
+    def decide(draft: Draft) -> Any:
+        credit("", 1_000_000).decide(draft)
+        return next(iter(()))
+
+    return command("empty_handed", who, decide, key="empty_handed", opens=True)
+
+
+@pytest.mark.parametrize("broken", [defective, untold, unstorable, empty_handed])
 async def test_a_broken_command_harms_no_neighbour(writer: Writer, broken: Any) -> None:
     await writer.submit(credit("ada", 100))
     names = ["ada", "bob", "ada", "eve", "eve", "ada", "bob"]

@@ -85,7 +85,10 @@ class _Pending:
         if self.answer.done():
             # The caller went away; what was accepted stands, and its key gives the answer again.
             return
-        if isinstance(answer, Exception):
+        if isinstance(answer, StopIteration):
+            # No future takes it, and the others of the batch wait for their answers.
+            self.answer.set_exception(RuntimeError(repr(answer)))
+        elif isinstance(answer, Exception):
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
