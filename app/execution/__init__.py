@@ -34,7 +34,8 @@ what their fields read.
     websockets      graphql-transport-ws
 
     prepared        operations as functions, what a run of them is, and what is left to graphql-core
-    compiling       makes those functions, step by step as graphql-core's executor
+    compiling       puts those functions together: all that schema and document decide
+    steps           what they are put together of, step by step as graphql-core's executor
     inputs          makes values of variables and arguments, as graphql-core and Strawberry do
     writing         selection sets that are run often, written out as Python
 

@@ -1,6 +1,6 @@
 """Writes the function of a selection set as Python, once it is clear that it is run often.
 
-The loop that `compiling` runs over the fields of a set unpacks each of them, asks of which sort it is, and fills the answer
+The loop that `steps` runs over the fields of a set unpacks each of them, asks of which sort it is, and fills the answer
 key by key. Written out, a field is the call of its getter, a comparison of types, and a place in one dictionary. It is
 what that loop does, step by step, and whatever isn't as it mostly is goes on in the same functions.
 
@@ -146,7 +146,7 @@ def written(
     is_awaitable: Callable[[Any], bool],
     gathered: Callable[..., Any],
 ) -> Callable[[Any, Any, Any], Any]:
-    """Return the function of a selection set of `compiling.Field`s."""
+    """Return the function of a selection set of `steps.Field`s."""
     parts: list[str] = []
     given: dict[str, Any] = {"gathered": gathered, "is_awaitable": is_awaitable, "settled": settled}
     for number, field in enumerate(fields):
