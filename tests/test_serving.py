@@ -25,7 +25,6 @@ from tortoise.connection import get_connection
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app import serving as serving_module
 from app.db import READER, open_database
 from app.serving import COLLECT_YOUNG, BoundedProtocol, drain_of, settle_memory
 from tests.databases import settings_for
@@ -466,14 +465,3 @@ async def test_answers_are_written_as_uvicorn_writes_them(head: bytes, messages:
     request = head + b"\r\nhost: x\r\n\r\n"
     expected = await said(HttpToolsProtocol, request, messages)
     assert await said(BoundedProtocol, request, messages) == expected
-
-
-async def test_headers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.serving.LINES_MAX", 10)
-    for number in range(30):
-        header = (b"x-number", str(number).encode())
-        ((written, _), _) = await said(
-            BoundedProtocol, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", [start(LENGTH, header), body()]
-        )
-        assert b"x-number: %d\r\n" % number in written
-        assert 0 < len(serving_module._lines) <= 10
