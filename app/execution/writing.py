@@ -4,8 +4,10 @@ The loop that `steps` runs over the fields of a set unpacks each of them, asks o
 key by key. Written out, a field is the call of its getter, a comparison of types, and a place in one dictionary. It is
 what that loop does, step by step, and whatever isn't as it mostly is goes on in the same functions.
 
-What is written depends on the sorts of the fields alone. Keys, getters and types are handed over as values, so nothing that a
-caller sent is ever part of a program, and sets of the same sorts share what was written for the first.
+What is written depends on the sorts of the fields alone, and on the names of the columns that types say they read
+(`app.readings`). Keys, getters and types are handed over as values, so nothing that a caller sent is ever part of a
+program, and sets of the same sorts share what was written for the first. Where nothing but columns was selected of a
+list's objects, one program goes over all of their records, and no object is made.
 """
 
 import re
@@ -225,6 +227,6 @@ def written_for_records(
 @lru_cache(maxsize=WRITTEN_MAX)
 def _program(text: str) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
-    exec(compile(text, "<selection set>", "exec"), namespace)  # noqa: S102 - made of the templates above and of numbers
+    exec(compile(text, "<selection set>", "exec"), namespace)  # noqa: S102 - made of the templates above, of numbers and of columns
     made: Callable[..., Any] = namespace["write"]
     return made
