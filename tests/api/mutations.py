@@ -2125,6 +2125,7 @@ MUTATIONS = (
             refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
             refused("no external id", "FIELD_INVALID", "externalId", sends(externalId="")),
             refused("long external id", "FIELD_INVALID", "externalId", sends(externalId="o" * 129)),
+            refused("changed in the future", "FIELD_INVALID", "modifiedAt", sends(modifiedAt=ago(days=-2))),
             refused("negative total", "FIELD_INVALID", "total", sends(total="-0.01")),
             refused("a cent too many", "FIELD_INVALID", "total", sends(total="10000000000000.01")),
             refused("40 digits", "FIELD_INVALID", "total", sends(total="9" * 40)),
