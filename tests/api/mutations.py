@@ -329,7 +329,7 @@ REMARKS = (
 )
 SEVERAL = (
     refused("none", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=[])),
-    refused("no ids", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=["garbage"])),
+    refused("no ids", "FIELD_INVALID", "withdrawalIds.0", sends(withdrawalIds=["garbage"])),
     refused(
         "too many",
         "FIELD_INVALID",
@@ -2768,11 +2768,11 @@ MUTATIONS = (
         {},
         (
             *KEYS,
-            refused("no id", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=["garbage"])),
+            refused("no id", "FIELD_INVALID", "deliveryIds.0", sends(deliveryIds=["garbage"])),
             refused(
                 "another type's id",
                 "FIELD_INVALID",
-                "deliveryIds",
+                "deliveryIds.0",
                 sends(deliveryIds=[encode_id("Role", NOBODY)]),
             ),
             refused("no ids", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=[])),
@@ -2869,11 +2869,11 @@ MUTATIONS = (
         {},
         (
             *KEYS,
-            refused("no id", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=["garbage"])),
+            refused("no id", "FIELD_INVALID", "outgoingWebhookIds.0", sends(outgoingWebhookIds=["garbage"])),
             refused(
                 "another type's id",
                 "FIELD_INVALID",
-                "outgoingWebhookIds",
+                "outgoingWebhookIds.0",
                 sends(outgoingWebhookIds=[encode_id("Role", NOBODY)]),
             ),
             refused("no ids", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=[])),
