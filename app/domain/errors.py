@@ -322,7 +322,7 @@ class WalletFrozen(InvalidState):
 
     def __init__(self, *, field: tuple[str, ...] = ("wallet",)) -> None:
         super().__init__(
-            "This wallet is frozen, so nothing can be paid out of it. Ask the store's staff to review and unfreeze it.",
+            "This wallet is frozen, so it can't be used now. Ask the store's staff to review and unfreeze it.",
             field=field,
         )
 

@@ -1754,6 +1754,9 @@ MUTATIONS = (
             ),
             refused("by the wallet", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="wallet")),
             refused("no token", "FIELD_INVALID", "paymentToken", sends(paymentToken="")),
+            refused(
+                "a card's number", "FIELD_INVALID", "paymentToken", sends(paymentToken="4111111111111111")
+            ),
             refused("long token", "FIELD_INVALID", "paymentToken", sends(paymentToken="t" * 129)),
             refused("no top-ups", "TOP_UPS_OFF", "wallet", takes_none),
             refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
