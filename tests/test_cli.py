@@ -396,8 +396,15 @@ def test_serve(tmp_path: Path, request: pytest.FixtureRequest, cold: Run, run: R
     token = run("token", "--role", "administrator", jwt_secret=SECRET).stdout.strip()
 
     arguments = ["serve", "--port", "0", "--workers", workers]
-    asked_for = {"log_format": "json", "email_templates": str(tmp_path / "nowhere"), "prt": "9000"}
-    server, address = started(arguments, tmp_path, database_url=database_url, jwt_secret=SECRET, **asked_for)
+    server, address = started(
+        arguments,
+        tmp_path,
+        database_url=database_url,
+        jwt_secret=SECRET,
+        log_format="json",
+        email_templates=str(tmp_path / "nowhere"),
+        prt="9000",
+    )
     try:
         assert asked(address, "{ __typename }", token) == {"data": {"__typename": "Query"}}
     finally:
