@@ -343,7 +343,7 @@ def _print_welcome(address: str, tokens: dict[str, str]) -> None:
         out.print(f"\n[bold]{_CALLERS[caller]}")
         # Never wrapped, so that it can be pasted as it stands.
         out.print(token, markup=False, soft_wrap=True)
-    out.print(f"\n[bold]A gift card to redeem[/]\n{_demo_gift_card()}")
+    out.print(f"\n[bold]A gift card to redeem, once[/]\n{_demo_gift_card()}")
     out.print("\nStop it with Ctrl-C.\n")
 
 
