@@ -31,12 +31,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check $(STATIC) tests-fast tests-all test bench lock schema released-schema fix clients clean
+.PHONY: help install demo check $(STATIC) tests-fast tests-all test bench lock schema released-schema fix clients clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 # --- run ----------------------------------------------------------------------------------------------------
+
+install: $(RUNTIME) ## the virtual environment to run it in
 
 demo: $(RUNTIME) ## a server with made-up customers on PORT (8000)
 	$(PY) -m app demo --port $(PORT)

@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.domain.access import ROLES, Actor, ActorKind, Principal, PrincipalKind
-from app.settings import Settings, SettingsError, environment_variable, load_settings
+from app.settings import Settings, SettingsError, environment_variable, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     # For annotations only: the commands that start a server load it when they run.
@@ -144,6 +144,7 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     _require_usable(settings)
+    _warn_of_unknown_variables()
     with _listening(settings) as listener:
         _aside.print(f"Coffer listens on {_address(settings, listener)}", markup=False)
         if settings.workers > 1:
@@ -151,7 +152,7 @@ def serve(
         else:
             from app.main import create_app
 
-            _serve_here(settings, create_app(settings), listener)
+            _serve_here(settings, partial(create_app, settings), listener)
 
 
 def application() -> Any:
@@ -161,6 +162,16 @@ def application() -> Any:
     settings = load_settings()
     _configure_logging(settings)
     return create_app(settings)
+
+
+def _warn_of_unknown_variables() -> None:
+    """Say which variables are no settings: a misspelled one would leave a server as it was, without a word."""
+    for name, meant in unknown_variables(os.environ).items():
+        hint = "" if meant is None else f"; perhaps {meant} was meant"
+        _aside.print(
+            f"{name} is no setting and changes nothing{hint}. All settings: python -m app settings",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _require_usable(settings: Settings) -> None:
@@ -228,11 +239,12 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
     )
 
 
-def _serve_here(settings: Settings, application: "Starlette", listener: socket.socket) -> None:
+def _serve_here(settings: Settings, make: "Callable[[], Starlette]", listener: socket.socket) -> None:
     from app.serving import DrainingServer
 
+    # Before the application is made: what it finds wrong then belongs into the log in the form that was asked for.
     _configure_logging(settings)
-    server = DrainingServer(_uvicorn_config(settings, application))
+    server = DrainingServer(_uvicorn_config(settings, make()))
     # Uvicorn hands the signal on once it has shut down in good order: that is the end, not an accident.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
@@ -275,7 +287,7 @@ def demo(
         _print_welcome(_address(settings, listener), tokens)
         from app.main import create_app
 
-        _serve_here(settings, create_app(settings, demo_tokens=tokens), listener)
+        _serve_here(settings, partial(create_app, settings, demo_tokens=tokens), listener)
 
 
 def _demo_settings(port: int | None) -> Settings:
@@ -331,7 +343,7 @@ def _print_welcome(address: str, tokens: dict[str, str]) -> None:
         out.print(f"\n[bold]{_CALLERS[caller]}")
         # Never wrapped, so that it can be pasted as it stands.
         out.print(token, markup=False, soft_wrap=True)
-    out.print(f"\n[bold]A gift card to redeem[/]\n{_demo_gift_card()}")
+    out.print(f"\n[bold]A gift card to redeem, once[/]\n{_demo_gift_card()}")
     out.print("\nStop it with Ctrl-C.\n")
 
 

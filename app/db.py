@@ -311,8 +311,10 @@ async def _connect(connection: BaseDBAsyncClient) -> None:
     try:
         await connection.create_connection(with_db=True)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException, sqlite3.Error) as error:
+        # Of a database that is not there Tortoise says less than PostgreSQL did.
+        said = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
         raise DatabaseUnreachableError(
-            f"The database can't be opened: {error}. Check {environment_variable('database_url')}."
+            f"The database can't be opened: {said}. Check {environment_variable('database_url')}."
         ) from error
 
 
@@ -322,6 +324,8 @@ def _require_directory(path: str) -> None:
         raise DatabaseUnreachableError(
             f"There is no directory {directory}. Create it, or choose another file."
         )
+    if Path(path).is_dir():
+        raise DatabaseUnreachableError(f"{path} is a directory. Name the database's file in it.")
 
 
 async def keep_statistics(*, everything: bool = False) -> None:

@@ -135,10 +135,21 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=[
+            *shared,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            _without_colored_copy,
+        ],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
     _route_standard_logging(formatter, level_number, out, sampling)
+
+
+def _without_colored_copy(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Leave out what uvicorn says once more, with codes for the colors of a terminal."""
+    line.pop("color_message", None)
+    return line
 
 
 def _last_processors(*, json: bool, colors: bool) -> list[Processor]:

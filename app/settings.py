@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import getaddresses
@@ -762,6 +764,16 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables that look like settings and are none, each with the one that was probably meant."""
+    known = [environment_variable(field) for field in Settings.model_fields]
+    return {
+        name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+        for name in sorted(environment)
+        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known
+    }
 
 
 def environment_variable(field: str) -> str:

@@ -396,11 +396,24 @@ def test_serve(tmp_path: Path, request: pytest.FixtureRequest, cold: Run, run: R
     token = run("token", "--role", "administrator", jwt_secret=SECRET).stdout.strip()
 
     arguments = ["serve", "--port", "0", "--workers", workers]
-    server, address = started(arguments, tmp_path, database_url=database_url, jwt_secret=SECRET)
+    server, address = started(
+        arguments,
+        tmp_path,
+        database_url=database_url,
+        jwt_secret=SECRET,
+        log_format="json",
+        email_templates=str(tmp_path / "nowhere"),
+        prt="9000",
+    )
     try:
         assert asked(address, "{ __typename }", token) == {"data": {"__typename": "Query"}}
     finally:
-        stopped(server, tmp_path)
+        warning, listens, *lines = stopped(server, tmp_path).splitlines()
+    assert warning.startswith("COFFER_PRT is no setting and changes nothing; perhaps COFFER_PORT was meant.")
+    assert listens == f"Coffer listens on {address}"
+    logged = [json.loads(line) for line in lines]
+    assert any("is no folder" in line.get("problem", "") for line in logged)
+    assert not any("color_message" in line for line in logged)
 
 
 # --- what documents are made of -----------------------------------------------------------------------------

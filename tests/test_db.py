@@ -34,6 +34,7 @@ from app.models.customer import Customer
 from app.settings import Settings, SettingsError
 from tests.databases import ROWS, insert, row_id, settings_for
 from tests.fork_server import fork_server
+from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 150
@@ -149,6 +150,19 @@ async def count_customers() -> int:
 async def test_a_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError, match="There is no directory"):
         async with open_database(settings_for(f"sqlite:///{tmp_path}/nowhere/coffer.sqlite3")):
+            pass
+
+
+async def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnreachableError, match="is a directory"):
+        async with open_database(settings_for(f"sqlite:///{tmp_path}")):
+            pass
+
+
+@pytest.mark.postgres
+async def test_a_database_that_is_not_there(postgres_server: PostgresServer) -> None:
+    with pytest.raises(DatabaseUnreachableError, match='database "nowhere" does not exist'):
+        async with open_database(settings_for(postgres_server.url("nowhere"))):
             pass
 
 

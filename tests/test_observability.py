@@ -63,7 +63,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 def test_own_and_foreign_lines_have_one_form(out: io.StringIO) -> None:
     structlog.get_logger("app").info("wallet_frozen", wallets=1)
     logging.getLogger("uvicorn.error").warning("Shutting %s", "down")
-    logging.getLogger("tortoise").info("ready", extra={"models": 3})
+    logging.getLogger("tortoise").info("ready", extra={"models": 3, "color_message": "\x1b[1mready"})
     own, foreign, extra = lines(out)
     assert (own["event"], own["wallets"], own["level"]) == ("wallet_frozen", 1, "info")
     assert (foreign["event"], foreign["level"], foreign["logger"]) == (
@@ -72,6 +72,7 @@ def test_own_and_foreign_lines_have_one_form(out: io.StringIO) -> None:
         "uvicorn.error",
     )
     assert extra["models"] == 3
+    assert "color_message" not in extra, "uvicorn says it once more for terminals"
     assert {"timestamp", "event", "level"} <= set(own) & set(foreign)
 
 

@@ -8,10 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from tests.conftest import require
 from tests.documents import DOCUMENTS, PROJECT, blocks, demo, normal, section, tables
 
+GRAPHQL = re.compile(r"^ *```graphql\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
@@ -64,6 +66,13 @@ def test_tables_are_up_to_date(name: str) -> None:
     assert present, f"no document has the table {name}"
     for document, text in present.items():
         assert text == tables()[name], f"{name} in {document}"
+
+
+@pytest.mark.parametrize("guide", sorted((PROJECT / "docs").glob("*.md")), ids=lambda guide: guide.name)
+def test_every_graphql_block_fits_the_schema(guide: Path) -> None:
+    schema = build_schema(read("schema.graphql"))
+    for text in GRAPHQL.findall(guide.read_text(encoding="utf-8")):
+        assert validate(schema, parse(text)) == [], text
 
 
 def test_links_lead_somewhere() -> None:

@@ -105,7 +105,7 @@ def test_currencies(load: Callable[..., Settings], code: str) -> None:
         (
             "currency",
             "XYZ",
-            "COFFER_CURRENCY: 'XYZ' is no ISO 4217 currency code. Use one such as USD, EUR or JPY.",
+            "COFFER_CURRENCY: 'XYZ' is no ISO 4217 currency code. Use one in capitals, such as USD.",
         ),
         (
             "currency",

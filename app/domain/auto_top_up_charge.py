@@ -15,6 +15,7 @@ from app.domain.auto_top_up import (
     next_month_day,
     paid,
 )
+from app.domain.card_number import check_token
 from app.domain.errors import FieldInvalid, NotFound, TopUpChargeNotOpen, TopUpLimitReached, TopUpsOff
 from app.domain.ledger import Draft, WalletStatus
 from app.domain.money import currency_of
@@ -51,7 +52,8 @@ class AutoTopUpTerms:
             raise FieldInvalid(
                 "Choose a day from 1 to 31; shorter months use their last one.", field=("dayOfMonth",)
             )
-        return replace(self, payment_token=check_id(self.payment_token, field="paymentToken"))
+        token = check_id(self.payment_token, field="paymentToken")
+        return replace(self, payment_token=check_token(token, field=("paymentToken",)))
 
 
 def set_rule(draft: Draft, terms: AutoTopUpTerms, actor: Actor) -> AutoTopUp:

@@ -19,7 +19,8 @@ The whole tree::
     │   ├── TextNotAllowed
     │   └── WithdrawalOutOfLimits
     ├── NotFound                        nothing of that name, or not the caller's
-    │   └── GiftCardUnknown
+    │   ├── GiftCardUnknown
+    │   └── CouponUnknown
     ├── InvalidState                    the thing is there but not in a state for this
     │   ├── WalletFrozen
     │   ├── WalletNotFrozen
@@ -194,7 +195,7 @@ class AmountNotPositive(InvalidInput):
 
     def __init__(self, *, field: tuple[str, ...] = ("amount",)) -> None:
         super().__init__(
-            "The amount must be more than zero. Say by the direction whether it is a credit or a debit.",
+            "The amount must be more than zero. Give a positive one; `direction`, where there is one, says which way.",
             field=field,
         )
 
@@ -303,6 +304,15 @@ class GiftCardUnknown(NotFound):
         )
 
 
+class CouponUnknown(NotFound):
+    """No coupon has this code, or none that runs: both get the same words."""
+
+    def __init__(self) -> None:
+        DomainError.__init__(
+            self, "There is no coupon with this code. Check every character and try again.", field=("code",)
+        )
+
+
 class InvalidState(DomainError):
     """The thing is there but not in a state for this."""
 
@@ -312,7 +322,7 @@ class WalletFrozen(InvalidState):
 
     def __init__(self, *, field: tuple[str, ...] = ("wallet",)) -> None:
         super().__init__(
-            "This wallet is frozen, so nothing can be paid out of it. Ask the store's staff to review and unfreeze it.",
+            "This wallet is frozen, so it can't be used now. Ask the store's staff to review and unfreeze it.",
             field=field,
         )
 
@@ -627,26 +637,43 @@ class InsufficientFunds(DomainError):
 
     code = ErrorCode.INSUFFICIENT_FUNDS
 
-    def __init__(self, *, available_minor: int, available: str, withdrawable: bool = False) -> None:
+    def __init__(
+        self, *, available_minor: int, available: str, withdrawable: bool = False, of: str | None = None
+    ) -> None:
         verb = "can be withdrawn" if withdrawable else "is available"
-        super().__init__(f"Only {available} {verb}. Choose an amount up to that.", field=("amount",))
+        kind = "" if of is None else f" of {of}"
+        if available_minor:
+            message = f"Only {available}{kind} {verb}. Choose an amount up to that."
+        else:
+            message = f"Nothing{kind} {verb} now. Check the wallet's balance and what is held of it."
+        super().__init__(message, field=("amount",))
         self.available_minor = available_minor
 
 
 class PaymentExceeded(DomainError):
     code = ErrorCode.PAYMENT_EXCEEDED
 
-    def __init__(self, left: str) -> None:
-        super().__init__(f"Only {left} is left for this. Choose an amount up to that.", field=("amount",))
+    def __init__(self, left: str | None) -> None:
+        """`left` is None where nothing is."""
+        if left is None:
+            message = "Nothing of this order is left to pay. Reload it to see what paid it."
+        else:
+            message = f"Only {left} is left for this. Choose an amount up to that."
+        super().__init__(message, field=("amount",))
 
 
 class RefundExceeded(DomainError):
     code = ErrorCode.REFUND_EXCEEDED
 
-    def __init__(self, left: str, *, what: str = "this order", field: tuple[str, ...] = ("amount",)) -> None:
-        super().__init__(
-            f"Only {left} of {what} can still be refunded. Choose an amount up to that.", field=field
-        )
+    def __init__(
+        self, left: str | None, *, what: str = "this order", field: tuple[str, ...] = ("amount",)
+    ) -> None:
+        """`left` is None where nothing is."""
+        if left is None:
+            message = f"Nothing of {what} is left to refund. Reload the order to see its refunds."
+        else:
+            message = f"Only {left} of {what} can still be refunded. Choose an amount up to that."
+        super().__init__(message, field=field)
 
 
 class BalanceTooLarge(DomainError):

@@ -314,6 +314,11 @@ def _netstrings(parts: Sequence[str]) -> bytes:
     return b"".join([b"%d:%b," % (len(content), content) for content in contents])
 
 
+def _only(buckets: Collection[Bucket]) -> str | None:
+    """Return the kind of value that is meant where it is one alone, so that a refusal can name it."""
+    return next(iter(buckets)).value if len(buckets) == 1 else None
+
+
 def _require_positive(amount_minor: int) -> None:
     # The doors refuse such an amount with words; were one to slip through, a negative debit would make money.
     if amount_minor <= 0:
@@ -715,7 +720,9 @@ class Draft(Desk):
         if left > overdraft_room or amount_minor > self.wallet.available_minor(credit_limit_minor):
             free = self._free_minor(buckets) + overdraft_room
             available = max(0, min(free, self.wallet.available_minor(credit_limit_minor)))
-            raise InsufficientFunds(available_minor=available, available=self.currency.display(available))
+            raise InsufficientFunds(
+                available_minor=available, available=self.currency.display(available), of=_only(buckets)
+            )
         allocations = []
         for lot, taken in drawn:
             self.lots[lot.id] = replace(lot, remaining_minor=lot.remaining_minor - taken)
@@ -767,6 +774,7 @@ class Draft(Desk):
                 available_minor=available,
                 available=self.currency.display(available),
                 withdrawable=purpose is HoldPurpose.WITHDRAWAL,
+                of=None if purpose is HoldPurpose.WITHDRAWAL else _only(buckets),
             )
         hold = Hold.opened(
             self.mint.id(), self.wallet.id, purpose, amount_minor, expires_at=expires_at, now=self.now

@@ -52,7 +52,7 @@ def currency_of(code: str) -> Currency:
         found = iso4217.Currency(code)
     except ValueError:
         raise FieldInvalid(
-            f"{code[:8]!r} is no ISO 4217 currency code. Use one such as USD, EUR or JPY.",
+            f"{code[:8]!r} is no ISO 4217 currency code. Use one in capitals, such as USD.",
             field=("amount", "currency"),
         ) from None
     if found.exponent not in (0, 2, 3):

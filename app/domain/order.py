@@ -7,7 +7,7 @@ any order; the newest counts. Amounts are positive, in minor units of the order'
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
@@ -24,6 +24,8 @@ LINES_MAX = 500
 REFUNDS_MAX = 200
 COUPONS_MAX = 100
 CATEGORIES_MAX = 50
+AHEAD_MAX = timedelta(days=1)
+"""How far the store's clock may be ahead of ours."""
 
 _NAMESPACE = UUID("0f6c2a58-5a0e-5d0c-9f43-9a1c6a6f5b11")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -447,7 +449,12 @@ class Order:
         )
 
     def seen(self, snapshot: OrderSnapshot, now: datetime) -> "Order":
-        """Return the order after one more snapshot; an older one than those that are known changes nothing."""
+        """Return the order after one more snapshot; an older one than those that are known changes nothing.
+
+        Raises `FieldInvalid` for one of the future: nothing that comes after it would count as newer.
+        """
+        if snapshot.modified_at - now > AHEAD_MAX:
+            raise FieldInvalid("This lies in the future. Check the store's clock.", field=("modifiedAt",))
         newest = snapshot if snapshot.is_newer_than(self.snapshot) else self.snapshot
         known = snapshot.status is not OrderStatus.UNKNOWN and snapshot.is_newer_than(self.basis)
         basis = snapshot if known else self.basis

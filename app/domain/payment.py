@@ -184,7 +184,7 @@ def authorize(draft: Draft, order: Order, payments: Collection[Payment], asked: 
 def _amount(draft: Draft, asked: Authorization, left_minor: int | None) -> int:
     if asked.amount_minor is not None:
         if left_minor is not None and asked.amount_minor > left_minor:
-            raise PaymentExceeded(draft.currency.display(left_minor))
+            raise PaymentExceeded(draft.currency.display(left_minor) if left_minor else None)
         return asked.amount_minor
     if left_minor is None:
         raise FieldInvalid(
@@ -192,7 +192,7 @@ def _amount(draft: Draft, asked: Authorization, left_minor: int | None) -> int:
         )
     amount_minor = min(left_minor, draft.spendable_minor(asked.buckets))
     if left_minor == 0:
-        raise PaymentExceeded(draft.currency.display(0))
+        raise PaymentExceeded(None)
     if amount_minor == 0:
         raise InsufficientFunds(available_minor=0, available=draft.currency.display(0))
     return amount_minor

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from app.domain.access import Actor
 from app.domain.audit import AuditAction, AuditEntry
+from app.domain.card_number import check_token
 from app.domain.errors import FieldInvalid, LimitReached, PayoutMethodNotUsable
 from app.domain.fraud import Signal, SignalKind
 from app.domain.ledger import Desk, Draft
@@ -148,6 +149,8 @@ def _normal(name: str, value: str) -> str:
         return _SPACES.sub("", value).upper()
     if name == "email":
         return value.strip().lower()
+    if name == "token":
+        check_token(value, field=("details", name))
     return value.strip() if name == "instructions" else " ".join(value.split())
 
 

@@ -34,7 +34,7 @@ from app.domain.cashback.occasion import Grant, Occasion
 from app.domain.cashback.period import zone_of
 from app.domain.cashback.reward import PERCENT_MAX_BP, Expiry
 from app.domain.cashback.share import Rounding, rounded, shares
-from app.domain.errors import BalanceTooLarge, CouponNotUsable, FieldInvalid, NotFound, PromotionArchived
+from app.domain.errors import BalanceTooLarge, CouponNotUsable, CouponUnknown, FieldInvalid, PromotionArchived
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 from app.domain.note import check_text
 from app.domain.order import Order, OrderSnapshot, OrderStatus, StoreRefund
@@ -526,7 +526,7 @@ def redeem(
         or row.promotion_id != promotion.id
         or not promotion.is_running(draft.now)
     ):
-        raise NotFound("coupon code", field=("code",))
+        raise CouponUnknown
     worth = worth_of(promotion, None)
     problem = worth.problem
     if problem is None and promotion.currency != draft.wallet.currency:

@@ -170,7 +170,9 @@ def plan_lines(
         left = max(0, basis.shipping_minor - sum(refund.shipping_minor for refund in alive))
         shipping = left if shipping_minor is None else shipping_minor
         if shipping > left:
-            raise RefundExceeded(currency.display(left), what="the shipping", field=("shipping", "amount"))
+            raise RefundExceeded(
+                currency.display(left) if left else None, what="the shipping", field=("shipping", "amount")
+            )
     amount = shipping + sum(without + taxed for _, _, without, taxed in planned)
     return RefundPlan(amount, shipping, tax, tuple(planned))
 
@@ -198,7 +200,7 @@ def _plan_line(
         quantity = asked.quantity
         if not 0 < quantity <= line.quantity - units:
             raise RefundExceeded(
-                f"{max(Decimal(0), line.quantity - units):f}",
+                f"{line.quantity - units:f}" if line.quantity > units else None,
                 what=f"the line {line.name or line.id}",
                 field=(*field, "quantity"),
             )
@@ -207,7 +209,7 @@ def _plan_line(
     else:
         amount, quantity = whole - done, line.quantity - units
     if not 0 <= amount <= whole - done:
-        left = currency.display(max(0, whole - done))
+        left = currency.display(whole - done) if whole > done else None
         raise RefundExceeded(left, what=f"the line {line.name or line.id}", field=field)
     tax = (2 * amount * line.tax_minor + whole) // (2 * whole) if whole else 0
     return (line.id, str(quantity), amount - tax, tax)

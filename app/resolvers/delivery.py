@@ -55,8 +55,8 @@ async def _replay(info: AppInfo, given: ReplayWebhookDeliveriesInput) -> Replaye
         raise FieldInvalid("Give `deliveryIds` or a `filter`, and not both.", field=("deliveryIds",))
     if given.delivery_ids is not None:
         ids = [
-            decode_id(one, "WebhookDelivery", field=("deliveryIds",))
-            for one in given.delivery_ids[: deliveries.REPLAYED_MAX + 1]
+            decode_id(one, "WebhookDelivery", field=("deliveryIds", str(place)))
+            for place, one in enumerate(given.delivery_ids[: deliveries.REPLAYED_MAX + 1])
         ]
         return await deliveries.replay(writer, actor, ids, idempotency_key=key)
     statuses = None if given.filter is None else texts(given.filter.statuses, "filter.statuses")

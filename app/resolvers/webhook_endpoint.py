@@ -206,8 +206,8 @@ async def _replay(info: AppInfo, given: ReplayOutgoingWebhooksInput) -> Resent:
         )
     if given.outgoing_webhook_ids is not None:
         ids = [
-            decode_id(one, "OutgoingWebhook", field=("outgoingWebhookIds",))
-            for one in given.outgoing_webhook_ids[: endpoints.REPLAYED_MAX + 1]
+            decode_id(one, "OutgoingWebhook", field=("outgoingWebhookIds", str(place)))
+            for place, one in enumerate(given.outgoing_webhook_ids[: endpoints.REPLAYED_MAX + 1])
         ]
         return await endpoints.replay(writer, actor, ids, idempotency_key=key)
     return await endpoints.replay_found(writer, actor, message_filter(given.filter), idempotency_key=key)

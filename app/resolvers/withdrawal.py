@@ -371,7 +371,10 @@ async def import_withdrawal_results(
 
 def _ids(given: Sequence[str], most: int) -> list[UUID]:
     # Too many are refused where they are counted; ids beyond that are not looked at.
-    return [decode_id(one, "Withdrawal", field=("withdrawalIds",)) for one in given[: most + 1]]
+    return [
+        decode_id(one, "Withdrawal", field=("withdrawalIds", str(place)))
+        for place, one in enumerate(given[: most + 1])
+    ]
 
 
 def _results(done: withdrawals.DecidedEach) -> list[WithdrawalResult]:

@@ -15,7 +15,7 @@ from app.domain import promotion as rules
 from app.domain.access import Capability, Principal
 from app.domain.audit import AuditAction, AuditEntry, changes
 from app.domain.cashback.data import plain
-from app.domain.errors import FieldInvalid, NameTaken, NotFound
+from app.domain.errors import CouponUnknown, FieldInvalid, NameTaken, NotFound
 from app.domain.ledger import Desk, Draft
 from app.domain.note import check_reason, check_text
 from app.domain.order import OrderSnapshot
@@ -465,7 +465,7 @@ async def redeem(
     normal = rules.normal_code(check_text(code, field="code", length_max=GIVEN_MAX))
     found = None if normal is None else await CouponCodeModel.get_or_none(id=code_id(normal))
     if normal is None or found is None:
-        raise NotFound("coupon code", field=("code",))
+        raise CouponUnknown
     promotion_id, first_time = found.promotion_id, await _is_first(customer)
     actor = principal.actor
 

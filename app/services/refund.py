@@ -188,7 +188,7 @@ def _plan(
             amount_minor = parse_amount(asked.amount, currency, field=("amount", "amount"))
         plan = RefundPlan(amount_minor)
     if plan.amount_minor == 0 or plan.amount_minor > left_minor:
-        raise RefundExceeded(currency.display(left_minor))
+        raise RefundExceeded(currency.display(left_minor) if left_minor else None)
     return plan
 
 

@@ -3,15 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.domain.errors import DomainError
-from app.domain.order import CATEGORIES_MAX, OrderSnapshot, check_snapshot
+from app.domain.order import AHEAD_MAX, CATEGORIES_MAX, OrderSnapshot, check_snapshot
 from app.webhooks.document import Node
 from app.webhooks.errors import Untranslatable
-
-AHEAD_MAX = timedelta(days=1)
-"""How far the store's clock may be ahead of ours."""
 
 _REFERENCE = re.compile(r"\bRF(?:-[0-9A-Z]{4}){3}\b", re.ASCII)
 

@@ -329,7 +329,7 @@ REMARKS = (
 )
 SEVERAL = (
     refused("none", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=[])),
-    refused("no ids", "FIELD_INVALID", "withdrawalIds", sends(withdrawalIds=["garbage"])),
+    refused("no ids", "FIELD_INVALID", "withdrawalIds.0", sends(withdrawalIds=["garbage"])),
     refused(
         "too many",
         "FIELD_INVALID",
@@ -1754,6 +1754,9 @@ MUTATIONS = (
             ),
             refused("by the wallet", "FIELD_INVALID", "paymentMethod", sends(paymentMethod="wallet")),
             refused("no token", "FIELD_INVALID", "paymentToken", sends(paymentToken="")),
+            refused(
+                "a card's number", "FIELD_INVALID", "paymentToken", sends(paymentToken="4111111111111111")
+            ),
             refused("long token", "FIELD_INVALID", "paymentToken", sends(paymentToken="t" * 129)),
             refused("no top-ups", "TOP_UPS_OFF", "wallet", takes_none),
             refused("a stranger's", "NOT_FOUND", "wallet", of_a_stranger),
@@ -2125,6 +2128,7 @@ MUTATIONS = (
             refused("no source", "FIELD_INVALID", "source", sends(source="Web shop")),
             refused("no external id", "FIELD_INVALID", "externalId", sends(externalId="")),
             refused("long external id", "FIELD_INVALID", "externalId", sends(externalId="o" * 129)),
+            refused("changed in the future", "FIELD_INVALID", "modifiedAt", sends(modifiedAt=ago(days=-2))),
             refused("negative total", "FIELD_INVALID", "total", sends(total="-0.01")),
             refused("a cent too many", "FIELD_INVALID", "total", sends(total="10000000000000.01")),
             refused("40 digits", "FIELD_INVALID", "total", sends(total="9" * 40)),
@@ -2767,11 +2771,11 @@ MUTATIONS = (
         {},
         (
             *KEYS,
-            refused("no id", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=["garbage"])),
+            refused("no id", "FIELD_INVALID", "deliveryIds.0", sends(deliveryIds=["garbage"])),
             refused(
                 "another type's id",
                 "FIELD_INVALID",
-                "deliveryIds",
+                "deliveryIds.0",
                 sends(deliveryIds=[encode_id("Role", NOBODY)]),
             ),
             refused("no ids", "FIELD_INVALID", "deliveryIds", sends(deliveryIds=[])),
@@ -2868,11 +2872,11 @@ MUTATIONS = (
         {},
         (
             *KEYS,
-            refused("no id", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=["garbage"])),
+            refused("no id", "FIELD_INVALID", "outgoingWebhookIds.0", sends(outgoingWebhookIds=["garbage"])),
             refused(
                 "another type's id",
                 "FIELD_INVALID",
-                "outgoingWebhookIds",
+                "outgoingWebhookIds.0",
                 sends(outgoingWebhookIds=[encode_id("Role", NOBODY)]),
             ),
             refused("no ids", "FIELD_INVALID", "outgoingWebhookIds", sends(outgoingWebhookIds=[])),

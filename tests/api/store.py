@@ -156,11 +156,11 @@ def assert_path(type_: Any, path: tuple[str, ...], arguments: Mapping[str, Any] 
         fields = named.fields
     assert path[0] in fields, f"{path} is nothing that was sent; there is {sorted(fields)}"
     if len(path) > 1:
-        inner = get_named_type(fields[path[0]].type)
-        assert is_input_object_type(inner), path
-        # A number between is the place in a list.
+        # A number is the place in a list, also in one of plain values.
         rest = path[2:] if path[1].isdigit() and is_list(fields[path[0]].type) else path[1:]
         if rest:
+            inner = get_named_type(fields[path[0]].type)
+            assert is_input_object_type(inner), path
             assert_path(inner, rest)
 
 

@@ -83,6 +83,7 @@ async def test_no_decimals_in_the_document(api: Store, literal: str) -> None:
     answer = await api.execute(query)
     assert answer.codes
     assert set(answer.codes) <= {"BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"}
+    assert all(error["locations"] for error in answer.errors), "where it stands in the document"
 
 
 async def test_whole_numbers_are_exact(api: Store) -> None:

@@ -72,6 +72,7 @@ WRONG = [
     (Kind.PAYPAL, {"email": "ada@shop"}, "email"),
     (Kind.PAYPAL, {"email": "ada@" + "s" * 250 + ".example"}, "email"),
     (Kind.PROVIDER, {}, "token"),
+    (Kind.PROVIDER, {"token": "4111 1111 1111 1111"}, "token"),
     (Kind.OTHER, {"instructions": " "}, "instructions"),
 ]
 

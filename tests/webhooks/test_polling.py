@@ -22,6 +22,12 @@ QUICK = Patience(timeout_s=5, attempts_max=2, wait_s=0.001, wait_max_s=0.01)
 LONG_AGO = NOW - timedelta(days=30)
 
 
+@pytest.fixture(autouse=True)
+def one_time(clock: Clock) -> None:
+    """The ledger goes by the same time as whoever asks the store: an order of the future would be refused."""
+    clock.now = NOW
+
+
 @pytest.fixture
 def store() -> Iterator[StoreServer]:
     with store_server() as server:

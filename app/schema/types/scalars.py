@@ -104,10 +104,14 @@ def write_time(value: datetime) -> str:
 
 def _literal(parse: Any) -> Any:
     def from_literal(node: ValueNode, variables: Any = None) -> Any:
-        if isinstance(node, StringValueNode):
-            return parse(node.value)
-        if isinstance(node, IntValueNode):
-            return parse(int(node.value) if len(node.value) < 64 else node.value)
+        try:
+            if isinstance(node, StringValueNode):
+                return parse(node.value)
+            if isinstance(node, IntValueNode):
+                return parse(int(node.value) if len(node.value) < 64 else node.value)
+        except GraphQLError as error:
+            # With its node, so that the answer says where in the document it stands.
+            raise GraphQLError(error.message, node) from None
         written = getattr(node, "value", None)
         raise GraphQLError(
             f"{_shown(written) if written is not None else 'This'} can't be used here. Write the value in quotes.",
