@@ -9,6 +9,7 @@ from app.domain.access import Actor
 from app.domain.bucket import Bucket
 from app.domain.errors import CorrectionNotPossible, ExpiryInPast, ExpiryOnDebit
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
+from app.domain.money import Currency
 
 
 class Direction(StrEnum):
@@ -60,7 +61,11 @@ class Adjustment:
     bucket: Bucket | None = None
     expires_at: datetime | None = None
     corrects_id: UUID | None = None
-    corrects_wallet_id: UUID | None = None
+
+    @property
+    def change_minor(self) -> int:
+        """What it does to the balance."""
+        return self.amount_minor if self.direction is Direction.CREDIT else -self.amount_minor
 
 
 def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
@@ -70,10 +75,8 @@ def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
     goes below zero. Raises `ExpiryInPast`, `ExpiryOnDebit`, `CorrectionNotPossible`, `InsufficientFunds` or
     `BalanceTooLarge`.
     """
-    if adjustment.corrects_id is not None and adjustment.corrects_wallet_id != draft.wallet.id:
-        raise CorrectionNotPossible(
-            "The transaction to correct belongs to another wallet. Adjust the wallet that it belongs to."
-        )
+    if adjustment.corrects_id is not None:
+        _correct(draft, adjustment, adjustment.corrects_id)
     explanation = Explanation(
         TransactionKind.ADJUSTMENT,
         adjustment.actor,
@@ -98,4 +101,34 @@ def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
         explanation,
         buckets=buckets,
         credit_limit_minor=draft.settings.credit_limit_minor if Bucket.CASH in buckets else 0,
+    )
+
+
+def _correct(draft: Draft, adjustment: Adjustment, corrects_id: UUID) -> None:
+    """Note that a transaction is corrected, or raise `CorrectionNotPossible`.
+
+    What takes it back takes no more than what earlier corrections left of it: two people who put the same mistake right
+    would make another one.
+    """
+    standing = draft.correctable.get(corrects_id)
+    if standing is None:
+        raise CorrectionNotPossible(
+            "The transaction to correct belongs to another wallet. Adjust the wallet that it belongs to."
+        )
+    change_minor = adjustment.change_minor
+    takes_back = (change_minor < 0) == (standing.amount_minor > 0)
+    if takes_back and adjustment.amount_minor > standing.left_minor:
+        raise CorrectionNotPossible(_taken_back(standing.left_minor, draft.currency))
+    draft.corrected(corrects_id, change_minor)
+
+
+def _taken_back(left_minor: int, currency: Currency) -> str:
+    if not left_minor:
+        return (
+            "This transaction was taken back already, nothing of it is left. Look at its corrections; "
+            "if money is to move all the same, leave `corrects` out."
+        )
+    return (
+        f"Only {currency.display(left_minor)} of this transaction is left to take back. Choose an amount up to that, and post what goes "
+        "beyond it as an adjustment of its own, without `corrects`."
     )

@@ -18,6 +18,7 @@ from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
 from heapq import merge
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -370,17 +371,36 @@ _NO_LOTS: frozenset[UUID] = frozenset()
 """One for all wallets: each that is made takes 216 bytes, and thousands of wallets are kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A transaction that is to be corrected, in minor units: its amount, below zero for a debit, and what its corrections come to."""
+
+    amount_minor: int
+    corrected_minor: int
+
+    @property
+    def left_minor(self) -> int:
+        """How much of it was not taken back yet; never negative."""
+        left_minor = self.amount_minor + self.corrected_minor
+        return max(0, left_minor if self.amount_minor > 0 else -left_minor)
+
+
+_NONE_CORRECTED: Mapping[UUID, Standing] = MappingProxyType({})
+
+
 class WalletState:
     """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named.
 
     `closed` are the lots with nothing left that a named hold may give value back to. `expired` is what of lots was
-    posted as breakage, in minor units, of lots that were asked for. `earning` is what cashback is worked out from, for a
+    posted as breakage, in minor units, of lots that were asked for; `correctable` how the transactions stand that are to
+    be corrected. `earning` is what cashback is worked out from, for a
     command that may earn some. For a command that withdraws, `topped_up` are the lots that were topped up, and
     `signalled_at` is when something odd was last noticed.
     """
 
     __slots__ = (
         "closed",
+        "correctable",
         "customer",
         "earning",
         "expired",
@@ -409,6 +429,7 @@ class WalletState:
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
         self.closed: dict[UUID, Lot] = {}
         self.expired: dict[UUID, int] = {}
+        self.correctable = _NONE_CORRECTED
         self.earning: Earning | None = None
         self.topped_up = _NO_LOTS
         self.signalled_at: datetime | None = None
@@ -445,6 +466,7 @@ class WalletState:
         self.reservations.clear()
         self.closed.clear()
         self.expired.clear()
+        self.correctable = _NONE_CORRECTED
         self.earning = None
         self.topped_up = _NO_LOTS
         self.signalled_at = None
@@ -456,6 +478,7 @@ class WalletState:
         self.holds.update(draft.holds)
         self.reservations.update(draft.reservations)
         self.expired = draft.expired
+        self.correctable = draft.correctable
         for transaction in draft.transactions:
             if transaction.kind is TransactionKind.TOP_UP:
                 self.topped_up |= {part.lot_id for part in transaction.allocations if part.lot_id}
@@ -574,6 +597,7 @@ class Draft(Desk):
     __slots__ = (
         "_opened",
         "_state",
+        "correctable",
         "customer",
         "expired",
         "holds",
@@ -602,11 +626,19 @@ class Draft(Desk):
         self.holds: dict[UUID, Hold] = {}
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
         self.expired: dict[UUID, int] = dict(state.expired)
+        self.correctable = state.correctable
+        """How the transactions stand that the command may correct, by id: those of them that are the wallet's."""
 
     @property
     def earning(self) -> "Earning | None":
         """What cashback is worked out from, or `None`: the command earns none."""
         return self._state.earning
+
+    def corrected(self, transaction_id: UUID, change_minor: int) -> None:
+        """Note that a transaction which may be corrected is, by so much."""
+        before = self.correctable[transaction_id]
+        after = replace(before, corrected_minor=before.corrected_minor + change_minor)
+        self.correctable = {**self.correctable, transaction_id: after}
 
     @property
     def topped_up(self) -> Collection[UUID]:

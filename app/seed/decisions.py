@@ -91,7 +91,7 @@ def adjusted(adjustment: Adjustment) -> Decision:
     def decide(draft: Draft, earlier: UUID | None) -> Row | None:
         if earlier is None:
             return adjust(draft, adjustment)
-        return adjust(draft, replace(adjustment, corrects_id=earlier, corrects_wallet_id=draft.wallet.id))
+        return adjust(draft, replace(adjustment, corrects_id=earlier))
 
     return _or_nothing(decide)
 

@@ -187,6 +187,8 @@ class _Sower:
         command = replace(command, rows=event.rows)
         if earlier is not None and "Withdrawal" in event.command:
             command = await _on_withdrawal(command, earlier)
+        elif earlier is not None and event.command == "adjustBalance":
+            command = replace(command, corrects=earlier)
         self._remember(event, await self._writer.submit(command))
 
     def _remember(self, event: Event, outcome: Outcome) -> None:

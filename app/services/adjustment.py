@@ -78,7 +78,6 @@ async def adjust(
         bucket=request.bucket,
         expires_at=request.expires_at,
         corrects_id=request.corrects.id if request.corrects else None,
-        corrects_wallet_id=request.corrects.wallet_id if request.corrects else None,
     )
 
     def decide(draft: Draft) -> Row:
@@ -94,7 +93,16 @@ async def adjust(
     claim = IdempotencyClaim.of(
         actor, request.idempotency_key, "adjustBalance", _content(request, adjustment)
     )
-    outcome = await writer.submit(Command("adjustBalance", actor, request.wallet, decide, claim, opens=True))
+    command = Command(
+        "adjustBalance",
+        actor,
+        request.wallet,
+        decide,
+        claim,
+        opens=True,
+        corrects=adjustment.corrects_id,
+    )
+    outcome = await writer.submit(command)
     if isinstance(outcome.answer, Transaction) and outcome.wallet is not None:
         posted = transaction_of(outcome.answer)
         wallet = wallet_of(outcome.wallet)

@@ -1,5 +1,6 @@
 """The rules of money, as a caller meets them: negative balances, buckets, corrections, frozen wallets, one's own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -192,6 +193,28 @@ async def test_what_is_given_back_is_where_it_was(api: Store) -> None:
 
 
 # --- corrections --------------------------------------------------------------------------------------------
+
+
+async def test_two_people_put_the_same_mistake_right(api: Store) -> None:
+    customer = await api.funded("100.00")
+    wrong = (await api.adjust(customer, "63.00"))["transaction"]
+
+    async def puts_right() -> list[str]:
+        right = {
+            "wallet": {"storeCustomerId": customer["storeCustomerId"]},
+            "direction": "DEBIT",
+            "amount": api.money("63.00"),
+            "reason": "CORRECTION",
+            "note": NOTE,
+            "corrects": wrong["id"],
+            "idempotencyKey": fresh("key"),
+        }
+        payload = await api.mutate("adjustBalance", right, ADMINISTRATOR)
+        return [error["code"] for error in payload["userErrors"]]
+
+    assert sorted(await asyncio.gather(puts_right(), puts_right())) == [[], ["CORRECTION_NOT_POSSIBLE"]]
+    assert await puts_right() == ["CORRECTION_NOT_POSSIBLE"]
+    assert (await api.wallet(customer))["balance"]["amount"] == "100.00"
 
 
 async def test_a_correction_shows_both_ways(api: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
 from app.domain.bucket import Bucket
 from app.domain.errors import CorrectionNotPossible, ErrorCode, ExpiryInPast, ExpiryOnDebit, InsufficientFunds
-from app.domain.ledger import CounterAccount, TransactionKind
+from app.domain.ledger import CounterAccount, Standing, Transaction, TransactionKind
 from app.domain.wallet import freeze
 from tests.domain.book import STAFF, START, Book, taken, with_limit
 
@@ -82,16 +82,64 @@ def test_a_limit_that_is_switched_off_does_not_count() -> None:
         book.do(lambda draft: adjust(draft, DEBIT))
 
 
+def correct(book: Book, wrong: Transaction, change: int) -> Transaction:
+    """Correct a transaction by so much, as the writer has it decided."""
+    corrections = [t.amount_minor for t in book.history if t.corrects_id == wrong.id]
+    book.state.correctable = {wrong.id: Standing(wrong.amount_minor, sum(corrections))}
+    asked = replace(
+        CREDIT if change > 0 else DEBIT,
+        amount_minor=abs(change),
+        reason=AdjustmentReason.CORRECTION,
+        corrects_id=wrong.id,
+    )
+    return book.do(lambda draft: adjust(draft, asked))
+
+
 def test_a_correction_names_a_transaction_of_the_same_wallet() -> None:
     book = Book()
     wrong = book.credit(100)
-    right = replace(DEBIT, reason=AdjustmentReason.CORRECTION, corrects_id=wrong.id)
-    for other in (None, book.mint.id()):
-        with pytest.raises(CorrectionNotPossible):
-            book.do(lambda draft, other=other: adjust(draft, replace(right, corrects_wallet_id=other)))  # type: ignore[misc]
-    posted = book.do(lambda draft: adjust(draft, replace(right, corrects_wallet_id=book.state.wallet.id)))
+    right = replace(DEBIT, reason=AdjustmentReason.CORRECTION, corrects_id=book.mint.id())
+    with pytest.raises(CorrectionNotPossible, match="another wallet"):
+        book.do(lambda draft: adjust(draft, right))
+    posted = correct(book, wrong, -100)
     assert posted.corrects_id == wrong.id
     assert book.posted == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("wrong", "corrections", "refused"),
+    [
+        (100, [-100], -1),
+        (100, [-60], -41),
+        (100, [-60, -40], -1),
+        # What was given back by mistake can be taken back again.
+        (100, [-60, 30], -71),
+        # Too little was given: there is no end to what may be added, and all of it can be taken back.
+        (100, [500], -601),
+    ],
+)
+def test_a_mistake_is_taken_back_once(sign: int, wrong: int, corrections: list[int], refused: int) -> None:
+    book = Book()
+    book.credit(10_000)
+    mistake = book.do(lambda draft: adjust(draft, replace(CREDIT if sign > 0 else DEBIT, amount_minor=wrong)))
+    for change in corrections:
+        correct(book, mistake, sign * change)
+    with pytest.raises(CorrectionNotPossible, match=r"leave `corrects` out|without `corrects`"):
+        correct(book, mistake, sign * refused)
+    if refused < -1:
+        correct(book, mistake, sign * (refused + 1))
+    assert book.posted == 10_000 + sign * (wrong + sum(corrections) + (refused + 1))
+
+
+def test_two_corrections_of_one_batch_know_of_each_other() -> None:
+    book = Book()
+    wrong = book.credit(100)
+    correct(book, wrong, -60)
+    asked = replace(DEBIT, amount_minor=60, corrects_id=wrong.id)
+    # The state is the batch's, nothing was read anew.
+    with pytest.raises(CorrectionNotPossible, match="40"):
+        book.do(lambda draft: adjust(draft, asked))
 
 
 def test_staff_adjust_a_frozen_wallet_too() -> None:

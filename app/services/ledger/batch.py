@@ -18,7 +18,18 @@ from app.domain.cashback.posting import pay_debts
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.event_catalogue import EventType
-from app.domain.ledger import Desk, Draft, LoadedRows, Lot, Mint, Row, Wallet, WalletChange, WalletState
+from app.domain.ledger import (
+    Desk,
+    Draft,
+    LoadedRows,
+    Lot,
+    Mint,
+    Row,
+    Standing,
+    Wallet,
+    WalletChange,
+    WalletState,
+)
 from app.domain.order import Order
 from app.domain.outgoing import Happened, Heard, events_of
 from app.domain.payment import Payment
@@ -46,6 +57,13 @@ LOTS_MAX = 65_536
 
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
+
+_CORRECTABLE = """
+SELECT t.id, t.wallet_id, t.amount_minor, (
+  SELECT COALESCE(SUM(c.amount_minor), 0) FROM transactions c WHERE c.corrects_id = t.id
+) AS corrected_minor
+FROM transactions t WHERE t.id IN {ids}
+"""
 
 Answer = Outcome | Exception
 
@@ -234,6 +252,7 @@ class Batch:
         await self._load_settings(version)
         await self._load_cashback(commands, revision)
         await self._load_withdrawals(commands)
+        await self._load_corrections(commands)
         self._now = self._clock()
 
     async def _find_wallets(self, commands: Sequence[Command]) -> set[UUID]:
@@ -449,6 +468,15 @@ class Batch:
             await withdrawals.mark_topped_up(self._session, asking)
         if terms.auto_approve_below_minor:
             await withdrawals.mark_signalled(self._session, asking)
+
+    async def _load_corrections(self, commands: Sequence[Command]) -> None:
+        """Read how transactions stand that are to be corrected, under the locks of their wallets."""
+        wanted = {command.corrects for command in commands if command.corrects}
+        for row in await self._session.select(_CORRECTABLE, wanted) if wanted else ():
+            state = self._states.get(records.read_uuid(row["wallet_id"]))
+            if state is not None:
+                standing = Standing(row["amount_minor"], int(row["corrected_minor"]))
+                state.correctable = {**state.correctable, records.read_uuid(row["id"]): standing}
 
     # --- decide ---------------------------------------------------------------------------------------------
 

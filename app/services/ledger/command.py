@@ -64,6 +64,7 @@ class Command:
     their holds, its refunds and its awards. `earns` are the occasions that it may bring about: the rules that wait for
     them come along. With `tops_up` comes what the limits of top-ups are worked out from, and the wallet's rules. One that
     `withdraws` gets the wallet's past requests, which of its lots were topped up, and when something odd was last noticed.
+    One that `corrects` a transaction gets how that stands.
     """
 
     name: str
@@ -77,11 +78,12 @@ class Command:
     earns: tuple[TriggerKind, ...] = ()
     tops_up: bool = False
     withdraws: bool = False
+    corrects: UUID | None = None
 
     @property
     def needs_only_its_wallet(self) -> bool:
         """Whether it is decided on the wallet alone, its customer and its open lots: nothing else is loaded for it."""
-        return not (self.holds or self.rows or self.earns or self.tops_up or self.withdraws)
+        return not (self.holds or self.rows or self.earns or self.tops_up or self.withdraws or self.corrects)
 
 
 @dataclass(frozen=True, slots=True)
