@@ -177,7 +177,11 @@ def _formatted(errors: list[GraphQLError], code: ErrorCode) -> tuple[dict[str, A
 def _cut(error: dict[str, Any]) -> dict[str, Any]:
     # A hundred messages that each quote a whole input are a hundred times what was sent.
     message = error["message"]
-    return error if len(message) <= MESSAGE_CHARS_MAX else {**error, "message": f"{message[:MESSAGE_CHARS_MAX]}…"}
+    return (
+        error
+        if len(message) <= MESSAGE_CHARS_MAX
+        else {**error, "message": f"{message[:MESSAGE_CHARS_MAX]}…"}
+    )
 
 
 def _unresolved(name: str | None, document: Document) -> RefusedError:
