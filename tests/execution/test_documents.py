@@ -18,7 +18,8 @@ def test_a_text_is_parsed_once_good_or_bad(text: str, monkeypatch: pytest.Monkey
     assert documents.document(text) is first
 
 
-WRONG = '{ find(by: {name: "%s" %s}) }' % ("x" * 50_000, " ".join(f"a{number}: 1" for number in range(200)))
+WORDS = " ".join(f"a{number}: 1" for number in range(200))
+WRONG = f'{{ find(by: {{name: "{"x" * 50_000}" {WORDS}}}) }}'
 """A text of which each word is answered by all of it."""
 
 
