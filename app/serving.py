@@ -41,6 +41,9 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 """After how many new objects the youngest generation is looked through, and how many times that the next two."""
 
 
+UNREAD_TIMEOUT_S = 60.0
+"""How long a caller may take nothing at all of what was written."""
+
 PIPELINED_MAX = 100
 """How many requests of a connection may wait for their turn."""
 
@@ -69,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _running: "RequestResponseCycle | _Pending | None" = None
     """What is being answered; `cycle` is what came last."""
     _idle_since_s: float | None = None
+    _reading: asyncio.TimerHandle | None = None
+    """Until when some of what waits to be read must have been."""
     _body: bytes | None = None
     """What there is of a body that may be answered whole."""
 
@@ -91,6 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._wait_no_more()
+        self._expect_nothing()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -107,6 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._body is not None:
             self._go_on(self._body)
         if self.transport.is_closing():
+            self._expect_reading()
             return
         # Nearly every head comes in one piece: only what is waited for needs a timer.
         if self._is_head:
@@ -231,6 +238,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin what was waiting for the answer's end, or wait for what comes next."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._expect_reading()
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -258,6 +266,35 @@ class BoundedProtocol(HttpToolsProtocol):
             self._let_idle(left_s)
         else:
             super().timeout_keep_alive_handler()
+            self._expect_reading()
+
+    def pause_writing(self) -> None:
+        """Note that the other side doesn't read."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """Note that the other side has read."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._expect_nothing()
+
+    def _expect_reading(self) -> None:
+        # A connection is closed once all was read, so who never reads would keep it, and what waits, for ever.
+        self._expect_nothing()
+        if (left := self.transport.get_write_buffer_size()) > 0:
+            self._reading = self.loop.call_later(UNREAD_TIMEOUT_S, self._look_what_was_read, left)
+
+    def _expect_nothing(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _look_what_was_read(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() >= before:
+            self.transport.abort()
+        else:
+            self._expect_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

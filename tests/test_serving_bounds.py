@@ -24,6 +24,15 @@ class SlowWire(Wire):
     def __init__(self) -> None:
         super().__init__()
         self.reads = True
+        self.unread = [0]
+        """How much is unread, each time that somebody looks."""
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread.pop(0) if len(self.unread) > 1 else self.unread[0]
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.reads = False
@@ -227,3 +236,36 @@ async def test_a_socket_does_not_begin_before_an_answer_has_ended() -> None:
         assert wire.closed
         assert b"101" not in wire.written
         assert [scope["type"] for scope in app.scopes] == ["http"]
+
+
+@pytest.mark.parametrize("reason", ["much", "refused", "idle", "closing"])
+async def test_who_never_reads_is_hung_up_on(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.UNREAD_TIMEOUT_S", 0.0)
+    app = Patient()
+    app.free.set()
+    async with connected(app) as (protocol, wire):
+        # Slowly is well enough; nothing at all is not.
+        wire.unread = [100, 99, 99, 50, 50, 50]
+        if reason == "much":
+            protocol.pause_writing()
+        elif reason == "refused":
+            protocol.data_received(b"nonsense\r\n\r\n")
+        elif reason == "idle":
+            protocol._idle_since_s = protocol.loop.time() - protocol.timeout_keep_alive
+            protocol.timeout_keep_alive_handler()
+        else:
+            protocol.data_received(GET.replace(b"host", b"connection: close\r\nhost"))
+        async with asyncio.timeout(10):
+            while not wire.aborted:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+        assert wire.unread == [50]
+
+
+async def test_who_reads_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.UNREAD_TIMEOUT_S", 0.0)
+    async with connected(Patient()) as (protocol, wire):
+        wire.unread = [100_000]
+        protocol.pause_writing()
+        protocol.resume_writing()
+        await asyncio.sleep(0.01)
+        assert not wire.aborted
