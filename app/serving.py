@@ -112,10 +112,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._body is not None:
             self._go_on(self._body)
+        # Nearly every request comes in one piece: only what is waited for needs a look.
+        if self._is_head or self._unread_bytes:
+            self._look_at_a_piece()
+
+    def _look_at_a_piece(self) -> None:
         if self.transport.is_closing():
             self._expect_reading()
             return
-        # Nearly every head comes in one piece: only what is waited for needs a timer.
         if self._is_head:
             self._wait()
         if self._unread_bytes > HEAD_BYTES_MAX:
@@ -136,8 +140,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take in a piece of a body."""
-        self._unread_bytes -= len(body)
         if self._body is None:
+            self._unread_bytes -= len(body)
             super().on_body(body)
             return
         self._body += body
@@ -192,6 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _go_on(self, body: bytes) -> None:
         """Call the application before all of the body is there."""
         self._body = None
+        self._unread_bytes -= len(body)
         if self.transport.is_closing():
             return
         super().on_headers_complete()
