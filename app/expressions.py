@@ -154,12 +154,10 @@ def _place(source: str, offset: int) -> str:
 
 def _explained(message: str) -> str:
     found = _PLACE.search(message)
-    if found is None:
+    if found is None or int(found[1]) < 0:
         return "The expression is nested too deeply. Say a part of it by the other fields."
     line, column, fault = found.groups()
     fault = fault.replace(" (in container '')", "").removesuffix(" [INVALID_ARGUMENT]")
-    if int(line) < 0:
-        return "The expression is nested too deeply. Say a part of it by the other fields."
     hint = " Use one of the documented variables." if "undeclared reference" in fault else " Check it there."
     return f"Line {line}, column {column}: {fault}.{hint}"
 

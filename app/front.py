@@ -69,6 +69,15 @@ class _Own(NamedTuple):
     names: frozenset[bytes]
     """Theirs, and that of the request's id."""
 
+    def beside(self, given: Iterable[Header], *id_header: Header) -> list[Header]:
+        """Return an answer's headers with the request's id and ours; what it says itself stands, but for the id."""
+        headers = [*given]
+        names = {name.lower() for name, _ in headers}
+        if names.isdisjoint(self.names):
+            return [*headers, *id_header, *self.headers]
+        headers = [header for header in headers if header[0].lower() != _REQUEST_ID_HEADER]
+        return [*headers, *id_header, *(header for header in self.headers if header[0] not in names)]
+
 
 class Front:
     """Gives every request an id, writes one line about it when it is over, and completes the headers of its answer.
@@ -156,11 +165,10 @@ class Front:
         return enter
 
     def _share(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
-        names = {name for name, _ in headers}
-        found = (*headers, *(header for header in self._own.headers if header[0] not in names))
         if len(self._shared) >= SHARED_MAX:
             self._shared.clear()
-        self._shared[headers] = found
+        # Without the request's id, which is the answer's own.
+        found = self._shared[headers] = tuple(self._own.beside(headers))
         return found
 
     def _id_of(self, scope: Scope) -> str:
@@ -225,17 +233,8 @@ class _Exchange(_Seen):
         """Pass a message on; the answer's first is given the headers."""
         if message["type"] == "http.response.start":
             self.answer(message["status"])
-            message["headers"] = self._completed(message.get("headers", ()))
+            message["headers"] = self._own.beside(message.get("headers", ()), self.id_header)
         return self._send(message)
-
-    def _completed(self, given: Iterable[Header]) -> list[Header]:
-        own = self._own
-        headers = [*given]
-        names = {name.lower() for name, _ in headers}
-        if not names.isdisjoint(own.names):
-            headers = [header for header in headers if header[0].lower() != _REQUEST_ID_HEADER]
-            return [*headers, self.id_header, *(header for header in own.headers if header[0] not in names)]
-        return [*headers, self.id_header, *own.headers]
 
     async def failed(self, scope: Scope, receive: Receive) -> None:
         """Answer, if nobody has."""

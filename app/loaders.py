@@ -179,7 +179,7 @@ class Divisions(DataLoader[UUID, Division]):
 class OfOrder(DataLoader[UUID, list[M]]):
     """What belongs to an order, oldest first; how many there may be is limited where they are made."""
 
-    def __init__(self, model: type[M], *, by: str = "created_at") -> None:
+    def __init__(self, model: type[M], *, by: str) -> None:
         super().__init__()
         self._model = model
         self._by = by
@@ -228,47 +228,55 @@ class OfHold(DataLoader[UUID, list[Transaction]]):
         return _grouped(await Transaction.filter(hold_id__in=keys).order_by("sequence"), keys, "hold_id")
 
 
+def _by_id(model: type[M]) -> Lazy[ById[M]]:
+    return Lazy(lambda: ById(model))
+
+
+def _of_order(model: type[M], *, by: str = "created_at") -> Lazy[OfOrder[M]]:
+    return Lazy(lambda: OfOrder(model, by=by))
+
+
 class Loaders:
     """The loaders of one operation; most operations ask for one or two of them."""
 
-    customers: Lazy[ById[Customer]] = Lazy(lambda: ById(Customer))
-    wallets: Lazy[ById[Wallet]] = Lazy(lambda: ById(Wallet))
-    transactions: Lazy[ById[Transaction]] = Lazy(lambda: ById(Transaction))
-    holds: Lazy[ById[Hold]] = Lazy(lambda: ById(Hold))
-    withdrawals: Lazy[ById[Withdrawal]] = Lazy(lambda: ById(Withdrawal))
-    orders: Lazy[ById[Order]] = Lazy(lambda: ById(Order))
-    payments: Lazy[ById[Payment]] = Lazy(lambda: ById(Payment))
-    refunds: Lazy[ById[Refund]] = Lazy(lambda: ById(Refund))
-    payout_methods: Lazy[ById[PayoutMethod]] = Lazy(lambda: ById(PayoutMethod))
+    customers = _by_id(Customer)
+    wallets = _by_id(Wallet)
+    transactions = _by_id(Transaction)
+    holds = _by_id(Hold)
+    withdrawals = _by_id(Withdrawal)
+    orders = _by_id(Order)
+    payments = _by_id(Payment)
+    refunds = _by_id(Refund)
+    payout_methods = _by_id(PayoutMethod)
     payout_methods_of_wallet = Lazy(PayoutMethodsOfWallet)
-    renewals: Lazy[ById[Renewal]] = Lazy(lambda: ById(Renewal))
-    gift_cards: Lazy[ById[GiftCard]] = Lazy(lambda: ById(GiftCard))
-    top_ups: Lazy[ById[TopUp]] = Lazy(lambda: ById(TopUp))
-    top_up_intents: Lazy[ById[TopUpIntent]] = Lazy(lambda: ById(TopUpIntent))
-    auto_top_ups: Lazy[ById[AutoTopUp]] = Lazy(lambda: ById(AutoTopUp))
-    auto_top_up_charges: Lazy[ById[AutoTopUpCharge]] = Lazy(lambda: ById(AutoTopUpCharge))
-    store_events: Lazy[ById[StoreEvent]] = Lazy(lambda: ById(StoreEvent))
-    expiry_reminders: Lazy[ById[ExpiryReminder]] = Lazy(lambda: ById(ExpiryReminder))
+    renewals = _by_id(Renewal)
+    gift_cards = _by_id(GiftCard)
+    top_ups = _by_id(TopUp)
+    top_up_intents = _by_id(TopUpIntent)
+    auto_top_ups = _by_id(AutoTopUp)
+    auto_top_up_charges = _by_id(AutoTopUpCharge)
+    store_events = _by_id(StoreEvent)
+    expiry_reminders = _by_id(ExpiryReminder)
     settings = Lazy(SettingsInForce)
-    roles: Lazy[ById[Role]] = Lazy(lambda: ById(Role))
-    cashback_rules: Lazy[ById[CashbackRule]] = Lazy(lambda: ById(CashbackRule))
-    api_keys: Lazy[ById[ApiKey]] = Lazy(lambda: ById(ApiKey))
-    audit_entries: Lazy[ById[AuditEntry]] = Lazy(lambda: ById(AuditEntry))
-    fraud_signals: Lazy[ById[Signal]] = Lazy(lambda: ById(Signal))
-    deliveries: Lazy[ById[Delivery]] = Lazy(lambda: ById(Delivery))
+    roles = _by_id(Role)
+    cashback_rules = _by_id(CashbackRule)
+    api_keys = _by_id(ApiKey)
+    audit_entries = _by_id(AuditEntry)
+    fraud_signals = _by_id(Signal)
+    deliveries = _by_id(Delivery)
     delivery_bodies = Lazy(DeliveryBodies)
-    webhook_endpoints: Lazy[ById[WebhookEndpoint]] = Lazy(lambda: ById(WebhookEndpoint))
-    outbox_messages: Lazy[ById[OutboxMessage]] = Lazy(lambda: ById(OutboxMessage))
+    webhook_endpoints = _by_id(WebhookEndpoint)
+    outbox_messages = _by_id(OutboxMessage)
     outbox_attempts = Lazy(OutboxAttempts)
-    payments_of_order: Lazy[OfOrder[Payment]] = Lazy(lambda: OfOrder(Payment))
-    refunds_of_order: Lazy[OfOrder[Refund]] = Lazy(lambda: OfOrder(Refund))
-    awards: Lazy[ById[CashbackAward]] = Lazy(lambda: ById(CashbackAward))
-    awards_of_order: Lazy[OfOrder[CashbackAward]] = Lazy(lambda: OfOrder(CashbackAward, by="awarded_at"))
-    evaluations_of_order: Lazy[OfOrder[CashbackEvaluation]] = Lazy(lambda: OfOrder(CashbackEvaluation))
-    coupons_of_order: Lazy[OfOrder[CouponRedemption]] = Lazy(lambda: OfOrder(CouponRedemption))
-    promotions: Lazy[ById[Promotion]] = Lazy(lambda: ById(Promotion))
-    coupon_codes: Lazy[ById[CouponCode]] = Lazy(lambda: ById(CouponCode))
-    coupon_redemptions: Lazy[ById[CouponRedemption]] = Lazy(lambda: ById(CouponRedemption))
+    payments_of_order = _of_order(Payment)
+    refunds_of_order = _of_order(Refund)
+    awards = _by_id(CashbackAward)
+    awards_of_order = _of_order(CashbackAward, by="awarded_at")
+    evaluations_of_order = _of_order(CashbackEvaluation)
+    coupons_of_order = _of_order(CouponRedemption)
+    promotions = _by_id(Promotion)
+    coupon_codes = _by_id(CouponCode)
+    coupon_redemptions = _by_id(CouponRedemption)
     divisions = Lazy(Divisions)
     customers_by_store_id = Lazy(CustomerByStoreId)
     wallet_of_customer = Lazy(WalletOfCustomer)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -34,8 +34,8 @@ WORKER_HEALTHCHECK_TIMEOUT_S = 30
 """How long a worker process may be silent before it is taken for hung, and replaced."""
 
 
-LINES_MAX, LINE_BYTES_MAX = 500, 500
-"""How many headers of answers are remembered, and how long they may be."""
+SHARED_MAX = 500
+"""How many sets of headers are remembered, as they are written."""
 
 COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 """After how many new objects the youngest generation is looked through, and how many times that the next two."""
@@ -58,9 +58,9 @@ _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's, with an end to what a connection may keep it waiting for, and with answers that are written quickly.
+    """Uvicorn's, with an end to what a connection may keep it waiting for, and with a short way for most requests.
 
-    Nearly all requests arrive in one piece, and the application has an entrance for those (`app.front`): no task is made for
+    Nearly all arrive in one piece, and the application has an entrance for those (`app.front`): no task is made for
     them and no messages, and head and body leave together. For all others it is uvicorn that calls the application.
     """
 
@@ -228,7 +228,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if pending.disconnected:
             return
         lines = _shared.get(shared) or _share(shared)
-        default = _lines_of(self.server_state.default_headers) or b""
+        default = _lines_of(self.server_state.default_headers)
         closes = not pending.keep_alive or lines.closes
         last = b"connection: close\r\n\r\n" if closes else b"\r\n"
         length = b"content-length: %d\r\n" % len(body)
@@ -303,7 +303,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, _Answering(cycle, app))
+        super()._start_asgi_task(cycle, app)
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to a socket, and leave nothing of the request behind."""
@@ -377,74 +377,6 @@ class _Pending:
     """It has come, and is answered all at once."""
 
 
-class _Answering:
-    """Writes heads that are like most others, and leaves all else to uvicorn.
-
-    Uvicorn checks each header of each answer by two expressions and puts its line together. Nearly all of them are
-    the same in every answer, so their lines are kept.
-    """
-
-    __slots__ = ("_app", "_cycle")
-
-    def __init__(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._cycle = cycle
-        self._app = app
-
-    def __call__(self, scope: Any, receive: Any, _send: Any) -> Awaitable[None]:
-        """Serve the request."""
-        return self._app(scope, receive, self.send)  # type: ignore[no-any-return]
-
-    async def send(self, message: Any) -> None:
-        """Send a message of the answer."""
-        cycle = self._cycle
-        head = _head(cycle.default_headers, message) if self._is_plain(message) else None
-        if head is None:
-            await cycle.send(message)
-            return
-        # As uvicorn notes it.
-        cycle.response_started, cycle.waiting_for_100_continue = True, False
-        cycle.chunked_encoding, cycle.expected_content_length = False, head.length
-        cycle.transport.write(head.text)
-
-    def _is_plain(self, message: Any) -> bool:
-        cycle = self._cycle
-        return (
-            message["type"] == "http.response.start"
-            and not cycle.response_started
-            and cycle.keep_alive
-            and not cycle.disconnected
-            and not cycle.access_log
-            and not cycle.flow.write_paused
-        )
-
-
-class _Head(NamedTuple):
-    """The head of an answer."""
-
-    text: bytes
-    length: int
-    """Of the body."""
-
-
-def _head(default: list[tuple[bytes, bytes]], message: Any) -> _Head | None:
-    """Return the head of an answer whose length is known; None where uvicorn has to look at it."""
-    lines_of_default = _lines_of(default)
-    if lines_of_default is None:
-        return None
-    length, lines = -1, [STATUS_LINE[message["status"]], lines_of_default]
-    for name, value in message.get("headers", ()):
-        line = _lines.get((name, value))
-        if line is None:
-            line = _line(name, value)
-            if line is None:
-                return None
-            if name == b"content-length" and length < 0:
-                length = int(value)
-        lines.append(line)
-    lines.append(b"\r\n")
-    return None if length < 0 else _Head(b"".join(lines), length)
-
-
 class _Shared(NamedTuple):
     """Headers that many answers have, written out."""
 
@@ -457,56 +389,41 @@ _shared: dict[tuple[Header, ...], _Shared] = {}
 
 
 def _share(headers: tuple[Header, ...]) -> _Shared:
-    lines = [_line(*header) for header in headers if header[0] != b"connection"]
-    known = [line for line in lines if line is not None]
-    if len(known) < len(lines):
-        raise ValueError("A header of the answer can't be written out.")
-    if len(_shared) >= LINES_MAX:
+    if len(_shared) >= SHARED_MAX:
         _shared.clear()
-    _shared[headers] = _Shared(b"".join(known), (b"connection", b"close") in headers)
+    lines = _written(header for header in headers if header[0] != b"connection")
+    _shared[headers] = _Shared(lines, (b"connection", b"close") in headers)
     return _shared[headers]
 
 
-_lines: dict[tuple[bytes, bytes], bytes] = {}
-"""The lines of headers that were written before."""
-
-_VARYING = frozenset({b"content-length", b"date", b"x-request-id"})
-"""Headers that are seldom the same twice."""
-
-_TELLING = frozenset({b"connection", b"transfer-encoding"})
-"""Headers that decide how the answer is written."""
+_TELLING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+"""Headers that decide how an answer is written: they are written where that is decided."""
 
 
-def _line(name: bytes, value: bytes) -> bytes | None:
-    """Return the line of a header; None where uvicorn has to look at it."""
-    if name == b"content-length":
-        return b"content-length: %b\r\n" % value if value.isdigit() else None
-    if name != name.lower() or name in _TELLING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-        return None
-    line = b"%b: %b\r\n" % (name, value)
-    if name not in _VARYING and len(line) <= LINE_BYTES_MAX:
-        if len(_lines) >= LINES_MAX:
-            _lines.clear()
-        _lines[name, value] = line
-    return line
+def _written(headers: Iterable[Header]) -> bytes:
+    """Return headers as they are written; raise ValueError for one that would break the answer."""
+    lines = []
+    for name, value in headers:
+        if name.lower() in _TELLING or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+            raise ValueError(f"The header {name!r} of the answer can't be written out.")
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines)
 
 
 class _Default(NamedTuple):
     """The headers that uvicorn adds to every answer, which it makes anew each second, and their lines."""
 
-    headers: list[tuple[bytes, bytes]]
-    lines: bytes | None
+    headers: list[Header]
+    lines: bytes
 
 
 _default = _Default([], b"")
 
 
-def _lines_of(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+def _lines_of(headers: list[Header]) -> bytes:
     global _default  # noqa: PLW0603 - a memory of one
     if headers is not _default.headers:
-        lines = [_line(name, value) for name, value in headers if name != b"content-length"]
-        known = [line for line in lines if line is not None]
-        _default = _Default(headers, b"".join(known) if len(known) == len(headers) else None)
+        _default = _Default(headers, _written(headers))
     return _default.lines
 
 

@@ -1,8 +1,8 @@
 """Websockets as uvicorn serves them, for servers that keep ten thousand of them open.
 
-A socket is one small object: RFC 6455 without extensions (docs/adr/0033-fed-sockets.md says why), without a timer and without a queue of its own.
-It offers the application a wire (`app.execution.wire`), by which messages are written to the transport at once, and
-which says whether they are read. All sockets of a server are kept alive by one timer.
+A socket is one small object: RFC 6455 without extensions (docs/adr/0033-fed-sockets.md says why), without a timer and
+without a queue of its own. It offers the application a wire (`app.execution.wire`), by which messages are written to the
+transport at once, and which says whether they are read. All sockets of a server are kept alive by one timer.
 """
 
 import asyncio

@@ -158,6 +158,17 @@ def test_an_import_of_models_from_elsewhere_is_found() -> None:
     assert found == {"app.resolvers.made_up imports app.models.made_up"}
 
 
+def test_the_endpoint_knows_no_wallet() -> None:
+    known = ("app.execution", "app.readings")
+    guilty = [
+        f"{_named(path)}:{line} imports {name}"
+        for path in _sources(APP / "execution")
+        for line, name in _imports(path)
+        if name.split(".")[0] == "app" and not name.startswith(known)
+    ]
+    assert guilty == [], "what it needs to know of callers and of the store is handed in"
+
+
 def test_the_domain_imports_itself_and_safe_standard_library_only() -> None:
     guilty = [
         f"{_named(path)}:{line} imports {name}"

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import os
 import random
+import socket
 import sqlite3
 import sys
 import threading
@@ -186,6 +187,23 @@ async def test_pragmas_are_in_force(database: TortoiseContext) -> None:
     }
     assert await pragmas(WRITER) == expected
     assert await pragmas(READER) == expected | {"query_only": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know fewer of the options")
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("name", [READER, WRITER])
+async def test_a_connection_to_a_machine_that_vanished_is_given_up_soon(
+    database: TortoiseContext, name: str
+) -> None:
+    async with get_connection(name).acquire_connection() as connection:
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        asked_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        asked_s += sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) * sock.getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_KEEPCNT
+        )
+        assert asked_s == 30
 
 
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])

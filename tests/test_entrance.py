@@ -404,10 +404,11 @@ async def test_what_breaks_past_all_doors_closes_the_connection(caplog: pytest.L
 
 
 def test_shared_headers_are_checked_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "LINES_MAX", 3)
+    monkeypatch.setattr(serving, "SHARED_MAX", 3)
     for number in range(9):
         assert serving._share(((b"x-number", b"%d" % number),)).text == b"x-number: %d\r\n" % number
         assert len(serving._shared) <= 3
-    with pytest.raises(ValueError, match="can't be written"):
-        serving._share(((b"x", b"a\r\nb: c"),))
+    for header in ((b"x", b"a\r\nb: c"), (b"x y", b"a"), (b"Transfer-Encoding", b"chunked")):
+        with pytest.raises(ValueError, match="can't be written"):
+            serving._share((header,))
     assert serving._share(((b"connection", b"close"), (b"a", b"b"))) == (b"a: b\r\n", True)

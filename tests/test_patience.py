@@ -8,6 +8,7 @@ from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
+from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.patience import DatabaseBusy, DatabaseSlow, be_patient, hurry
 from app.db import READER, connections_in_use, ping
 from app.settings import Settings
@@ -112,3 +113,22 @@ async def test_the_databases_own_limit(database_url: str) -> None:
     async with open_database(brief):
         with pytest.raises(DatabaseSlow):
             await get_connection(READER).execute_query(ENDLESS)
+
+
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_a_connection_that_is_lost_is_no_defect(database: TortoiseContext) -> None:
+    """Whoever read over it may ask again in a moment, and the next one gets another connection."""
+    client = get_connection(READER)
+    assert isinstance(client, SafeAsyncpgClient)
+    reading = asyncio.create_task(client.execute_query("SELECT pg_sleep(60)"))
+    while not connections_in_use()[READER][0]:  # noqa: ASYNC110 — nobody tells
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert client._pool is not None
+    for holder in client._pool._holders:
+        if not holder.is_idle():
+            holder._con._transport.abort()
+    with pytest.raises(DatabaseBusy):
+        await reading
+    await ping()
+    assert connections_in_use()[READER][0] == 0

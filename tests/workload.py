@@ -52,6 +52,8 @@ DOCUMENTS = {
     Kind.REGISTER: REGISTER,
 }
 MIX = {Kind.CREDIT: 45, Kind.DEBIT: 28, Kind.WITHDRAW: 12, Kind.CANCEL: 7, Kind.REGISTER: 8}
+LARGEST_MINOR = dict.fromkeys(Kind, 2_000) | {Kind.DEBIT: 3_200}
+"""Debits are fewer than credits and larger, so that as much leaves the wallets as comes, however long it goes on."""
 ATTEMPTS_MAX = 5
 """How often a request is sent again before its server counts as gone."""
 TWINS = 0.05
@@ -184,7 +186,7 @@ class Workload:
         # Every third request meets the same wallet.
         hot = self._random.random() < 0.33
         customer = f"customer-{0 if hot else self._random.randrange(self.customers)}"
-        minor = self._random.randrange(1, 2_000)
+        minor = self._random.randrange(1, LARGEST_MINOR[kind])
         if kind is Kind.REGISTER:
             customer = f"new-{key}"
         return Request(kind, key, customer, minor, self._variables(kind, key, customer, minor))

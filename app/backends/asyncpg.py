@@ -4,6 +4,7 @@ Tortoise's own transaction context takes a connection from the pool and loses it
 while BEGIN is on its way: a few closed sockets and the pool is empty. And it waits for a connection for ever.
 """
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -29,6 +30,11 @@ from app.backends.transaction import uninterrupted
 # How long a connection may take to come to rest before it is thrown away instead.
 _RELEASE_TIMEOUT_S = 10.0
 
+# A machine that lost its power says nothing any more, nor does a firewall that forgot a connection. TCP itself would ask
+# for a quarter of an hour, and the writer with it: these give a connection up after half a minute of silence. A server that is
+# merely busy, or that waits for a lock, isn't silent: its system answers.
+_SILENCE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -37,6 +43,17 @@ _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
+
+
+async def _notice_silence(connection: asyncpg.Connection) -> None:
+    sock = connection._transport.get_extra_info("socket")
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SILENCE.items():
+        # Not every system knows each of them.
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 # Connections whose last statement may not have come to its end.
@@ -86,7 +103,7 @@ class SafeAsyncpgClient(AsyncpgDBClient):
         """Open the pool; address and password come from the DSN alone."""
         for name in ("host", "port", "user", "password", "database"):
             options.pop(name)
-        return await asyncpg.create_pool(self._dsn, **options)
+        return await asyncpg.create_pool(self._dsn, init=_notice_silence, **options)
 
     def acquire_connection(self) -> PoolConnectionWrapper[asyncpg.Connection]:
         """Take a connection for one statement."""
@@ -136,7 +153,9 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
             try:
                 yield connection
             except BaseException:
-                _interrupted.add(connection._con)
+                # One that was lost belongs to the pool no more, and rests for ever.
+                if connection._con is not None:
+                    _interrupted.add(connection._con)
                 raise
             finally:
                 await pool.release(connection, timeout=_RELEASE_TIMEOUT_S)

@@ -361,6 +361,10 @@ SYSTEM = Actor(ActorKind.SYSTEM, "clock")
 """Who posts what time alone brings about."""
 
 
+_NO_LOTS: frozenset[UUID] = frozenset()
+"""One for all wallets: each that is made takes 216 bytes, and thousands of wallets are kept."""
+
+
 class WalletState:
     """What was loaded of one wallet: its totals, its open lots in drawing order, and the holds that were named.
 
@@ -401,7 +405,7 @@ class WalletState:
         self.closed: dict[UUID, Lot] = {}
         self.expired: dict[UUID, int] = {}
         self.earning: Earning | None = None
-        self.topped_up: set[UUID] = set()
+        self.topped_up = _NO_LOTS
         self.signalled_at: datetime | None = None
 
     @classmethod
@@ -437,7 +441,7 @@ class WalletState:
         self.closed.clear()
         self.expired.clear()
         self.earning = None
-        self.topped_up.clear()
+        self.topped_up = _NO_LOTS
         self.signalled_at = None
 
     def fold(self, draft: "Draft") -> None:

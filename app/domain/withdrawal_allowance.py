@@ -17,11 +17,15 @@ from app.domain.ledger import WITHDRAWABLE, Lot
 from app.domain.money import Currency
 from app.domain.withdrawal_terms import FeePayer, WithdrawalPeriod, WithdrawalTerms
 
-CALENDAR_PERIODS = (WithdrawalPeriod.DAY, WithdrawalPeriod.WEEK, WithdrawalPeriod.MONTH)
-"""The periods that requests are added up over."""
+_LONGEST = {
+    WithdrawalPeriod.DAY: timedelta(days=2),
+    WithdrawalPeriod.WEEK: timedelta(days=9),
+    WithdrawalPeriod.MONTH: timedelta(days=33),
+}
+"""The periods that requests are added up over; none is longer, wherever the store is and whatever its clocks do."""
 
-LOOK_BACK = timedelta(days=33)
-"""No period is longer: requests from before it count for nothing."""
+LOOK_BACK = max(_LONGEST.values())
+"""Requests from before it count for nothing."""
 
 Asked = tuple[datetime, int]
 """One request that counts for the limits: when, and how much in minor units."""
@@ -123,7 +127,7 @@ def limits_of(
     if terms.maximum_minor:
         limits.append(Limit(WithdrawalPeriod.REQUEST, terms.maximum_minor, 0, None))
     asked, today = tuple(asked), local(now, zone).date()
-    for period in CALENDAR_PERIODS:
+    for period in _LONGEST:
         if not (maximum := terms.limit_minor(period)):
             continue
         stretch = Period(period.value)
@@ -132,6 +136,12 @@ def limits_of(
         )
         limits.append(Limit(period, maximum, used, _resets_at(period, now, zone)))
     return tuple(limits)
+
+
+def counted_since(terms: WithdrawalTerms, now: datetime) -> datetime | None:
+    """Return a time before which no request counts for a limit that is in force; `None` where none does at all."""
+    spans = [span for period, span in _LONGEST.items() if terms.limit_minor(period)]
+    return now - max(spans) if spans else None
 
 
 def _resets_at(period: WithdrawalPeriod, now: datetime, zone: ZoneInfo) -> datetime:

@@ -1,26 +1,19 @@
 """Turns the selection sets of an operation into functions that resolve, complete and build dictionaries directly.
 
-Every function here is a step of graphql-core's executor (`graphql.execution.executor`) with all that depends only on
-the schema and the document decided beforehand. It stands in the order of that class and calls it wherever nothing is
-gained by being quick: for errors, for what resolvers are told, for values that seldom come. So both can be read side
-by side, and what is said of one holds for the other: the same resolvers, in the same order, awaited in the same way.
-
-A place in the answer is a tuple (what is before it, key, type) as graphql-core's `Path` is one, and becomes a `Path`
-only when somebody looks at it: most are made for an error that doesn't happen.
+What depends only on the schema and the document is decided here, once; what is left for each run is in `steps`. Both
+follow graphql-core's executor (`graphql.execution.executor`), in the order of that class, and call it wherever nothing
+is gained by being quick: for errors, for what resolvers are told, for values that seldom come. So they can be read
+side by side, and what is said of one holds for the other: the same resolvers, in the same order, awaited in the same way.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias, cast
-from uuid import UUID
+from typing import Any, NamedTuple, cast
 
 import strawberry
 from graphql import (
-    Executor,
     FieldNode,
     GraphQLAbstractType,
     GraphQLBoolean,
@@ -48,80 +41,20 @@ from graphql.execution.collect_fields import (
     collect_fields,
     collect_subfields,
 )
-from graphql.execution.executor import collect_iterator_awaitables, invalid_return_type_error
+from graphql.execution.executor import invalid_return_type_error
 from graphql.execution.values import VariableValues, get_argument_values
-from graphql.pyutils import Path, Undefined, gather_with_cancel, inspect, is_iterable
+from graphql.pyutils import Path, Undefined, is_iterable
 from strawberry.execution import optimized_is_awaitable as is_awaitable
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from app.execution import writing
+from app.execution import steps, writing
 from app.execution.inputs import Inform, informing, literal_arguments, resolver_of
+from app.execution.steps import SETTLED, Ask, Complete, Ends, Field, Fields, InfoOf, Place, Run
 from app.execution.writing import Sort
 from app.readings import HANDED_ON, READING, Reading, Shown
-
-Place: TypeAlias = tuple[Any, str | int, str | None]
-Run: TypeAlias = Executor[Any]
-
-Fields = Callable[[Run, Any, Place | None], Any]
-"""(run, source, place) → what was selected of the source, or an awaitable of it."""
-Step = Callable[[Run, Any, Place | None], Any]
-"""(run, source or value or error, place of the source) → the completed field, or an awaitable of it."""
-Ask = Callable[[Run, Any, Place, Any], Any]
-"""(run, source, place, info or None) → what the resolver returns."""
-InfoOf = Callable[[Run, Place], Any]
-"""(run, place) → graphql-core's `info`."""
-Complete = Callable[[Run, Any, Any, Place], Any]
-"""(run, value, info, place) → the completed value, or an awaitable of it; raises what it fails with."""
-Fail = Callable[[Run, Exception, Place], Any]
-"""(run, error, place) → None, with the error noted; raises it, located, where the type is non-null."""
-
-
-class Ends(NamedTuple):
-    """What becomes of a value, and of an error in its place."""
-
-    complete: Complete
-    fail: Fail
-
-
-class Field(NamedTuple):
-    """A field of a selection set, in the steps that are taken for it."""
-
-    key: str
-    get: Callable[[Any], Any] | None
-    """Takes the value from the source; None where that needs more than the source, and `complete` does it all."""
-    kept: type | None
-    """Values of this type are in the answer as they are."""
-    sort: Sort | None
-    """What its values mostly are."""
-    complete: Step
-    """What becomes of the value, or of the source where there is no `get`."""
-    fail: Step
-    """What becomes of an error of these two."""
-
-
-SETTLED = frozenset(
-    {
-        type(None),
-        bool,
-        int,
-        float,
-        str,
-        bytes,
-        list,
-        tuple,
-        dict,
-        date,
-        datetime,
-        time,
-        timedelta,
-        Decimal,
-        UUID,
-    }
-)
-"""Types whose values nobody can await: they are by far the most, and asking takes time."""
 
 
 class Shape(NamedTuple):
@@ -167,10 +100,14 @@ class Compiler:
             self._core, self._fragments, self._variables, type_, self._operation, self._hide_suggestions
         )
         fields = self._fields(type_, collected.grouped_field_set)
-        return _serially(fields) if type_ is self._core.mutation_type else _together(fields, self._settled)
+        return (
+            steps.serially(fields)
+            if type_ is self._core.mutation_type
+            else steps.together(fields, self._settled)
+        )
 
     def _selected(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Fields:
-        return _together(self._fields(type_, self._collected(type_, details)), self._settled)
+        return steps.together(self._fields(type_, self._collected(type_, details)), self._settled)
 
     def _collected(self, type_: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
         return collect_subfields(
@@ -193,24 +130,24 @@ class Compiler:
     ) -> Field:
         if known is TypeNameMetaFieldDef:
             name = parent.name
-            return _whole(key, lambda _run, _source, _place: name)
+            return steps.whole(key, lambda _run, _source, _place: name)
         where = f"{parent}.{details[0].node.name.value}"
-        ends = Ends(self._completion(known.type, details, where), _failure(known.type, details))
+        ends = Ends(self._completion(known.type, details, where), steps.failure(known.type, details))
         own, get, is_told = (key, parent.name), self._getter(known), _looks_at_info(known.type)
         if get is not None and not is_told:
             sort = self._reading(known, details) or self._sort(known, details)
-            return _plain_field(get, (_kept_type(known.type), sort), ends, own, self._settled)
+            return steps.plain_field(get, (_kept_type(known.type), sort), ends, own, self._settled)
         nodes = [found.node for found in details]
 
         def info_of(run: Run, place: Place) -> Any:
-            return run.build_resolve_info(known, nodes, parent, _path(place))
+            return run.build_resolve_info(known, nodes, parent, steps.path(place))
 
         ask = (
             _asking(get)
             if get
             else self._method(known, details, info_of) or self._resolver(known, details, info_of)
         )
-        return _asking_field(ask, info_of if is_told else None, ends, own, self._settled)
+        return steps.asking_field(ask, info_of if is_told else None, ends, own, self._settled)
 
     def _sort(self, known: GraphQLField, details: FieldDetailsList) -> Sort | None:
         """Return what the values of a field mostly are, if more is to be made of those than of all others."""
@@ -378,13 +315,13 @@ class Compiler:
     # --- completion -----------------------------------------------------------------------------------------
 
     def _completion(self, type_: GraphQLOutputType, details: FieldDetailsList, where: str) -> Complete:
-        nothing = _absence(where) if isinstance(type_, GraphQLNonNull) else _null
+        nothing = steps.absence(where) if isinstance(type_, GraphQLNonNull) else steps.null
         if isinstance(type_, GraphQLNonNull):
             type_ = type_.of_type
         if isinstance(type_, GraphQLList):
             return self._list(type_, details, where, nothing)
         if is_leaf_type(type_):
-            leaf = _leaf(type_, nothing)
+            leaf = steps.leaf(type_, _kept_type(type_), nothing)
             return self._enumeration(type_, leaf) if isinstance(type_, GraphQLEnumType) else leaf
         if is_abstract_type(type_):
             return self._abstract(type_, details, nothing)
@@ -397,7 +334,7 @@ class Compiler:
         where: str,
         nothing: Callable[[], Any],
     ) -> Complete:
-        ends = Ends(self._completion(type_.of_type, details, where), _failure(type_.of_type, details))
+        ends = Ends(self._completion(type_.of_type, details, where), steps.failure(type_.of_type, details))
         settled, records = self._settled, self._records(type_.of_type, details)
 
         def complete(run: Run, value: Any, info: Any, place: Place) -> Any:
@@ -410,8 +347,8 @@ class Compiler:
                     return nothing()
                 if hasattr(value, "__aiter__") or not is_iterable(value):
                     info = info or run.build_resolve_info(*self._told(details, place))
-                    return run.complete_list_value(type_, details, info, _path(place), value, None)
-            return _items(run, iter(value), info, place, ends, settled)
+                    return run.complete_list_value(type_, details, info, steps.path(place), value, None)
+            return steps.items(run, iter(value), info, place, ends, settled)
 
         return complete
 
@@ -460,7 +397,7 @@ class Compiler:
             place = place[0]
         parent = cast("GraphQLObjectType", self._core.get_type(str(place[2])))
         known = cast("GraphQLField", self._core.get_field(parent, details[0].node.name.value))
-        return known, [found.node for found in details], parent, _path(place)
+        return known, [found.node for found in details], parent, steps.path(place)
 
     def _abstract(
         self, type_: GraphQLAbstractType, details: FieldDetailsList, nothing: Callable[[], Any]
@@ -549,171 +486,7 @@ class Compiler:
         return complete
 
 
-# --- fields -------------------------------------------------------------------------------------------------
-
-
-def _together(fields: tuple[Field, ...], settled: Set[type]) -> Fields:
-    """Return the function of a selection set, as `Executor.execute_fields`."""
-    runs = 0
-    quick: Fields | None = None
-
-    def execute(run: Run, source: Any, place: Place | None) -> Any:
-        nonlocal runs, quick
-        if quick is not None:
-            return quick(run, source, place)
-        runs += 1
-        if runs == writing.RUNS and len(fields) <= writing.FIELDS_MAX:
-            quick = writing.written(fields, settled, is_awaitable, _gathered)
-        results: dict[str, Any] = {}
-        waiting: list[str] = []
-        try:
-            for field in fields:
-                results[field.key] = value = _run_alone(field, run, source, place)
-                if type(value) not in settled and is_awaitable(value):
-                    waiting.append(field.key)
-        except Exception:
-            if waiting:
-                run.settle_in_background([results[key] for key in waiting])
-            raise
-        return _gathered(results, waiting) if waiting else results
-
-    return execute
-
-
-async def _gathered(results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
-    if len(waiting) == 1:
-        results[waiting[0]] = await results[waiting[0]]
-    else:
-        found = await gather_with_cancel(*(results[key] for key in waiting))
-        results.update(zip(waiting, found, strict=True))
-    return results
-
-
-def _run_alone(field: Field, run: Run, source: Any, place: Place | None) -> Any:
-    """Return the completed field, or an awaitable of it; as `Executor.execute_field`."""
-    _, get, kept, _, complete, fail = field
-    if get is None:
-        return complete(run, source, place)
-    try:
-        value = get(source)
-        return value if type(value) is kept else complete(run, value, place)
-    except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-        return fail(run, error, place)
-
-
-def _serially(fields: tuple[Field, ...]) -> Fields:
-    """Return the function of a mutation's root fields, as `Executor.execute_fields_serially`."""
-
-    async def rest(
-        run: Run,
-        source: Any,
-        results: dict[str, Any],
-        left: Iterator[Field],
-        first: tuple[str, Any],
-    ) -> dict[str, Any]:
-        results[first[0]] = await first[1]
-        for field in left:
-            value = _run_alone(field, run, source, None)
-            results[field.key] = await value if is_awaitable(value) else value
-        return results
-
-    def execute(run: Run, source: Any, _place: Place | None) -> Any:
-        results: dict[str, Any] = {}
-        left = iter(fields)
-        for field in left:
-            value = _run_alone(field, run, source, None)
-            if is_awaitable(value):
-                return rest(run, source, results, left, (field.key, value))
-            results[field.key] = value
-        return results
-
-    return execute
-
-
-def _plain_field(
-    get: Callable[[Any], Any],
-    mostly: tuple[type | None, Sort | None],
-    ends: Ends,
-    own: tuple[str, str],
-    settled: Set[type],
-) -> Field:
-    """Return a field that needs nothing but its source; `mostly` are the type that is kept, and the sort of its values."""
-    (key, parent), (kept, sort) = own, mostly
-    complete_value, fail_there = ends
-
-    def complete(run: Run, value: Any, place: Place | None) -> Any:
-        here = (place, key, parent)
-        if type(value) not in settled and is_awaitable(value):
-            return _awaited(run, value, None, here, ends)
-        completed = complete_value(run, value, None, here)
-        if type(completed) not in settled and is_awaitable(completed):
-            return _guarded(run, completed, here, fail_there)
-        return completed
-
-    def fail(run: Run, error: Exception, place: Place | None) -> Any:
-        return fail_there(run, error, (place, key, parent))
-
-    return Field(key, get, kept, sort, complete, fail)
-
-
-def _asking_field(
-    ask: Ask, info_of: InfoOf | None, ends: Ends, own: tuple[str, str], settled: Set[type]
-) -> Field:
-    """Return a field whose resolver is told about the run, or, where there is `info_of`, its type is; as
-    `Executor.execute_field`.
-    """
-    key, parent = own
-    complete, fail = ends
-
-    def field(run: Run, source: Any, place: Place | None) -> Any:
-        here = (place, key, parent)
-        info = None if info_of is None else info_of(run, here)
-        try:
-            value = ask(run, source, here, info)
-            if type(value) not in settled and is_awaitable(value):
-                return _awaited(run, value, info, here, ends)
-            completed = complete(run, value, info, here)
-            if type(completed) not in settled and is_awaitable(completed):
-                return _guarded(run, completed, here, fail)
-            return completed
-        except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-            return fail(run, error, here)
-
-    return _whole(key, field)
-
-
-def _whole(key: str, field: Step) -> Field:
-    """Return a field that one function does everything for, its errors too."""
-
-    def fail(_run: Run, error: Exception, _place: Place | None) -> Any:
-        raise error
-
-    return Field(key, None, None, None, field, fail)
-
-
-async def _awaited(run: Run, value: Awaitable[Any], info: Any, place: Place, ends: Ends) -> Any:
-    """Complete what a resolver, or an item of a list, promised; as `Executor.complete_awaitable_value`."""
-    try:
-        completed = ends.complete(run, await value, info, place)
-        return await completed if is_awaitable(completed) else completed
-    except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-        return ends.fail(run, error, place)
-
-
-async def _guarded(run: Run, completed: Awaitable[Any], place: Place, fail: Fail) -> Any:
-    try:
-        return await completed
-    except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-        return fail(run, error, place)
-
-
-def _failure(type_: GraphQLOutputType, details: FieldDetailsList) -> Fail:
-    return lambda run, error, place: run.handle_field_error(error, type_, details, _path(place))
-
-
-def _path(place: Place) -> Path:
-    before, key, type_ = place
-    return Path(None if before is None else _path(before), key, type_)
+# --- what is known of fields and types ----------------------------------------------------------------------
 
 
 def _asking(get: Callable[[Any], Any]) -> Ask:
@@ -733,74 +506,9 @@ def _given(base: StrawberryResolver[Any]) -> set[Any]:
     return {base.info_parameter, base.root_parameter, base.parent_parameter} - {None}
 
 
-# --- values -------------------------------------------------------------------------------------------------
-
-
-def _items(  # noqa: PLR0917 - a value, where it stands, and what becomes of it
-    run: Run, iterator: Iterator[Any], info: Any, place: Place, ends: Ends, settled: Set[type]
-) -> Any:
-    """Complete the items of a list, as `Executor.complete_iterable_value`."""
-    complete, fail = ends
-    results: list[Any] = []
-    waiting: list[int] = []
-    try:
-        for index, item in enumerate(iterator):
-            here = (place, index, None)
-            completed: Any
-            if type(item) not in settled and is_awaitable(item):
-                completed = _awaited(run, item, info, here, ends)
-                waiting.append(index)
-            else:
-                try:
-                    completed = complete(run, item, info, here)
-                    if type(completed) not in settled and is_awaitable(completed):
-                        completed = _guarded(run, completed, here, fail)
-                        waiting.append(index)
-                except Exception as error:  # noqa: BLE001 - whatever a resolver raises is told to the caller
-                    completed = fail(run, error, here)
-            results.append(completed)
-    except Exception:
-        left = [results[index] for index in waiting] + collect_iterator_awaitables(iterator, is_awaitable)
-        if left:
-            run.settle_in_background(left)
-        raise
-    return _gathered_items(results, waiting) if waiting else results
-
-
-async def _gathered_items(results: list[Any], waiting: list[int]) -> list[Any]:
-    if len(waiting) == 1:
-        results[waiting[0]] = await results[waiting[0]]
-    else:
-        found = await gather_with_cancel(*(results[index] for index in waiting))
-        for index, value in zip(waiting, found, strict=True):
-            results[index] = value
-    return results
-
-
-def _leaf(type_: GraphQLLeafType, nothing: Callable[[], Any]) -> Complete:
-    kept, coerce = _kept_type(type_), type_.coerce_output_value
-
-    def complete(_run: Run, value: Any, _info: Any, _place: Place) -> Any:
-        if type(value) is kept:
-            return value
-        if isinstance(value, Exception):
-            raise value
-        if value is None or value is Undefined:
-            return nothing()
-        coerced = coerce(value)
-        if coerced is None or coerced is Undefined:
-            raise TypeError(
-                f"Expected `{inspect(type_)}.coerce_output_value({inspect(value)})` to return non-nullable value,"
-                f" returned: {inspect(coerced)}"
-            )
-        return coerced
-
-    return complete
-
-
 def _kept_type(type_: GraphQLOutputType) -> type | None:
     """Return the type whose values stand in the answer as they are."""
-    leaf = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    leaf = _nullable(type_)
     if not isinstance(leaf, GraphQLScalarType):
         return None
     coerce: Any = leaf.coerce_output_value
@@ -838,17 +546,6 @@ def _looks_at_info(type_: GraphQLOutputType) -> bool:
 def _is_by_class(type_: GraphQLObjectType) -> bool:
     """Tell whether Strawberry's own function says which values are of a type: it goes by their classes."""
     return getattr(type_.is_type_of, "__module__", None) == GraphQLCoreConverter.__module__
-
-
-def _absence(where: str) -> Callable[[], Any]:
-    def nothing() -> None:
-        raise TypeError(f"Cannot return null for non-nullable field {where}.")
-
-    return nothing
-
-
-def _null() -> None:
-    return None
 
 
 def _left(_shown: Shown) -> None:

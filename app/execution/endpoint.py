@@ -51,9 +51,10 @@ class GraphQLEndpoint:
     `get_context` is called for every operation and again for every event of a subscription. `authenticate` raises
     an error whose `extensions["code"]` says why. `graphiql` answers a browser that asks for a page. `observe` is told
     of each operation when it is over. `hurry` is called with the seconds that a query has, in the context of its
-    task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`). `onlook` has
-    callers share the execution of an event (`app.execution.sharing`). `present` returns a principal as it is at this moment, and
-    the same object while nothing changed; it may raise as `get_context` does, which puts it into contexts.
+    task, so that whoever reads for it can end with it. `prepared` compiles operations (`app.execution.prepared`).
+    `onlook` has callers share the execution of an event (`app.execution.sharing`). `present` returns a principal as it is
+    at this moment, and the same object while nothing changed; it may raise as `get_context` does, which puts it into
+    contexts.
     """
 
     def __init__(

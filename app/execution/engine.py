@@ -2,7 +2,8 @@
 
 Operations are run as they were prepared (`prepared`), or by graphql-core's executor directly, in the class that
 Strawberry's schema names for it: the document is parsed and validated already, and the schema has no extensions, so
-nothing of `schema.execute` is left to do. Variables are coerced before anything runs; that is why `_executor` may refuse and `run` may not fail.
+nothing of `schema.execute` is left to do. Variables are coerced before anything runs; that is why `_executor` may
+refuse, and what is begun after it may not fail.
 """
 
 import asyncio
@@ -44,7 +45,9 @@ Tell = Callable[[Response | RefusedError], None]
 """Takes what came of an operation, once."""
 
 FreshContext = Callable[[], Awaitable[object] | object]
-"""Makes a context, or an awaitable of it: one per operation, and one per event of a subscription, so that no loader outlives its answer."""
+"""Makes a context, or an awaitable of it: one per operation, and one per event of a subscription, so that no loader
+outlives its answer.
+"""
 
 
 class Engine:

@@ -1,8 +1,8 @@
 """Subscriptions that hold no task: their events are taken from a feed, and told as fast as the reader reads.
 
-A source that is a feed (`Feed`) says when there may be something to take. Most events that many are told have an answer by
-then (`sharing`), which is written to one reader after another without a task's being woken for each. Whoever is the first to ask
-has a task for the time of the execution; so has everybody whose answer can't be shared.
+A source that is a feed (`Feed`) says when there may be something to take. Most events that many are told have an answer
+by then (`sharing`), which is written to one reader after another without a task's being woken for each. Whoever is the
+first to ask has a task for the time of the execution; so has everybody whose answer can't be shared.
 """
 
 import asyncio

@@ -82,11 +82,9 @@ def _by_quality(accept: str) -> tuple[Media, ...]:
 def _chosen(candidates: Sequence[Media], *, subscription: bool) -> Media | None:
     """Return the first that can tell the operation: a subscription needs a stream, multipart carries nothing else."""
     for media in candidates:
-        if media is Media.HTML or media.is_stream < subscription:
-            continue
-        if media is Media.MULTIPART and not subscription:
-            continue
-        return media
+        tells = media.is_stream if subscription else media is not Media.MULTIPART
+        if tells and media is not Media.HTML:
+            return media
     return None
 
 

@@ -13,17 +13,19 @@ awaited. The function that is prepared here has all that behind it: it calls res
 ## How it does that
 
 `compiling` follows graphql-core's executor step by step; what a step needs of schema and document, it looks up while
-it compiles. The state of a run (`State`) is an executor of graphql-core's, of the very class that Strawberry's schema
+it compiles, and `steps` has what is left for each run. The state of a run (`State`) is an executor of graphql-core's, of the very class that Strawberry's schema
 names, whose parts are made when somebody asks for them: resolvers get what that executor builds for them, errors are
-noted by it, and whatever seldom comes (asynchronous iterators, things that are no lists) is completed by it. Resolvers are Strawberry's, with their permissions,
-extensions and conversions. Strawberry is passed by where it would hand over and do no more:
+noted by it, and whatever seldom comes (asynchronous iterators, things that are no lists) is completed by it.
+Resolvers are Strawberry's, with their permissions, extensions and conversions. Strawberry is passed by where it would
+hand over and do no more:
 
     an attribute                                    getattr
     variables and arguments                         functions made for their types (`inputs`)
     a method without arguments and extensions       called with `self`, and `info` if it asks
     a member of an enumeration                      its name from a dictionary
 
-A selection set that is run often is written out as a program of its own (`writing`).
+A selection set that is run often is written out as a program of its own (`writing`). Fields that say what they read of a
+record (`app.readings`) are then read without an object and without their resolver, which is made of the same reading.
 
 ## What it must not do
 
@@ -73,8 +75,9 @@ from graphql.pyutils import RefMap, Undefined
 from strawberry.execution import optimized_is_awaitable as is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from app.execution.compiling import Compiler, Fields, Shape
+from app.execution.compiling import Compiler, Shape
 from app.execution.inputs import Coercion
+from app.execution.steps import Fields
 
 FIELDS_MAX = 32_000
 """How many compiled fields are kept, of all operations together: some three KiB each, so a hundred MiB at most. Beyond

@@ -1,11 +1,13 @@
 """Writes the function of a selection set as Python, once it is clear that it is run often.
 
-The loop that `compiling` runs over the fields of a set unpacks each of them, asks of which sort it is, and fills the answer
+The loop that `steps` runs over the fields of a set unpacks each of them, asks of which sort it is, and fills the answer
 key by key. Written out, a field is the call of its getter, a comparison of types, and a place in one dictionary. It is
 what that loop does, step by step, and whatever isn't as it mostly is goes on in the same functions.
 
-What is written depends on the sorts of the fields alone. Keys, getters and types are handed over as values, so nothing that a
-caller sent is ever part of a program, and sets of the same sorts share what was written for the first.
+What is written depends on the sorts of the fields alone, and on the names of the columns that types say they read
+(`app.readings`). Keys, getters and types are handed over as values, so nothing that a caller sent is ever part of a
+program, and sets of the same sorts share what was written for the first. Where nothing but columns was selected of a
+list's objects, one program goes over all of their records, and no object is made.
 """
 
 import re
@@ -146,7 +148,7 @@ def written(
     is_awaitable: Callable[[Any], bool],
     gathered: Callable[..., Any],
 ) -> Callable[[Any, Any, Any], Any]:
-    """Return the function of a selection set of `compiling.Field`s."""
+    """Return the function of a selection set of `steps.Field`s."""
     parts: list[str] = []
     given: dict[str, Any] = {"gathered": gathered, "is_awaitable": is_awaitable, "settled": settled}
     for number, field in enumerate(fields):
@@ -225,6 +227,6 @@ def written_for_records(
 @lru_cache(maxsize=WRITTEN_MAX)
 def _program(text: str) -> Callable[..., Any]:
     namespace: dict[str, Any] = {}
-    exec(compile(text, "<selection set>", "exec"), namespace)  # noqa: S102 - made of the templates above and of numbers
+    exec(compile(text, "<selection set>", "exec"), namespace)  # noqa: S102 - made of the templates above, of numbers and of columns
     made: Callable[..., Any] = namespace["write"]
     return made

@@ -12,14 +12,15 @@ class Feed(ABC, Generic[T_co]):
     """The events of one subscriber, in order.
 
     After `open`, `take` is called until it returns None, and again each time `wake` was called. It raises
-    `StopAsyncIteration` at the end, and whatever went wrong; in either case there is nothing to take any more. Whoever opened it closes it.
+    `StopAsyncIteration` at the end, and whatever went wrong; in either case there is nothing to take any more.
+    Whoever opened it closes it.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def open(self, wake: Callable[[], None]) -> None:
-        """Begin. `wake` is called from the loop, never from within `open`, `take` or `close`; it may be called for nothing."""
+        """Begin. `wake` is called from the loop, never from within `open`, `take` or `close`, and sometimes for nothing."""
 
     @abstractmethod
     def take(self) -> T_co | None:

@@ -11,6 +11,7 @@ A wallet that is heard of and has no position is asked for its last number befor
 transactions, the differences between machines' clocks included, nothing falls behind the horizon untold.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +20,6 @@ from uuid import UUID
 
 from app.domain.ledger import Transaction, Wallet, WalletChange
 from app.live.source import Source, SubscriberTooSlow
-from app.live.topic import Room
 
 CLOCK_SLACK_S = 60.0
 """How late, by this machine's clock, a transaction may be committed after the time that it bears."""
@@ -56,8 +56,8 @@ class Seat:
             self.error = SubscriberTooSlow(f"More than {MISSED_WALLETS_MAX} wallets changed meanwhile.")
 
 
-class StoreRoom(Room):
-    """A short log of what was committed, in order per wallet, and the subscribers that read it."""
+class StoreRoom:
+    """A short log of what was committed, in order per wallet, and the subscribers that read it and wait together."""
 
     __slots__ = (
         "_behind",
@@ -71,15 +71,16 @@ class StoreRoom(Room):
         "_queue_max",
         "_ready",
         "_seats",
+        "_sleepers",
     )
 
     def __init__(self, clock: Callable[[], datetime], queue_max: int) -> None:
-        super().__init__()
         self._clock = clock
         self._queue_max = queue_max
         self._log: deque[tuple[Wallet, Transaction]] = deque()
         self._first = 0
         self._seats: set[Seat] = set()
+        self._sleepers: set[asyncio.Future[None]] = set()
         self._positions: dict[UUID, tuple[int, datetime]] = {}
         self._horizon = self._slack_before_now()
         self._behind: dict[UUID, WalletChange | None] = {}
@@ -89,17 +90,20 @@ class StoreRoom(Room):
 
     # --- subscribers ----------------------------------------------------------------------------------------
 
+    @property
+    def count(self) -> int:
+        """How many subscribers there are."""
+        return len(self._seats)
+
     def sit(self) -> Seat:
         """Let a subscriber in: it sees what is told from now on."""
         seat = Seat(self._first + len(self._log))
         self._seats.add(seat)
-        self.count += 1
         return seat
 
     def leave(self, seat: Seat) -> None:
         """Let a subscriber go."""
         self._seats.discard(seat)
-        self.count -= 1
 
     def next(self, seat: Seat) -> tuple[Wallet, Transaction] | None:
         """Return the next entry of the log and move on, or `None` at its end."""
@@ -109,8 +113,27 @@ class StoreRoom(Room):
         seat.cursor += 1
         return self._log[place]
 
-    def all_caught_up(self) -> None:
-        """Forget the log, which everybody has read."""
+    async def changed(self) -> None:
+        """Sleep until the next `wake`. The caller has just found that there is nothing to do, without waiting since."""
+        # Each has a future of its own: cancelling a task cancels the future that it waits for.
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleepers.add(sleeper)
+        if len(self._sleepers) == self.count:
+            self._forget_the_log()
+        try:
+            await sleeper
+        finally:
+            self._sleepers.discard(sleeper)
+
+    def wake(self) -> None:
+        """Have every subscriber look again."""
+        sleepers, self._sleepers = self._sleepers, set()
+        for sleeper in sleepers:
+            if not sleeper.done():
+                sleeper.set_result(None)
+
+    def _forget_the_log(self) -> None:
+        # Everybody has read it.
         self._first += len(self._log)
         self._log.clear()
 
@@ -181,7 +204,7 @@ class StoreRoom(Room):
             horizon = await self._look_for_gaps(source, self._check_since)
         taken, self._behind = self._behind, {}
         try:
-            for wallet_ids in chunks(list(taken), READ_WALLETS_MAX):
+            for wallet_ids in _chunks(list(taken), READ_WALLETS_MAX):
                 await self._read({wallet_id: taken[wallet_id] for wallet_id in wallet_ids}, source)
         except BaseException:
             self._behind.update(dict.fromkeys(taken))
@@ -269,6 +292,5 @@ class StoreRoom(Room):
         return self._clock() - timedelta(seconds=CLOCK_SLACK_S)
 
 
-def chunks(ids: Sequence[UUID], size: int) -> Iterable[Sequence[UUID]]:
-    """Cut a list into pieces."""
+def _chunks(ids: Sequence[UUID], size: int) -> Iterable[Sequence[UUID]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,6 +1,5 @@
-"""What subscribers share: those of one wallet, and those who wait together."""
+"""What those share who follow one wallet."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -8,39 +7,6 @@ from uuid import UUID
 from app.domain.ledger import Transaction, Wallet, WalletChange
 from app.live.source import WalletUpdate
 from app.live.turns import Turns
-
-
-class Room:
-    """Where subscribers wait together for something to happen."""
-
-    __slots__ = ("_sleepers", "count")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sleepers: set[asyncio.Future[None]] = set()
-
-    async def changed(self) -> None:
-        """Sleep until the next `wake`. The caller has just found that there is nothing to do, without waiting since."""
-        # Each has a future of its own: cancelling a task cancels the future that it waits for.
-        sleeper = asyncio.get_running_loop().create_future()
-        self._sleepers.add(sleeper)
-        if len(self._sleepers) == self.count:
-            self.all_caught_up()
-        try:
-            await sleeper
-        finally:
-            self._sleepers.discard(sleeper)
-
-    def wake(self) -> None:
-        """Have every subscriber look again."""
-        sleepers, self._sleepers = self._sleepers, set()
-        for sleeper in sleepers:
-            if not sleeper.done():
-                sleeper.set_result(None)
-
-    def all_caught_up(self) -> None:
-        """Forget what was kept for those who were behind."""
-        raise NotImplementedError
 
 
 class Follower(Protocol):

@@ -22,9 +22,7 @@ from tortoise.models import Model
 
 from app.backends.asyncpg import records
 from app.backends.patience import DatabaseBusy, DatabaseSlow, no_hurry
-
-READER = "default"
-"""The connection that everybody reads by."""
+from app.db import READER
 
 AT_ONCE = 2
 """Statements of one kind that run at the same time; who asks meanwhile waits for the next one."""

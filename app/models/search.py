@@ -12,6 +12,7 @@ from typing import Any
 from tortoise.connection import get_connection
 from tortoise.expressions import Q, RawSQL
 
+from app.db import READER
 from app.domain.customer import fold
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
@@ -105,7 +106,7 @@ async def few(words: Sequence[str], listed: str = "customers") -> Few | None:
 
     `listed` is a table: the customers themselves, or what they have.
     """
-    connection = get_connection("default")
+    connection = get_connection(READER)
     dialect = connection.capabilities.dialect
     grams = _trigrams(words) if dialect == "sqlite" else [*_trigrams(words), *_pairs(words)]
     newest = await _newest(_SAMPLE, words, grams)
@@ -145,7 +146,7 @@ class _Newest:
 
 
 async def _newest(rows: int, words: Sequence[str], grams: Sequence[str]) -> _Newest:
-    connection = get_connection("default")
+    connection = get_connection(READER)
     dialect = connection.capabilities.dialect
     counted = [f"COUNT(*) FILTER (WHERE {_holds(dialect, words)})"]
     counted += [f"COUNT(*) FILTER (WHERE {_holds(dialect, [gram])})" for gram in grams]

@@ -11,6 +11,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 from tortoise.queryset import QuerySet
 
+from app.db import READER
 from app.domain import wallet as rules
 from app.domain.access import Actor, Capability, Principal
 from app.domain.errors import OwnWallet
@@ -19,7 +20,7 @@ from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
 from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
-from app.models.reading import READER, Lookup, Rows, select
+from app.models.reading import Lookup, Rows, select
 from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, WalletRef

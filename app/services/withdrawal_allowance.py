@@ -40,13 +40,16 @@ class BackgroundLoader(DataLoader[tuple[UUID, date], Background]):
         settings = StoreSettings() if version is None else StoreSettings.from_data(version.data)
         found = {wallet_id: Background(settings) for wallet_id, _ in keys}
         since = datetime.combine(min(day for _, day in keys), time(), UTC)
-        lately = Q(created_at__gt=since) | Q(status__in=[str(status) for status in UNDER_WAY])
-        for row in await Withdrawal.filter(lately, wallet_id__in=list(found)):
-            known = found[row.wallet_id]
-            if row.status in UNDER_WAY:
-                known.reviewed_minor += row.amount_minor
-            if row.status not in GIVEN_BACK:
-                known.asked.append((row.created_at, row.amount_minor))
+        counted = Q(created_at__gt=since, status__not_in=[str(status) for status in GIVEN_BACK])
+        under_way = Q(status__in=[str(status) for status in UNDER_WAY])
+        requests = Withdrawal.filter(counted | under_way, wallet_id__in=list(found))
+        for wallet_id, status, amount_minor, created_at in await requests.values_list(
+            "wallet_id", "status", "amount_minor", "created_at"
+        ):
+            known = found[wallet_id]
+            if status in UNDER_WAY:
+                known.reviewed_minor += amount_minor
+            known.asked.append((created_at, amount_minor))
         if settings.withdrawals.waiting_days:
             rows = Allocation.filter(
                 lot__wallet_id__in=list(found),

@@ -127,6 +127,11 @@ async def test_limits(api: Store, terms: Any) -> None:
     assert (shown["minimum"]["amount"], shown["maximum"]["amount"]) == ("5.00", "10.00")
     assert [part["reason"] for part in shown["leftOut"]] == ["UNDER_REVIEW"]
     assert codes(await ask(api, customer, "10.01")) == ["WITHDRAWAL_OUT_OF_LIMITS"]
+    last = (await ask(api, customer, "10.00"))["withdrawal"]
+    assert codes(await ask(api, customer, "5.00")) == ["WITHDRAWAL_OUT_OF_LIMITS"]
+    # What is called off counts no longer.
+    await api.done("cancelWithdrawal", {"withdrawalId": last["id"], "idempotencyKey": fresh("key")})
+    assert (await allowance(api, customer))["withdrawal"]["maximum"]["amount"] == "10.00"
     assert codes(await ask(api, customer, "10.00")) == []
 
 

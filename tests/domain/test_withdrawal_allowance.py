@@ -14,7 +14,15 @@ from app.domain.hold import HoldPurpose
 from app.domain.ledger import Explanation, TransactionKind
 from app.domain.wallet import freeze
 from app.domain.withdrawal import Withdrawal, WithdrawalStatus, asked_before, give_back, request
-from app.domain.withdrawal_allowance import Allowance, Holdings, LeftOutReason, allowance, smallest_of
+from app.domain.withdrawal_allowance import (
+    Allowance,
+    Holdings,
+    LeftOutReason,
+    allowance,
+    counted_since,
+    limits_of,
+    smallest_of,
+)
 from app.domain.withdrawal_terms import FeePayer, WithdrawalPeriod, WithdrawalTerms
 from tests.domain.book import STAFF, START, Book
 
@@ -198,6 +206,33 @@ def test_periods_go_by_the_stores_calendar(period: str, later: datetime, same: b
         ask(book, 200)
     else:
         ask(book, 500)
+
+
+FIRST_DAY = datetime.fromisoformat("2024-01-01")
+PERIODS = ("maximum_per_day_minor", "maximum_per_week_minor", "maximum_per_month_minor")
+
+
+@given(
+    periods=st.sets(st.sampled_from(PERIODS), min_size=1),
+    zone=st.sampled_from(
+        ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns"]
+    ),
+    now=st.datetimes(FIRST_DAY, FIRST_DAY + timedelta(days=5 * 365), timezones=st.just(UTC)),
+    ago=st.timedeltas(timedelta(0), timedelta(days=40)),
+)
+def test_what_is_not_asked_for_counts_for_no_limit(
+    periods: set[str], zone: str, now: datetime, ago: timedelta
+) -> None:
+    limits: dict[str, Any] = dict.fromkeys(periods, 500)
+    terms = WithdrawalTerms(enabled=True, **limits)
+    since = counted_since(terms, now)
+    assert since is not None
+    counts = any(limit.used_minor for limit in limits_of(terms, [(now - ago, 1)], zone_of(zone), now))
+    assert not counts or now - ago > since
+
+
+def test_nothing_is_asked_for_while_no_period_has_a_limit() -> None:
+    assert counted_since(WithdrawalTerms(enabled=True, maximum_minor=500), START) is None
 
 
 def test_what_was_given_back_counts_for_no_limit() -> None:

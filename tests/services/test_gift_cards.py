@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tortoise.connection import get_connection
@@ -30,6 +31,7 @@ from app.models.gift_card import GiftCard, GiftCardEntry
 from app.services import gift_card as gift_cards
 from app.services.fraud import keep_guesses
 from app.services.gift_card import TooManyGuesses
+from app.services.ledger import writer as writer_module
 from app.services.ledger.writer import Writer
 from app.services.liability import Liability, liabilities
 from app.services.verification import Invariant, verify
@@ -119,6 +121,29 @@ async def test_codes_are_shown_once_and_kept_nowhere(writer: Writer) -> None:
     for code in first.codes:
         assert code not in kept
         assert (normal_form(code) or code) not in kept
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_codes_are_shown_although_the_answer_of_the_commit_was_lost(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """The writer finds its own key when it tries again, and yet nobody has seen the codes."""
+    transact = writer._transact
+    done: list[Any] = []
+
+    async def losing(commands: Any) -> Any:
+        done.append(await transact(commands))
+        if len(done) == 1:
+            raise ConnectionResetError("after the commit, before its answer")
+        return done[-1]
+
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    monkeypatch.setattr(writer, "_transact", losing)
+    issued = await issue(writer, count=3, idempotency_key=key)
+    assert len(done) == 2
+    assert issued.codes is not None
+    assert not issued.replayed
+    assert [(await look_up(code)).id for code in issued.codes] == [card.id for card in issued.cards]
 
 
 async def test_without_a_key_there_are_no_gift_cards(writer: Writer) -> None:

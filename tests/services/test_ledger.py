@@ -9,9 +9,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
+from app.backends.asyncpg import _SafeTransactionContext
+from app.backends.sqlite import SafeSqliteTransaction
 from app.domain.adjustment import Direction
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.bucket import Bucket
@@ -216,7 +219,17 @@ def untold(who: str) -> Command:
     return command("untold", who, decide, key="untold", opens=True)
 
 
-@pytest.mark.parametrize("broken", [defective, untold, unstorable])
+def empty_handed(who: str) -> Command:
+    """Its decision takes the first of none, and what that raises is the one exception that no future takes."""
+
+    def decide(draft: Draft) -> Any:
+        credit("", 1_000_000).decide(draft)
+        return next(iter(()))
+
+    return command("empty_handed", who, decide, key="empty_handed", opens=True)
+
+
+@pytest.mark.parametrize("broken", [defective, untold, unstorable, empty_handed])
 async def test_a_broken_command_harms_no_neighbour(writer: Writer, broken: Any) -> None:
     await writer.submit(credit("ada", 100))
     names = ["ada", "bob", "ada", "eve", "eve", "ada", "bob"]
@@ -465,6 +478,46 @@ async def test_what_a_writer_remembers_is_never_stale(writer: Writer, other: Wri
         clock.move(seconds=1)
 
 
+@pytest.mark.parametrize("outright", [pytest.param(True, id="outright"), pytest.param(False, id="locked")])
+async def test_what_the_database_lost_is_not_remembered(
+    writer: Writer, other: Writer, clock: Clock, monkeypatch: pytest.MonkeyPatch, outright: bool
+) -> None:
+    """A replica took over that never had the last commit, or a backup was restored: the next change has the same version."""
+    await writer.submit(credit("ada", 10))
+    clock.move(seconds=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(other._optimism, "is_due", lambda: False)
+        for kind in (TransactionWrapper, SafeSqliteTransaction):
+            patched.setattr(kind, "commit", kind.rollback)
+        await other.submit(credit("ada", 100))
+    clock.move(seconds=1)
+    await writer.submit(credit("ada", 1))
+    monkeypatch.setattr(other._optimism, "is_due", lambda: outright)
+    assert code(await other.submit(credit("ada", 1))) == "ACCEPTED"
+    with pytest.raises(InsufficientFunds):
+        await other.submit(debit("ada", 13))
+    assert await posted() == {"ada": 12}
+    audit(await read_tables())
+
+
+@pytest.mark.parametrize("outright", [pytest.param(True, id="outright"), pytest.param(False, id="locked")])
+async def test_a_wallet_that_the_database_lost_is_opened_again(
+    writer: Writer, other: Writer, monkeypatch: pytest.MonkeyPatch, outright: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        for kind in (TransactionWrapper, SafeSqliteTransaction):
+            patched.setattr(kind, "commit", kind.rollback)
+        for name in ("ada", "bob", "eve"):
+            await other.submit(credit(name, 100))
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    monkeypatch.setattr(other._optimism, "is_due", lambda: outright)
+    await submit_all(writer, [credit("ada", 1), credit("eve", 1)])
+    assert code(await other.submit(credit("ada", 1))) == "ACCEPTED"
+    assert code(await other.submit(freeze("eve"))) == "ACCEPTED"
+    assert code(await other.submit(credit("bob", 1))) == "ACCEPTED"
+    assert await posted() == {"ada": 2, "bob": 1, "eve": 1}
+
+
 async def test_holds_are_seen_by_the_other_writer(writer: Writer, other: Writer) -> None:
     await writer.submit(credit("ada", 100))
     hold = (await other.submit(authorize("ada", 80))).answer
@@ -646,6 +699,42 @@ async def test_a_lost_answer_of_a_commit_is_found_by_the_key(
     answers = await submit_all(writer, [credit("ada", 5, key="k"), credit("ada", 5), debit("ada", 11)])
     assert [code(answer) for answer in answers] == ["REPLAYED", "REPLAYED", "INSUFFICIENT_FUNDS"]
     assert await posted() == {"ada": 10}
+
+
+@only_postgres
+async def test_a_commit_that_arrives_late_is_waited_for(
+    writer: Writer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was lost, and time went on, so that the second decision would be another one than what is done."""
+    commit, release = TransactionWrapper.commit, _SafeTransactionContext._release
+    late: list[asyncio.Task[None]] = []
+
+    async def arrive(context: Any) -> None:
+        await asyncio.sleep(0.3)
+        await commit(context.client)
+        await release(context)
+
+    async def losing(self: TransactionWrapper) -> None:
+        if late:
+            await commit(self)
+            return
+        clock.move(hours=2)
+        raise ConnectionResetError("it was sent, as far as anybody knows")
+
+    async def keeping(self: _SafeTransactionContext) -> None:
+        if late:
+            await release(self)
+        else:
+            late.append(asyncio.create_task(arrive(self)))
+
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    monkeypatch.setattr(TransactionWrapper, "commit", losing)
+    monkeypatch.setattr(_SafeTransactionContext, "_release", keeping)
+    # A wallet that is new has no row yet that the second try would wait for.
+    new = credit("ada", 10, expires_at=clock.now + timedelta(hours=1), key="k")
+    assert code(await writer.submit(new)) == "REPLAYED"
+    assert await posted() == {"ada": 10}
+    await asyncio.gather(*late)
 
 
 async def test_a_full_queue_refuses_and_recovers(database: TortoiseContext, clock: Clock) -> None:

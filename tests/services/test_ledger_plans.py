@@ -13,6 +13,7 @@ from tortoise.context import TortoiseContext
 from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.sqlite import SafeSqliteTransaction
 from app.db import WRITER
+from app.services.ledger import store, tables
 from tests.ledger import authorize, capture, credit, debit, running_writer, submit_all
 
 TABLES = frozenset(
@@ -21,6 +22,14 @@ TABLES = frozenset(
 )
 ALIASES = frozenset("chkrtw")
 """What the statements call them."""
+
+
+@pytest.mark.parametrize("written", [store._write_all, store._write_all_if])
+def test_what_comes_together_in_ever_new_ways_is_not_kept_for_ever(written: Any) -> None:
+    kinds = list(tables.BESIDE.values())[:9]
+    for number in range(1, 2 ** len(kinds)):
+        written(tuple(("insert", kind) for place, kind in enumerate(kinds) if number >> place & 1))
+    assert written.cache_info().currsize <= store.STATEMENTS_MAX < 2 ** len(kinds)
 
 
 async def test_no_statement_of_the_writer_reads_a_table_from_end_to_end(

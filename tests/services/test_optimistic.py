@@ -196,7 +196,7 @@ async def test_what_changed_after_the_statement_began_counts(
 ) -> None:
     """The statement's snapshot is older than the change, the version is not: a locked row is read anew."""
     await writer.submit(credit("ada", 10))
-    known = "unnest($1::uuid[], $2::bigint[]) AS known (id, version)"
+    known = "unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS known (id, version, updated_at)"
     assert known in store._ASSUMED
     slow = store._ASSUMED.replace(known, f"pg_sleep(0.5), {known}")
     store._write_all_if.cache_clear()

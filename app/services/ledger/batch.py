@@ -1,9 +1,9 @@
 """One batch: what is loaded for many commands, decided one after the other, and written by a few statements."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,9 @@ from app.services.ledger.command import (
 )
 from app.services.ledger.store import Found, Session, TableWrite
 
+LOTS_MAX = 65_536
+"""Open lots of wallets whose state is kept, in all: some 25 MB."""
+
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
 
@@ -52,24 +55,42 @@ class FaultyWallet(Exception):
 
 
 class Known:
-    """What is kept from batch to batch, and used again only while what is stored has the same version."""
+    """What is kept from batch to batch, and used again only while what is stored has the same version of the same time.
 
-    def __init__(self, size_max: int, expressions: Expressions | None = None) -> None:
+    At most `wallets_max` wallets are, with `lots_max` open lots in all: a wallet may have thousands. Those that were not used
+    for longest go first.
+    """
+
+    def __init__(
+        self, wallets_max: int, *, lots_max: int = LOTS_MAX, expressions: Expressions | None = None
+    ) -> None:
         self.settings_version = 0
         self.settings = StoreSettings()
         self.rules = KnownRules(expressions)
         self._heard: tuple[str | None, frozenset[str]] = (None, frozenset())
-        self._size_max = size_max
-        self._states: dict[UUID, WalletState] = {}
+        self._wallets_max = wallets_max
+        self._lots_max = lots_max
+        self._states: OrderedDict[UUID, WalletState] = OrderedDict()
+        self._lots: dict[UUID, int] = {}
+        """How many open lots a state had when it was kept: it may have others by now."""
+        self._lots_kept = 0
         self._ids: dict[UUID | str, UUID] = {}
         self.doubtful: set[UUID] = set()
         """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
         the versions that were known."""
+        self.is_commit_doubtful = False
+        """Whether a COMMIT may still be on its way, whose connection was lost."""
 
-    def state(self, wallet_id: UUID, version: int) -> WalletState | None:
-        """Return the state of a wallet, if what is known has the version that was just read under its lock."""
+    def state(self, wallet_id: UUID, version: int, updated_at: datetime) -> WalletState | None:
+        """Return the state of a wallet, if what is known has the version that was just read under its lock.
+
+        That is the same number of the same time: where a change was lost (a replica took over that never had it, a backup
+        was restored), the next one gets its number again.
+        """
         state = self._states.get(wallet_id)
-        return state if state is not None and state.wallet.version == version else None
+        if state is None or state.wallet.version != version or state.wallet.updated_at != updated_at:
+            return None
+        return state
 
     def assumed(self, ref: WalletRef) -> WalletState | None:
         """Return the state of the wallet that is meant as it was last seen, whatever became of it since."""
@@ -96,12 +117,15 @@ class Known:
         """Remember states after their commit, dropping those that were not used for longest."""
         for state in states:
             state.settle()
-            self._states.pop(state.wallet.id, None)
-            self._states[state.wallet.id] = state
-            self._ids[state.customer.id] = self._ids[state.customer.external_id] = state.wallet.id
-            self.doubtful.discard(state.wallet.id)
-        if len(self._states) > self._size_max:
-            self.forget(list(islice(self._states, len(self._states) - self._size_max)))
+            wallet_id, lots = state.wallet.id, len(state.lots)
+            self._states[wallet_id] = state
+            self._states.move_to_end(wallet_id)
+            self._ids[state.customer.id] = self._ids[state.customer.external_id] = wallet_id
+            self._lots_kept += lots - self._lots.get(wallet_id, 0)
+            self._lots[wallet_id] = lots
+            self.doubtful.discard(wallet_id)
+        while len(self._states) > self._wallets_max or self._lots_kept > self._lots_max:
+            self.forget((next(iter(self._states)),))
 
     def outdate(self, wallet_id: UUID, version: int) -> None:
         """Drop what is known of a wallet, if it is older than the version that the wallet has now."""
@@ -109,13 +133,16 @@ class Known:
         if state is not None and state.wallet.version < version:
             self.forget((wallet_id,))
 
-    def forget(self, wallet_ids: Iterable[UUID]) -> None:
-        """Drop states: of wallets that a batch worked on and did not commit."""
-        for wallet_id in wallet_ids:
-            state = self._states.pop(wallet_id, None)
-            if state is not None:
-                self._ids.pop(state.customer.id, None)
-                self._ids.pop(state.customer.external_id, None)
+    def forget(self, wallet_ids: Iterable[UUID]) -> bool:
+        """Drop states, such as those of wallets that a batch worked on and did not commit; tell whether any was known."""
+        dropped = [
+            state for wallet_id in wallet_ids if (state := self._states.pop(wallet_id, None)) is not None
+        ]
+        for state in dropped:
+            self._lots_kept -= self._lots.pop(state.wallet.id)
+            self._ids.pop(state.customer.id, None)
+            self._ids.pop(state.customer.external_id, None)
+        return bool(dropped)
 
 
 class Batch:
@@ -133,9 +160,11 @@ class Batch:
         mint: Mint,
         currency: str,
         known: Known,
+        process: str,
         also_heard: Heard | None = None,
     ) -> None:
         self._commands = commands
+        self._process = process
         self._session = session
         self._clock = clock
         self._mint = mint
@@ -187,10 +216,15 @@ class Batch:
     async def load(self) -> None:
         """Lock the wallets, then read all that the decisions need."""
         commands = [command for command in self._commands if isinstance(command, Command)]
+        if self._known.is_commit_doubtful:
+            # Wallets that it changed are locked until it is done. Those that it opened are not there yet, and may not be
+            # decided on as if they never were.
+            await self._session.outlive(self._process)
         ids = await self._find_wallets(commands)
-        if ids:
+        if ids and not await self._lock(ids):
+            ids = await self._find_wallets(commands)
             await self._lock(ids)
-            await self._load_lots()
+        await self._load_lots()
         await self._load_named()
         await self._load_paid_in(commands)
         await self._load_holds({hold_id for command in commands for hold_id in command.holds})
@@ -228,13 +262,23 @@ class Batch:
                 self._bare_customers[customer.id] = self._bare_customers[customer.external_id] = customer
         return found
 
-    async def _lock(self, ids: set[UUID]) -> None:
+    async def _lock(self, ids: set[UUID]) -> bool:
+        """Lock wallets and take in what is known of them, or read it; tell whether those that are known were there.
+
+        One that isn't was lost by the database, and may have been opened anew.
+        """
         if doubtful := ids & self._known.doubtful:
             await self._session.lock_wallets(ids)
             await self._session.outdate(doubtful)
+        rows = await self._session.lock_wallets(ids)
+        if len(rows) < len(ids) and self._known.forget(
+            ids.difference(records.read_uuid(row["id"]) for row in rows)
+        ):
+            return False
         fresh: dict[UUID, Wallet] = {}
-        for row in await self._session.lock_wallets(ids):
-            state = self._known.state(records.read_uuid(row["id"]), row["version"])
+        for row in rows:
+            updated_at = records.read_time(row["updated_at"])
+            state = self._known.state(records.read_uuid(row["id"]), row["version"], updated_at)
             if state is not None:
                 self._enter(state)
             else:
@@ -246,6 +290,7 @@ class Batch:
                 customer = records.read_customer(row)
                 self._enter(WalletState(fresh[customer.id], customer))
         self._fresh = {wallet.id for wallet in fresh.values()}
+        return True
 
     def _enter(self, state: WalletState) -> None:
         self._states[state.wallet.id] = state
@@ -341,7 +386,7 @@ class Batch:
     async def _load_claims(self) -> tuple[int, int]:
         """Read what is stored of the batch's keys; return the versions of the settings and of the rules in force."""
         keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
-        rows = await self._session.claims(keys)
+        rows = await self._session.claims(keys, self._process)
         for row in rows:
             if row["key"] is not None:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
@@ -395,11 +440,11 @@ class Batch:
         ]
         if not asking:
             return
-        past = await withdrawals.asked(self._session, {state.wallet.id for state in asking}, self._now)
+        terms, ids = self._settings.withdrawals, {state.wallet.id for state in asking}
+        past = await withdrawals.asked(self._session, ids, terms, self._now)
         self._keep_loaded(
             Withdrawal, [row for row in past if records.read_uuid(row["id"]) not in self._loaded]
         )
-        terms = self._settings.withdrawals
         if terms.waiting_days:
             await withdrawals.mark_topped_up(self._session, asking)
         if terms.auto_approve_below_minor:
@@ -644,19 +689,21 @@ class Batch:
             text = orjson.dumps(result).decode()
             yield (self._mint.id(), claim.scope, claim.key, command, claim.request_hash, text, self._now)
 
-    def notes(self, process: str) -> list[str]:
-        """Say what other processes are to know once this is committed; `process` is this one's name."""
+    def notes(self) -> list[str]:
+        """Say what other processes are to know once this is committed."""
         latest = {change.wallet.id: change.wallet for change in self.changes}
         told = [
             [str(wallet.id), self._first_sequence[wallet.id], wallet.sequence, wallet.version]
             for wallet in latest.values()
         ]
         payloads = [
-            orjson.dumps({"process": process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}).decode()
+            orjson.dumps(
+                {"process": self._process, "wallets": told[start : start + NOTIFY_WALLETS_MAX]}
+            ).decode()
             for start in range(0, len(told), NOTIFY_WALLETS_MAX)
         ]
         if self.changes_rights:
-            payloads.append(orjson.dumps({"process": process, "wallets": [], "rights": True}).decode())
+            payloads.append(orjson.dumps({"process": self._process, "wallets": [], "rights": True}).decode())
         return payloads
 
 

@@ -74,7 +74,7 @@ class OptimisticBatch(Batch):
         self._settings, self._settings_version = known.settings, known.settings_version
         listened, self._heard = known.listened
         self._assumed = Assumed(
-            {state.wallet.id: state.wallet.version for state in states},
+            [state.wallet for state in states],
             {(command.claim.scope, command.claim.key) for command in commands if command.claim},
             known.settings_version,
             listened,

@@ -9,7 +9,6 @@ from app.domain.auto_top_up import AutoTopUp as AutoTopUpRecord, AutoTopUpCharge
 from app.domain.cashback.data import plain
 from app.domain.cashback.registry import StoredRule
 from app.domain.customer import Customer as CustomerRecord
-from app.domain.delivery import Delivery as DeliveryRecord
 from app.domain.event import StoreEvent as StoreEventRecord
 from app.domain.gift_card import GiftCard as GiftCardRecord
 from app.domain.ledger import Transaction as TransactionRecord, Wallet as WalletRecord
@@ -29,7 +28,6 @@ from app.models.api_key import ApiKey
 from app.models.auto_top_up import AutoTopUp, AutoTopUpCharge
 from app.models.cashback_rule import CashbackRule
 from app.models.customer import Customer
-from app.models.delivery import Delivery
 from app.models.event import StoreEvent
 from app.models.gift_card import GiftCard
 from app.models.order import Order
@@ -145,11 +143,6 @@ def api_key_of(record: ApiKeyRecord) -> ApiKey:
 def cashback_rule_of(record: StoredRule) -> CashbackRule:
     """Return the model of a cashback rule."""
     return _model(CashbackRule, tables.BESIDE[StoredRule], record, {"data": record.rule.as_data()})
-
-
-def delivery_of(record: DeliveryRecord) -> Delivery:
-    """Return the model of a delivery."""
-    return _model(Delivery, tables.BESIDE[DeliveryRecord], record)
 
 
 def store_event_of(record: StoreEventRecord) -> StoreEvent:

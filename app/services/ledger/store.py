@@ -7,7 +7,7 @@ one turn of the connection's thread), whatever the batch holds.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tortoise.connection import get_connection
 
 from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.sqlite import SafeSqliteTransaction
+from app.domain.ledger import Wallet
 from app.services.ledger.command import WalletRef
 from app.services.ledger.tables import Table
 
@@ -25,6 +26,9 @@ READER = "default"
 
 WRITER = "writer"
 """The name of the connection that only the writer uses."""
+
+STATEMENTS_MAX = 256
+"""How many of the statements are kept that write whole batches; each is some ten thousand characters."""
 
 Found = Sequence[Mapping[str, Any]]
 How = Literal["insert", "update", "upsert"]
@@ -47,8 +51,8 @@ class TableWrite:
 class Assumed:
     """What a batch was decided on without a lock, and what must still be so when it is written."""
 
-    wallets: Mapping[UUID, int]
-    """The wallets, and the version of each."""
+    wallets: Collection[Wallet]
+    """The wallets: each must have the same version, of the same time."""
     keys: Collection[tuple[str, str]]
     """Keys (scope and key) of which none is stored."""
     settings_version: int
@@ -74,12 +78,16 @@ class Session(Protocol):
     async def lock_table(self, table: Table) -> Found:
         """Lock all rows of a small table in id order and return them."""
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """Return what is stored of these keys (scope and key), and with every row the settings' version and the rules',
         and what enabled endpoints listen to (`heard`), as one JSON text.
 
-        There is always a row: when no key is stored, one without a key.
+        There is always a row: when no key is stored, one without a key. From here to its end the transaction is known as
+        one of the process, whose `outlive` waits for it.
         """
+
+    async def outlive(self, process: str) -> None:
+        """Wait until no other transaction of a process has written anything that is still to be committed."""
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """Write all rows, and at commit tell the notes to the other processes, where the database can."""
@@ -94,7 +102,7 @@ _OUTDATE = "UPDATE wallets SET version = version + 1 WHERE id IN {ids}"
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
 SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
-  k.result AS result
+  k.result AS result{also}
 FROM (
   SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
     (SELECT {listened} FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
@@ -104,6 +112,8 @@ LEFT JOIN (
   {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}
 ) ON TRUE
 """
+
+_LOCK_OF_PROCESS = "hashtextextended('coffer writer ' || {}::text, 0)"
 
 
 class PostgresSession:
@@ -141,14 +151,23 @@ class PostgresSession:
         _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id FOR UPDATE", [])
         return rows
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """See `Session`."""
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
-        sql = _CLAIMS.format(wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED)
+        lock = f", pg_advisory_xact_lock_shared({_LOCK_OF_PROCESS.format('$3')})"
+        sql = _CLAIMS.format(
+            wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED, also=lock
+        )
         scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
         rows: Found
-        _, rows = await self._db.execute_query(sql, [scopes, names])
+        _, rows = await self._db.execute_query(sql, [scopes, names, process])
         return rows
+
+    async def outlive(self, process: str) -> None:
+        """See `Session`."""
+        await self._db.execute_query(
+            f"SELECT pg_advisory_xact_lock({_LOCK_OF_PROCESS.format('$1')})", [process]
+        )
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`."""
@@ -173,12 +192,14 @@ class PostgresSession:
         That may be none, where it was the rest that was not so.
         """
         scopes, keys = [scope for scope, _ in assumed.keys], [key for _, key in assumed.keys]
-        wallets, versions = list(assumed.wallets), list(assumed.wallets.values())
-        given = [wallets, versions, scopes, keys, assumed.settings_version, assumed.listened]
+        ids = [wallet.id for wallet in assumed.wallets]
+        versions = [wallet.version for wallet in assumed.wallets]
+        times = [wallet.updated_at for wallet in assumed.wallets]
+        given = [ids, versions, times, scopes, keys, assumed.settings_version, assumed.listened]
         sql = _write_all_if(tuple((write.how, write.table) for write in writes))
         _, rows = await self._db.execute_query(sql, [*given, *_columns(writes), notes])
         unchanged: Collection[UUID] | None = rows[0]["unchanged"]
-        return None if unchanged is None else assumed.wallets.keys() - unchanged
+        return None if unchanged is None else set(ids).difference(unchanged)
 
 
 class SqliteSession:
@@ -214,14 +235,19 @@ class SqliteSession:
         _, rows = await self._db.execute_query(f"SELECT * FROM {table.name} ORDER BY id", [])
         return rows
 
-    async def claims(self, keys: Collection[tuple[str, str]]) -> Found:
+    async def claims(self, keys: Collection[tuple[str, str]], process: str) -> Found:
         """See `Session`."""
         scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
         listened = "json_group_array(json(events))"
-        sql = _CLAIMS.format(wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened)
+        sql = _CLAIMS.format(
+            wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
+        )
         rows: Found
         _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
         return rows
+
+    async def outlive(self, process: str) -> None:
+        """See `Session`. Nothing lies between this process and SQLite: what it says of a COMMIT is so."""
 
     async def write(self, writes: Sequence[TableWrite], notes: Sequence[str]) -> None:
         """See `Session`. SQLite tells nobody: a second process sees by its data version that something was written."""
@@ -259,36 +285,38 @@ JOIN customers c ON c.id = w.customer_id
 """
 
 # Who waited here for a lock would have decided on what is no longer so: wallets that others work on are left out. What is
-# locked is read anew, so its version is the one that counts, whatever the statement's snapshot says.
+# locked is read anew, so its version is the one that counts, whatever the statement's snapshot says. And the version alone
+# is not enough: a database that lost a change gives the same number to the next one.
 _ASSUMED = f"""locked AS MATERIALIZED (
-  SELECT w.id FROM unnest($1::uuid[], $2::bigint[]) AS known (id, version)
-  JOIN wallets w ON w.id = known.id AND w.version = known.version
+  SELECT w.id FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS known (id, version, updated_at)
+  JOIN wallets w ON w.id = known.id AND w.version = known.version AND w.updated_at = known.updated_at
   ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
 ), assumed AS MATERIALIZED (
   SELECT (SELECT COUNT(*) FROM locked) = cardinality($1::uuid[])
     AND NOT EXISTS (
-      SELECT 1 FROM unnest($3::text[], $4::text[]) AS wanted (scope, key)
+      SELECT 1 FROM unnest($4::text[], $5::text[]) AS wanted (scope, key)
       JOIN idempotency_keys k ON k.scope = wanted.scope AND k.key = wanted.key
     )
-    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $5::bigint
-    AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $6::text AS holds
+    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $6::bigint
+    AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $7::text AS holds
 )"""
 
 
-@cache
+@lru_cache(STATEMENTS_MAX)
 def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
     """One statement of PostgreSQL for all writes: arrays of columns go in, foreign keys are checked at its end.
 
-    There are few different ones, as there are few kinds of batches, so each is soon prepared and planned.
+    Those that come often are few, as there are few kinds of batches, and are soon prepared and planned; but what may come
+    together in a batch comes together in ever new ways.
     """
     steps, taken = _steps(parts)
     return f"WITH {', '.join(steps)} SELECT pg_notify('coffer', n) FROM unnest(${taken + 1}::text[]) AS n"
 
 
-@cache
+@lru_cache(STATEMENTS_MAX)
 def _write_all_if(parts: tuple[tuple[How, Table], ...]) -> str:
     """The same statement, which first looks whether what was assumed is so, and otherwise writes nothing."""
-    steps, taken = _steps(parts, taken=6, condition="(SELECT holds FROM assumed)")
+    steps, taken = _steps(parts, taken=7, condition="(SELECT holds FROM assumed)")
     return (
         f"WITH {', '.join([_ASSUMED, *steps])} "
         "SELECT holds, CASE WHEN holds THEN NULL ELSE ARRAY(SELECT id FROM locked) END AS unchanged, "

@@ -85,7 +85,10 @@ class _Pending:
         if self.answer.done():
             # The caller went away; what was accepted stands, and its key gives the answer again.
             return
-        if isinstance(answer, Exception):
+        if isinstance(answer, StopIteration):
+            # No future takes it, and the others of the batch wait for their answers.
+            self.answer.set_exception(RuntimeError(repr(answer)))
+        elif isinstance(answer, Exception):
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
@@ -140,7 +143,7 @@ class Writer:
         self._batch_began_s: float | None = None
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
-        self._known = Known(KNOWN_WALLETS_MAX, expressions)
+        self._known = Known(KNOWN_WALLETS_MAX, expressions=expressions)
         self._optimism = Optimism()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -296,7 +299,7 @@ class Writer:
             if not await batch.assume():
                 return None
             batch.decide()
-            notes = batch.notes(self.process)
+            notes = batch.notes()
             stale = await batch.save_if_so(notes if self._tell_others is None else ())
             if stale is None:
                 self._optimism.succeeded()
@@ -314,6 +317,7 @@ class Writer:
             "mint": self._mint,
             "currency": self._currency,
             "known": self._known,
+            "process": self.process,
             "also_heard": self._also_heard,
         }
 
@@ -326,12 +330,15 @@ class Writer:
                 batch = Batch(commands, session_over(db), **self._of_batches())
                 await batch.load()
                 batch.decide()
-                notes = batch.notes(self.process)
+                notes = batch.notes()
                 await batch.save(notes if self._tell_others is None else ())
-        except BaseException:
+        except BaseException as error:
             if batch is not None:
                 self._known.forget(batch.wallet_ids)
+            if isinstance(error, Exception) and failure_of(error) is Failure.UNREACHABLE:
+                self._known.is_commit_doubtful = True
             raise
+        self._known.is_commit_doubtful = False
         return self._committed(batch, notes)
 
     def _committed(self, batch: Batch, notes: Sequence[str]) -> tuple[list[Answer], list[WalletChange]]:
