@@ -219,6 +219,7 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uvicorn.Config":
     import uvicorn
 
+    from app.execution.limits import Limits
     from app.serving import WORKER_HEALTHCHECK_TIMEOUT_S
 
     return uvicorn.Config(
@@ -226,6 +227,8 @@ def _uvicorn_config(settings: Settings, application: Any, **options: Any) -> "uv
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="app.serving:BoundedProtocol",
         ws="app.sockets:SocketProtocol",
+        # What is too large is refused before all of it has come.
+        ws_max_size=Limits().message_bytes_max,
         lifespan="on",
         log_config=None,
         access_log=False,

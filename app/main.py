@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -434,12 +434,14 @@ def _address(connection: HTTPConnection) -> str | None:
     """
     client = connection.scope.get("client")
     host = client[0] if client else ""
-    if not host or is_loopback(host):
-        return None
     if ":" in host:
         with suppress(ValueError):
-            return str(ip_network(f"{host.partition('%')[0]}/64", strict=False))
-    return host
+            address = IPv6Address(host.partition("%")[0])
+            if address.ipv4_mapped is None:
+                return None if address.is_loopback else str(ip_network((address, 64), strict=False))
+            # All that there is of IPv4 would be one network: a proxy that listens on both writes it so.
+            host = str(address.ipv4_mapped)
+    return None if not host or is_loopback(host) else host
 
 
 def _persisted(settings: Settings) -> PersistedDocuments:

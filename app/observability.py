@@ -24,7 +24,7 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(
-    r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]*\.[\w-]*"  # a JSON Web Token, wherever it stands
+    r"(?<![\w-])eyJ[\w-]{5,}(?:\.[\w-]*){1,2}"  # a JSON Web Token, wherever it stands, and the beginning of one
     r"|(?<=bearer )\S+"
     r"|cof_[0-9a-z]{4,}_[0-9a-f]+"  # an API key of ours
     r"|(?<=://)[^\s/@]+(?=@)",  # name and password in an address, as in a database URL

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
@@ -40,6 +41,12 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 """After how many new objects the youngest generation is looked through, and how many times that the next two."""
 
 
+UNREAD_TIMEOUT_S = 60.0
+"""How long a caller may take nothing at all of what was written."""
+
+PIPELINED_MAX = 100
+"""How many requests of a connection may wait for their turn."""
+
 WHOLE_BYTES_MAX = 65_536
 """How large a body may be that is answered whole."""
 
@@ -60,8 +67,13 @@ class BoundedProtocol(HttpToolsProtocol):
     cycle: "RequestResponseCycle | _Pending | None"  # type: ignore[assignment]
     _patience: asyncio.TimerHandle | None = None
     _is_head = True
-    _head_bytes = 0
+    _unread_bytes = 0
+    """How much came since a message began, or its last chunk: all of it is part of a head or of trailers."""
+    _running: "RequestResponseCycle | _Pending | None" = None
+    """What is being answered; `cycle` is what came last."""
     _idle_since_s: float | None = None
+    _reading: asyncio.TimerHandle | None = None
+    """Until when some of what waits to be read must have been."""
     _body: bytes | None = None
     """What there is of a body that may be answered whole."""
 
@@ -78,33 +90,47 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._wait_no_more()
+        self._expect_nothing()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came; it is part of a head until that is complete."""
-        if not self._is_head and self.cycle is not None and self.cycle.response_complete:
-            self._is_head, self._head_bytes = True, 0
-        if self._is_head:
-            self._head_bytes += len(data)
+        """Take in what came; what is no body is part of a head, until that is complete."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self._is_head = True
+        self._unread_bytes += len(data)
         super().data_received(data)
         if self._body is not None:
             self._go_on(self._body)
-        # Nearly every head comes in one piece: only what is waited for needs a timer.
-        if self._is_head and not self.transport.is_closing():
+        # Nearly every request comes in one piece: only what is waited for needs a look.
+        if self._is_head or self._unread_bytes:
+            self._look_at_a_piece()
+
+    def _look_at_a_piece(self) -> None:
+        if self.transport.is_closing():
+            self._expect_reading()
+            return
+        if self._is_head:
             self._wait()
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._wait_no_more()
-                self.send_400_response("The head of the request is too large.")
+        if self._unread_bytes > HEAD_BYTES_MAX:
+            self._wait_no_more()
+            self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
         """Begin to serve the request."""
+        if len(self.pipeline) >= PIPELINED_MAX:
+            # The parser takes it for the caller's mistake, as it is, and goes no further.
+            raise ValueError("too many requests wait for their turn")
         self._is_head = False
         self._wait_no_more()
         if self._may_be_whole():
@@ -115,6 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take in a piece of a body."""
         if self._body is None:
+            self._unread_bytes -= len(body)
             super().on_body(body)
             return
         self._body += body
@@ -123,6 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Have the request answered, if that could not begin before."""
+        self._unread_bytes = 0
         if self._body is None:
             super().on_message_complete()
             return
@@ -131,6 +159,27 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             super().on_body(body)
             super().on_message_complete()
+
+    def on_chunk_header(self) -> None:
+        """Have nobody take trailers for headers: they were seen by no proxy, and the application may be looking already."""
+        if self.headers is self.scope["headers"]:
+            self.headers = [*self.headers]
+
+    def on_chunk_complete(self) -> None:
+        """Count anew: what stands around a chunk is as little as the chunk."""
+        self._unread_bytes = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what came, and hang up; whoever waits for another answer would take this one for it."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            is_next = True
+        else:
+            is_next = cycle is self._running and cycle.more_body and not cycle.response_started
+        if is_next:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _may_be_whole(self) -> bool:
         parser, cycle = self.parser, self.cycle
@@ -147,6 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _go_on(self, body: bytes) -> None:
         """Call the application before all of the body is there."""
         self._body = None
+        self._unread_bytes -= len(body)
         if self.transport.is_closing():
             return
         super().on_headers_complete()
@@ -156,7 +206,7 @@ class BoundedProtocol(HttpToolsProtocol):
         scope = cast("dict[str, Any]", self.scope)
         scope.update(method="POST", path=self.url.decode(), raw_path=self.url, query_string=b"")
         before, pending = self.cycle, _Pending()
-        self.cycle = pending
+        self.cycle = self._running = pending
         try:
             if self.config.proxy_headers and not _FORWARDED.isdisjoint([name for name, _ in self.headers]):
                 # A copy: if it can't be answered here, uvicorn looks at all of it anew.
@@ -193,11 +243,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin what was waiting for the answer's end, or wait for what comes next."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._expect_reading()
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            self.flow.resume_reading()
             return
+        self.flow.resume_reading()
         self._idle_since_s = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._let_idle(self.timeout_keep_alive)
@@ -219,9 +271,46 @@ class BoundedProtocol(HttpToolsProtocol):
             self._let_idle(left_s)
         else:
             super().timeout_keep_alive_handler()
+            self._expect_reading()
+
+    def pause_writing(self) -> None:
+        """Note that the other side doesn't read."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """Note that the other side has read."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._expect_nothing()
+
+    def _expect_reading(self) -> None:
+        # A connection is closed once all was read, so who never reads would keep it, and what waits, for ever.
+        self._expect_nothing()
+        if (left := self.transport.get_write_buffer_size()) > 0:
+            self._reading = self.loop.call_later(UNREAD_TIMEOUT_S, self._look_what_was_read, left)
+
+    def _expect_nothing(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _look_what_was_read(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() >= before:
+            self.transport.abort()
+        else:
+            self._expect_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to a socket, and leave nothing of the request behind."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The answer would be written in between the socket's messages.
+            self.transport.close()
+            return
         protocol_class = self.ws_protocol_class
         if not (isinstance(protocol_class, type) and issubclass(protocol_class, SocketProtocol)):
             super().handle_websocket_upgrade()
@@ -242,6 +331,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._patience = None
         self.transport.close()
+
+
+class _Flow(FlowControl):
+    """Uvicorn's, which reads on at each answer, and whenever somebody waits for a body.
+
+    Each request that waits for its turn takes a hundred times what it was sent in, so nothing more is read as long as there is one.
+    Its body is there, or nothing would have followed it.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests wait for their turn."""
+        if not self._pipeline:
+            super().resume_reading()
 
 
 _UNASKED = (nothing, nothing)
@@ -266,6 +372,9 @@ class _Pending:
         self.disconnected = False
         self.response_complete = False
         self.keep_alive = True
+
+    more_body = response_started = False
+    """It has come, and is answered all at once."""
 
 
 class _Shared(NamedTuple):

@@ -26,11 +26,13 @@ import jwt
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli, settings_table
+from app.cli import _uvicorn_config, cli, settings_table
 from app.domain.gift_card import normal_form
+from app.execution.limits import Limits
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.settings import Settings, environment_variable
+from tests.databases import settings_for
 from tests.fork_server import Forked, fork_server
 from tests.ledger import Clock
 from tests.payouts.till import IBANS, Till, stands
@@ -444,3 +446,8 @@ def test_an_unknown_command(run: Run) -> None:
     done = run("dance")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_socket_takes_no_more_in_than_a_message_may_have() -> None:
+    config = _uvicorn_config(settings_for("sqlite:///none"), None)
+    assert config.ws_max_size == Limits().message_bytes_max

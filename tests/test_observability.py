@@ -159,6 +159,13 @@ def test_masks_tokens_in_the_messages_of_libraries(out: io.StringIO) -> None:
     assert "anna" not in out.getvalue()
 
 
+def test_masks_tokens_that_were_cut() -> None:
+    token = sign({"sub": "c1"})
+    _, payload, signature = token.split(".")
+    for text in (token, token[: -len(signature) - 1], token[: -len(signature) - 5]):
+        assert payload[:-5] not in masked(f"/reset/{text}")
+
+
 def test_leaves_plain_words_alone() -> None:
     for text in ("issuer_keys_fetched", "https://id.store.example/keys", "3 bearers", "a@b", "2030-01-01"):
         assert masked(text) == text

@@ -14,6 +14,7 @@ import structlog
 from hypothesis import given, strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from tortoise.connection import get_connection
 
 from app.auth import issue_token
@@ -22,7 +23,7 @@ from app.domain.access import Principal, PrincipalKind
 from app.execution.observing import Observation
 from app.front import HEADERS
 from app.jobs import JOBS
-from app.main import create_app, now
+from app.main import _address, create_app, now
 from app.observability import SAMPLE_SIZE, Sampling, configure_logging
 from app.operations.counts import DURATIONS_S
 from app.operations.metrics import Metrics
@@ -279,6 +280,24 @@ async def test_a_budget_that_is_spent(settings: Settings) -> None:
         assert extensions["retryAfter"] == int(refused.headers["retry-after"])
         assert extensions["cost"]["requested"] == 21
         assert (await ask(caller, query, token(customer="c-9"))).status_code == 200, "others have their own"
+
+
+@pytest.mark.parametrize(
+    ("host", "counted_by"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        ("no address", "no address"),
+        ("no:address", "no:address"),
+    ],
+)
+def test_what_an_address_is_counted_by(host: str, counted_by: str | None) -> None:
+    assert _address(HTTPConnection({"type": "http", "headers": [], "client": (host, 1)})) == counted_by
 
 
 async def test_an_address_that_asks_too_often(settings: Settings) -> None:

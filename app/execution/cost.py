@@ -74,8 +74,9 @@ class _Size:
             known = variables.get(value.name.value) if isinstance(value, VariableNode) else value
             if isinstance(known, list):
                 return min(len(known), self.most)
-            if isinstance(known, int) and not isinstance(known, bool):
-                return min(max(known, 0), self.most)
+            # A whole number may be written as 100.0 in JSON, and GraphQL takes it for one.
+            if isinstance(known, int | float) and not isinstance(known, bool):
+                return int(min(max(known, 0), self.most))
         return self.default
 
 

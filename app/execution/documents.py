@@ -30,6 +30,10 @@ from app.execution.cost import Costs, Price, price_of
 from app.execution.errors import ErrorCode, RefusedError, with_code
 from app.execution.limits import Limits, oversize
 from app.execution.prepared import Prepared, Preparer
+from app.execution.requests import encode
+
+MESSAGE_CHARS_MAX = 500
+"""How much is told of what is wrong in one place of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class Documents:
         document = self._known.get(text)
         if document is None:
             document = self._examine(text)
-            self._known.put(text, document, chars=len(text))
+            # What is wrong with a text may take far more than the text.
+            self._known.put(text, document, chars=len(text) + len(encode(document.errors)))
         return document
 
     def _examine(self, text: str) -> Document:
@@ -166,7 +171,17 @@ def _rules(*, introspection: bool) -> tuple[type[ASTValidationRule], ...]:
 
 def _formatted(errors: list[GraphQLError], code: ErrorCode) -> tuple[dict[str, Any], ...]:
     # Formatted at once: a GraphQLError would keep its tokens and its stack alive as long as the cache does.
-    return tuple(with_code(error, code) for error in errors)
+    return tuple(_cut(with_code(error, code)) for error in errors)
+
+
+def _cut(error: dict[str, Any]) -> dict[str, Any]:
+    # A hundred messages that each quote a whole input are a hundred times what was sent.
+    message = error["message"]
+    return (
+        error
+        if len(message) <= MESSAGE_CHARS_MAX
+        else {**error, "message": f"{message[:MESSAGE_CHARS_MAX]}…"}
+    )
 
 
 def _unresolved(name: str | None, document: Document) -> RefusedError:

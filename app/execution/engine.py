@@ -217,8 +217,12 @@ class Engine:
         """
         if operation.prepared is None or self._onlook is None:
             return None
-        # A copy as text: what the encoder returns keeps the room that it was written into.
-        return operation.prepared, encode((request.variables, request.extensions)).decode()
+        try:
+            # A copy as text: what the encoder returns keeps the room that it was written into.
+            return operation.prepared, encode((request.variables, request.extensions)).decode()
+        except TypeError:
+            # What is nested so deeply can be read, and not written.
+            return None
 
     def key(self, question: Hashable, principal: Any) -> Key | None:
         """Return below what the answers are found that a caller would be given; None where nothing is shared."""

@@ -97,10 +97,7 @@ class SocketDoor:
         if origin is None or "*" in self.allowed_origins:
             return True
         origin = origin.lower().rstrip("/")
-        return (
-            origin in self.allowed_origins
-            or urlsplit(origin).netloc == websocket.headers.get("host", "").lower()
-        )
+        return origin in self.allowed_origins or _host_of(origin) == websocket.headers.get("host", "").lower()
 
 
 class Conversation:
@@ -148,9 +145,9 @@ class Conversation:
         with suppress(RuntimeError, WebSocketDisconnect):
             await self._websocket.close(code, reason)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message | bytes) -> None:
         """Send a message; to a socket that is closed it goes nowhere. A reader who is slow is waited for."""
-        self.wire.write(encode(message))
+        self.wire.write(message if isinstance(message, bytes) else encode(message))
         if self.wire.is_congested:
             await self.wire.relieved()
 
@@ -182,8 +179,7 @@ class Conversation:
             case "connection_init":
                 await self._initialise(message.get("payload") or {})
             case "ping":
-                payload = message.get("payload")
-                await self.send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+                await self.send(_pong(message))
             case "pong":
                 pass
             case "subscribe":
@@ -403,9 +399,13 @@ class SocketOperation:
         call = self._call = call._replace(request=call.request._replace(query=None))
         self._outcome = OK
         self._head = encode({"id": self.id, "type": "next"})[:-1] + b',"payload":'
-        self._follower = Follower(
-            self._gate.engine, call, feed, self, principal=principal, present=self._gate.callers.present
-        )
+        try:
+            self._follower = Follower(
+                self._gate.engine, call, feed, self, principal=principal, present=self._gate.callers.present
+            )
+        except BaseException:
+            self._gate.leave(call)
+            raise
         if self._conversation.waits_for(self):
             self._follower.begin()
         else:
@@ -444,6 +444,23 @@ class SocketOperation:
             follower.close()
             self._gate.leave(self._call)
             self._watch.over(self._outcome)
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        # No browser writes such a one.
+        return None
+
+
+def _pong(message: Message) -> bytes:
+    payload = message.get("payload")
+    try:
+        return encode({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+    except TypeError:
+        # What is nested so deeply can be read, and not written.
+        raise bad_request() from None
 
 
 def _id_of(message: Message) -> str:

@@ -118,7 +118,7 @@ async def set_preferences(
     def decide(draft: Draft) -> Row:
         known = draft.customer
         if not (principal.owns(known.external_id) or principal.may(Capability.CUSTOMERS_WRITE)):
-            raise NotFound("customer", field=("wallet",))
+            raise NotFound("wallet", field=("wallet",))
         off = switched_off(known.emails_off, preferences)
         if off != known.emails_off:
             draft.set_customer(replace(known, emails_off=off, updated_at=draft.now))

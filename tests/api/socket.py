@@ -47,7 +47,11 @@ class Socket:
 
     async def send(self, message: Message) -> None:
         """Send a message."""
-        await self._to_app.put({"type": "websocket.receive", "text": orjson.dumps(message).decode()})
+        await self.say(orjson.dumps(message).decode())
+
+    async def say(self, text: str) -> None:
+        """Send a text as it is."""
+        await self._to_app.put({"type": "websocket.receive", "text": text})
 
     async def subscribe(self, id_: str, query: str) -> None:
         """Begin an operation."""

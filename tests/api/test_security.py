@@ -1,5 +1,6 @@
 """Nobody reaches what is somebody else's: every path of the schema is tried with another customer's names."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count, product
@@ -380,6 +381,58 @@ async def test_another_customers_things_are_out_of_reach(
         tried += 1
     assert tried >= len(root_fields(root)[name].args)
     assert await api.wallet(victim) == before
+
+
+STRANGE = "nobody-"
+"""How names begin that nobody has."""
+TOLD_OF_OTHERS = {"authorizePayment", "payOrder"}
+"""What pays for an order by the number that a shop gave it, before the shop has told of it: who was first is found out."""
+
+
+def renamed(given: Any, names: dict[str, str]) -> Any:
+    """The same, with what is called so called otherwise."""
+    if isinstance(given, dict):
+        return {name: renamed(value, names) for name, value in given.items()}
+    if isinstance(given, list):
+        return [renamed(value, names) for value in given]
+    return names.get(given, given) if isinstance(given, str) else given
+
+
+def strange_names(victim: JsonObject) -> dict[str, str]:
+    """For each name of the victim's one of the same kind that nobody has."""
+    kinds = {victim[kind]: encode_id(kind if kind != "Paid" else "Withdrawal", NOBODY) for kind in IDS}
+    texts = ("storeCustomerId", "externalId", "subscription", "code", "source")
+    references = ("reference", "withdrawalReference", "paymentReference", "giftCardReference")
+    # A reference has a check character; one of another kind is as well written, and nobody's.
+    return (
+        kinds
+        | {victim[name]: STRANGE + victim[name] for name in texts}
+        | {victim[name]: victim[name][::-1] for name in references}
+    )
+
+
+def renamed_text(told: Any, names: dict[str, str]) -> str:
+    """What is told, whichever of the names it repeats."""
+    text = json.dumps(told)
+    for own, strange in names.items():
+        text = text.replace(strange, "…").replace(own, "…")
+    return text
+
+
+@pytest.mark.parametrize(("root", "name"), [one for one in ROOTS if one[1] not in TOLD_OF_OTHERS])
+async def test_not_there_and_not_yours_are_answered_alike(
+    api: Store, victim: JsonObject, thief: Caller, root: str, name: str
+) -> None:
+    names = strange_names(victim)
+    query = operations(root, name)[0]
+    for variables in variables_of(root_fields(root)[name], victim):
+        found = []
+        for asked in (variables, renamed(variables, names)):
+            answer = await api.execute(query, asked, thief)
+            payload = (answer.body.get("data") or {}).get(name)
+            refused = payload.get("userErrors") if root == "Mutation" and payload else payload
+            found.append(renamed_text([refused, answer.body.get("errors")], names))
+        assert found[0] == found[1], variables
 
 
 @pytest.mark.parametrize(("root", "name"), ROOTS)

@@ -1,5 +1,6 @@
 """Callers who share the execution of an event are told what each would have been told alone, and nothing of others."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -124,6 +125,23 @@ async def test_an_event_to_many_is_executed_once(api: Store) -> None:
     assert count.total() == 1
     assert [message["id"] for message in heard] == [f"of-{n}" for n in range(12)]
     assert len({str(message["payload"]) for message in heard}) == 1
+
+
+async def test_variables_that_can_not_be_compared_are_not_shared_and_keep_no_seat(api: Store) -> None:
+    customer = await api.funded("5.00")
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    of = {"storeCustomerId": customer["storeCustomerId"]}
+    seats = api.app.state.endpoint.gate.subscriptions
+    async with opened(api.app, ADMINISTRATOR.headers) as socket:
+        payload = {"query": UPDATES % PLAIN, "variables": {"of": of, "unused": deep}}
+        message = {"type": "subscribe", "id": "1", "payload": payload}
+        await socket.say(json.dumps(message))
+        told = [await socket.receive() for _ in range(2)]
+        assert [message["type"] for message in told] == ["next", "next"]
+        assert api.app.state.endpoint.gate.subscriptions == seats + 1
+    assert api.app.state.endpoint.gate.subscriptions == seats
 
 
 @pytest.mark.parametrize("name", sorted(OF_PERSON - {"identity", "revision"}))

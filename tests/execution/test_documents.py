@@ -18,6 +18,26 @@ def test_a_text_is_parsed_once_good_or_bad(text: str, monkeypatch: pytest.Monkey
     assert documents.document(text) is first
 
 
+WORDS = " ".join(f"a{number}: 1" for number in range(200))
+WRONG = f'{{ find(by: {{name: "{"x" * 50_000}" {WORDS}}}) }}'
+"""A text of which each word is answered by all of it."""
+
+
+def test_what_is_told_of_a_text_is_not_many_times_the_text() -> None:
+    errors = Documents(SCHEMA, limits=Limits(), introspection=True).document(WRONG).errors
+    assert len(errors) > 50
+    assert max(len(error["message"]) for error in errors) <= module.MESSAGE_CHARS_MAX + 1
+
+
+def test_what_is_kept_of_wrong_texts_is_bounded() -> None:
+    limits = Limits(documents_chars_max=50_000)
+    documents = Documents(SCHEMA, limits=limits, introspection=True)
+    wrong = " ".join(f"a{number}" for number in range(15))
+    told = [documents.document(f"{{ {wrong} b: hello c{number} }}").errors for number in range(100)]
+    assert min(map(len, told)) > 10
+    assert 0 < len(documents._known) * len(str(told[-1])) < 2 * limits.documents_chars_max
+
+
 def test_the_introspection_query_of_graphiql_is_within_the_limits() -> None:
     documents = Documents(SCHEMA, limits=Limits(depth_max=5), introspection=True)
     text = get_introspection_query(

@@ -185,6 +185,7 @@ SUBSCRIBE = {"type": "subscribe", "id": "1", "payload": {"query": "subscription 
         {"type": "nonsense"},
         {"type": "start"},
         {"type": "ping", "payload": []},
+        '{"type": "ping", "payload": {"a": ' + "[" * 500 + "]" * 500 + "}}",
         {"type": "connection_init", "payload": "text"},
         {"type": "subscribe"},
         {"type": "subscribe", "id": "1"},
@@ -270,6 +271,8 @@ async def test_a_principal_has_only_so_many_sockets() -> None:
         ("https://evil.example", False),
         ("https://shop.example.evil.example", False),
         ("null", False),
+        ("https://[", False),
+        ("https://[::1", False),
     ],
 )
 async def test_only_known_origins_may_connect(origin: str | None, *, welcome: bool) -> None:
