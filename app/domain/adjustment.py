@@ -125,7 +125,7 @@ def _correct(draft: Draft, adjustment: Adjustment, corrects_id: UUID) -> None:
 def _taken_back(left_minor: int, currency: Currency) -> str:
     if not left_minor:
         return (
-            "This transaction was taken back already, nothing of it is left. Look at its corrections; "
+            "This transaction was taken back already, nothing of it is left. Check its corrections; "
             "if money is to move all the same, leave `corrects` out."
         )
     return (
