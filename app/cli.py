@@ -187,11 +187,21 @@ def _require_usable(settings: Settings) -> None:
 
     auth_config(settings)
 
-    async def check() -> None:
+    async def check() -> str | None:
+        from app.services.wallet import first_currency
+
         async with open_database(settings):
             await require_migrated()
+            return await first_currency()
 
-    asyncio.run(check())
+    kept_in = asyncio.run(check())
+    if kept_in not in {None, settings.currency}:
+        variable = environment_variable("currency")
+        _aside.print(
+            f"Wallets are kept in {kept_in} here, and {variable} is {settings.currency}: new ones would be in another "
+            f"currency than those that are there. If that is not meant, set {variable}={kept_in}.",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @contextmanager

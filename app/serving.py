@@ -190,8 +190,11 @@ class BoundedProtocol(HttpToolsProtocol):
             and parser.get_http_version() == "1.1"
             and (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
-            and _TELLING_MORE.isdisjoint([name for name, _ in self.headers])
+            and not self._has_one_of(_TELLING_MORE)
         )
+
+    def _has_one_of(self, names: frozenset[bytes]) -> bool:
+        return not names.isdisjoint([name for name, _ in self.headers])
 
     def _go_on(self, body: bytes) -> None:
         """Call the application before all of the body is there."""
@@ -208,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
         before, pending = self.cycle, _Pending()
         self.cycle = self._running = pending
         try:
-            if self.config.proxy_headers and not _FORWARDED.isdisjoint([name for name, _ in self.headers]):
+            if self.config.proxy_headers and self._has_one_of(_FORWARDED):
                 # A copy: if it can't be answered here, uvicorn looks at all of it anew.
                 scope = scope.copy()
                 run_at_once(_passed_on(self.config)(scope, *_UNASKED))

@@ -314,6 +314,17 @@ def test_a_port_that_is_taken(call: Run, database_url: str) -> None:
         refused(call("serve", "--port", port, database_url=database_url), f"Port {port}", "--port")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_another_currency_than_the_wallets(call: Run, database_url: str) -> None:
+    assert call("seed", "--scale", "2", database_url=database_url).returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        arguments = ["serve", "--port", str(taken.getsockname()[1])]
+        warned = call(*arguments, database_url=database_url, currency="EUR").stderr
+        assert "Wallets are kept in USD here, and COFFER_CURRENCY is EUR" in warned
+        assert "set COFFER_CURRENCY=USD" in warned
+        assert "Wallets are kept" not in call(*arguments, database_url=database_url).stderr
+
+
 def started(
     arguments: list[str], folder: Path, *, is_cold: bool = True, **variables: str
 ) -> tuple[subprocess.Popen[bytes] | Forked, str]:

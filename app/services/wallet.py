@@ -149,6 +149,12 @@ async def find(ref: WalletRef, principal: Principal) -> Wallet | None:
     return wallet
 
 
+async def first_currency() -> str | None:
+    """Return the currency of the oldest wallet, if there is one."""
+    found: Any = await Wallet.all().order_by("created_at").limit(1).values_list("currency", flat=True)
+    return found[0] if found else None
+
+
 def may_see(principal: Principal, wallet: Wallet) -> bool:
     """Tell whether the caller may see a wallet that was loaded with its customer."""
     return principal.may(Capability.WALLETS_READ) or principal.owns(wallet.customer.external_id)

@@ -15,6 +15,7 @@ from app.domain.cashback.earning import CashbackTotal, CustomerHistory, Earning
 from app.domain.cashback.evaluation import RuleBook
 from app.domain.cashback.expression import Expressions
 from app.domain.cashback.posting import pay_debts
+from app.domain.cashback.rule import TriggerKind
 from app.domain.customer import Customer
 from app.domain.errors import IdempotencyKeyReused, NotFound
 from app.domain.event_catalogue import EventType
@@ -425,32 +426,45 @@ class Batch:
 
     async def _load_cashback(self, commands: Sequence[Command], revision: int) -> None:
         """Read what awards are worked out from and settled with; what rules have given is locked last of all."""
-        session, earning = self._session, [command for command in commands if command.earns]
+        await self._load_awards()
+        earning = [command for command in commands if command.earns]
+        if earning:
+            self._book = await self._known.rules.at(self._session, revision, self._settings.time_zone)
+        await self._load_totals({trigger for command in earning for trigger in command.earns})
+        await self._load_expired()
+        await self._load_earnings(earning)
+
+    async def _load_awards(self) -> None:
+        """Read the awards that wallets still owe, and those that a named top-up may bring again."""
+        table = tables.BESIDE[Award].name
         owing = [state.wallet.id for state in self._states.values() if state.wallet.debt_minor]
         if owing:
-            sql = f"SELECT * FROM {tables.BESIDE[Award].name} WHERE wallet_id IN {{ids}} AND debt_minor > 0"
-            self._keep_loaded(Award, await session.select(sql, owing))
+            sql = f"SELECT * FROM {table} WHERE wallet_id IN {{ids}} AND debt_minor > 0"
+            self._keep_loaded(Award, await self._session.select(sql, owing))
         keys = [row.occasion().key for row in self._loaded.values() if isinstance(row, TopUp)]
         if keys:
-            sql = f"SELECT * FROM {tables.BESIDE[Award].name} WHERE occasion_key IN {{ids}} AND order_id IS NULL"
-            self._keep_loaded(Award, await session.select(sql, keys, "text"))
-        if earning:
-            self._book = await self._known.rules.at(session, revision, self._settings.time_zone)
-        triggers = {trigger for command in earning for trigger in command.earns}
+            sql = f"SELECT * FROM {table} WHERE occasion_key IN {{ids}} AND order_id IS NULL"
+            self._keep_loaded(Award, await self._session.select(sql, keys, "text"))
+
+    async def _load_totals(self, triggers: Iterable[TriggerKind]) -> None:
         totals = cashback.totals_of(self._book, triggers, self._loaded)
         if totals:
-            found = await session.lock_rows(tables.BESIDE[CashbackTotal], totals)
+            found = await self._session.lock_rows(tables.BESIDE[CashbackTotal], totals)
             self._keep_loaded(CashbackTotal, found)
+
+    async def _load_expired(self) -> None:
         awards = [row for row in self._loaded.values() if isinstance(row, Award)]
-        for wallet_id, lots in (await cashback.expired(session, awards)).items():
+        for wallet_id, lots in (await cashback.expired(self._session, awards)).items():
             if wallet_id in self._states:
                 self._states[wallet_id].expired = lots
-        if self._book is not None:
-            ids = {state.wallet.id for state in map(self._known_state, earning) if state is not None}
-            for wallet_id, found_earning in (
-                await cashback.earnings(session, self._book, ids, self._loaded)
-            ).items():
-                self._states[wallet_id].earning = found_earning
+
+    async def _load_earnings(self, earning: Sequence[Command]) -> None:
+        if self._book is None:
+            return
+        ids = {state.wallet.id for state in map(self._known_state, earning) if state is not None}
+        found = await cashback.earnings(self._session, self._book, ids, self._loaded)
+        for wallet_id, known in found.items():
+            self._states[wallet_id].earning = known
 
     async def _load_withdrawals(self, commands: Sequence[Command]) -> None:
         """Read what limits a new withdrawal, under the lock of its wallet: no other request can come between."""
@@ -557,7 +571,7 @@ class Batch:
         return opened
 
     def _accept(self, command: Command, state: WalletState, draft: Draft, answer: Row | None) -> Outcome:
-        writes, wallet = self.writes, draft.wallet
+        wallet = draft.wallet
         # First of all: an answer that is no row fails here, before anything of its command is written.
         result = {"Wallet": str(wallet.id)}
         if answer is not None:
@@ -565,19 +579,9 @@ class Batch:
         if self._is_heard:
             self._tell_of_wallet(state, draft)
         self._write_wallet(state, draft)
-        writes.transactions += draft.transactions
-        writes.lots.update(draft.lots)
+        self._write_movements(draft)
+        self._write_beside(state, draft.rows)
         self._first_sequence.setdefault(wallet.id, state.wallet.sequence)
-        for hold_id, hold in draft.holds.items():
-            writes.holds[hold_id] = hold
-            for placed in enumerate(draft.reservations[hold_id]):
-                writes.reservations[placed[1].id] = placed
-        for row in draft.rows:
-            if isinstance(row, Award) and state.earning is not None:
-                before = self._loaded.get(row.id)
-                state.earning.count(before if isinstance(before, Award) else None, row)
-            writes.rows[row.id] = row
-            self._loaded.put(row)
         changed = wallet.version != state.wallet.version or state.is_new
         state.fold(draft)
         self._enter(state)
@@ -586,6 +590,24 @@ class Batch:
         if changed or draft.rows or not (command.claim and command.claim.is_own):
             self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
+
+    def _write_movements(self, draft: Draft) -> None:
+        writes = self.writes
+        writes.transactions += draft.transactions
+        writes.lots.update(draft.lots)
+        for hold_id, hold in draft.holds.items():
+            writes.holds[hold_id] = hold
+            for placed in enumerate(draft.reservations[hold_id]):
+                writes.reservations[placed[1].id] = placed
+
+    def _write_beside(self, state: WalletState, rows: Iterable[Row]) -> None:
+        """Write rows beside the ledger; what of them is an award counts for what is earned next."""
+        for row in rows:
+            if isinstance(row, Award) and state.earning is not None:
+                before = self._loaded.get(row.id)
+                state.earning.count(before if isinstance(before, Award) else None, row)
+            self.writes.rows[row.id] = row
+            self._loaded.put(row)
 
     def _tell_of_wallet(self, state: WalletState, draft: Draft) -> None:
         opens = state.is_new and draft.wallet.id not in self._states

@@ -18,14 +18,14 @@ from tortoise.connection import get_connection
 from tortoise.transactions import in_transaction
 
 from app.backends.sqlite import SafeSqliteTransaction
-from app.db import keep_statistics
+from app.db import READER, WRITER, keep_statistics
 from app.domain.customer import Customer
 from app.domain.hold import Hold, Reservation
 from app.domain.ledger import Draft, Lot, Mint, Row, Transaction, Wallet, WalletState
 from app.domain.order import Order
 from app.services.ledger import tables
 from app.services.ledger.command import IdempotencyClaim
-from app.services.ledger.store import READER, WRITER, Row as Values, SqliteSession, TableWrite
+from app.services.ledger.store import Row as Values, SqliteSession, TableWrite
 from app.services.ledger.tables import Table
 
 

@@ -17,15 +17,10 @@ from tortoise.connection import get_connection
 
 from app.backends.asyncpg import SafeAsyncpgClient
 from app.backends.sqlite import SafeSqliteTransaction
+from app.db import WRITER
 from app.domain.ledger import Wallet
 from app.services.ledger.command import WalletRef
 from app.services.ledger.tables import Table
-
-READER = "default"
-"""The name of the connection that is for reading."""
-
-WRITER = "writer"
-"""The name of the connection that only the writer uses."""
 
 STATEMENTS_MAX = 256
 """How many of the statements are kept that write whole batches; each is some ten thousand characters."""

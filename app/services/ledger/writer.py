@@ -26,6 +26,7 @@ from uuid import UUID
 import structlog
 from tortoise.transactions import in_transaction
 
+from app.db import WRITER
 from app.domain.cashback.expression import Expressions
 from app.domain.ledger import Mint, WalletChange
 from app.domain.outgoing import Heard
@@ -33,7 +34,7 @@ from app.services.ledger.batch import Answer, Batch, Known
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome
 from app.services.ledger.failure import Failure, failure_of
 from app.services.ledger.optimistic import Optimism, OptimisticBatch
-from app.services.ledger.store import WRITER, session_over, statements
+from app.services.ledger.store import session_over, statements
 
 log = structlog.get_logger("coffer.ledger")
 
