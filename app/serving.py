@@ -230,6 +230,10 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         if pending.disconnected:
             return
+        if pending.response_complete:
+            # Whoever sends the next request on this connection would take it for theirs.
+            logger.error("a request was answered twice")
+            return
         lines = _shared.get(shared) or _share(shared)
         default = _lines_of(self.server_state.default_headers)
         closes = not pending.keep_alive or lines.closes

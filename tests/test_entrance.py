@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -390,6 +391,36 @@ class _Clock:
 
     def call_later(self, delay_s: float, _callback: Any) -> float:
         return delay_s
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_ends_just_as_its_time_is_up_is_answered_once(turns: int) -> None:
+    """The loop stands still, so the end and the timer come in one turn: a second answer would be the next request's."""
+    async with connected(Shop.open(limits=Limits(operation_timeout_s=0.02))) as connection:
+        connection.protocol.data_received(http({"query": "{ later }"}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.03)  # noqa: ASYNC251 - so it does
+        await connection.said(1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        written = connection.wire.written
+    assert len(taken_apart(written)) == 1
+
+
+async def test_a_second_answer_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    def twice(_scope: object, _body: bytes, reply: Any) -> bool:
+        for text in (b"first", b"second"):
+            reply(200, (), (b"x-request-id", b"abc"), text)
+        return True
+
+    async with connected(Shop.open()) as connection:
+        connection.protocol._entrances = {b"/graphql": twice}
+        connection.protocol.data_received(HELLO)
+        connection.protocol.data_received(HELLO)
+        answers = taken_apart(connection.wire.written)
+    assert [body for _, _, body in answers] == [b"first", b"first"]
+    assert caplog.text.count("a request was answered twice") == 2
 
 
 async def test_what_breaks_past_all_doors_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:

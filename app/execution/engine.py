@@ -347,6 +347,10 @@ class _Ending:
         self._tell(_stopping() if task.cancelled() else task.result())
 
     def _late(self) -> None:
+        if self._task.done():
+            # Its end comes in a moment: the loop has it in hand already, and it can't be taken back. Told now as well, the
+            # caller would take the second answer for that to their next request.
+            return
         self._task.remove_done_callback(self._done)
         message = _MUTATION_TIMED_OUT
         if self._may_be_cancelled:
