@@ -69,7 +69,9 @@ async def test_every_table_has_its_place(api: Store) -> None:
 async def test_how_far_the_writers_statements_go(api: Store, sent: list[str]) -> None:
     customer = await api.funded("100.00")
     await api.adjust(customer, "20.00", bucket="PROMO")
-    await api.adjust(customer, "-5.00")
+    wrong = await api.adjust(customer, "-5.00")
+    await api.adjust(customer, "5.00", corrects=wrong["transaction"]["id"])
+    await api.set_settings(withdrawals={"enabled": True, "maximumPerMonth": api.money("500.00")})
     await api.freeze(await api.funded("5.00"))
     paid = await api.withdrawal(customer)
     await api.done("markWithdrawalPaid", {"withdrawalId": paid["id"], "idempotencyKey": fresh("paid")})

@@ -61,7 +61,8 @@ NOTIFY_WALLETS_MAX = 80
 
 _CORRECTABLE = """
 SELECT t.id, t.wallet_id, t.amount_minor, (
-  SELECT COALESCE(SUM(c.amount_minor), 0) FROM transactions c WHERE c.corrects_id = t.id
+  SELECT COALESCE(SUM(c.amount_minor), 0) FROM transactions c
+  WHERE c.corrects_id = t.id AND c.wallet_id = t.wallet_id
 ) AS corrected_minor
 FROM transactions t WHERE t.id IN {ids}
 """
