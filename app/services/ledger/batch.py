@@ -53,8 +53,9 @@ from app.services.ledger.command import (
 )
 from app.services.ledger.store import Found, Session, TableWrite
 
-LOTS_MAX = 65_536
-"""Open lots of wallets whose state is kept, in all: some 25 MB."""
+LOTS_MAX = 262_144
+"""Open lots of wallets whose state is kept, in all: some 100 MB. Fewer would have busy wallets with
+many lots read anew each time."""
 
 NOTIFY_WALLETS_MAX = 80
 """Wallets named in one notification: PostgreSQL takes 8,000 bytes at most."""
