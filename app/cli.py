@@ -128,6 +128,10 @@ def _fail(message: str) -> None:
     raise typer.Exit(2)
 
 
+def _warn(message: str) -> None:
+    _aside.print(message, style="yellow", markup=False, soft_wrap=True)
+
+
 # --- serve --------------------------------------------------------------------------------------------------
 
 
@@ -168,10 +172,7 @@ def _warn_of_unknown_variables() -> None:
     """Say which variables are no settings: a misspelled one would leave a server as it was, without a word."""
     for name, meant in unknown_variables(os.environ).items():
         hint = "" if meant is None else f"; perhaps {meant} was meant"
-        _aside.print(
-            f"{name} is no setting and changes nothing{hint}. All settings: python -m app settings",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _warn(f"{name} is no setting and changes nothing{hint}. All settings: python -m app settings")
 
 
 def _require_usable(settings: Settings) -> None:
@@ -197,11 +198,10 @@ def _require_usable(settings: Settings) -> None:
     kept_in = asyncio.run(check())
     if kept_in not in {None, settings.currency}:
         variable = environment_variable("currency")
-        _aside.print(
+        _warn(
             f"Wallets are kept in {kept_in} here, and {variable} is {settings.currency}: new ones would be in another "
-            f"currency than those that are there. If that is not meant, set {variable}={kept_in}.",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"currency than those that are there. If that is not meant, set {variable}={kept_in}."
+        )
 
 
 @contextmanager
