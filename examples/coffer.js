@@ -169,6 +169,18 @@ export function connectionOfPage() {
   };
 }
 
+/** Do some work for each click on a button, but one at a time: a second click while the first is at work does nothing. */
+export function eachClick(button, work) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await work();
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
 /** An element with attributes (or event handlers, or properties) and children; text is never read as HTML. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

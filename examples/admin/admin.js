@@ -1,6 +1,6 @@
 // Staff's view: find a wallet, see what is in it, adjust it with a note, refund its orders, and read why something is
 // refused. What the store told and Coffer could not follow is listed, and can be worked on again.
-import { connect, day, element, isZero, money, signed } from "../coffer.js";
+import { connect, day, eachClick, element, isZero, money, signed } from "../coffer.js";
 import { signIn } from "../sign-in.js";
 
 const SEARCH_PAUSE_MS = 200;
@@ -125,7 +125,7 @@ get("search").addEventListener("input", () => {
   clearTimeout(pause);
   pause = setTimeout(find, SEARCH_PAUSE_MS);
 });
-get("more").addEventListener("click", () => find({ more: true }));
+eachClick(get("more"), () => find({ more: true }));
 
 // --- one wallet ---------------------------------------------------------------------------------------------------
 
@@ -229,7 +229,7 @@ function onStatus(status) {
   get("status").textContent = { live: "Live", connecting: "Connecting", offline: "Reconnecting" }[status];
 }
 
-get("history-more").addEventListener("click", loadHistory);
+eachClick(get("history-more"), loadHistory);
 
 // --- the adjustment -----------------------------------------------------------------------------------------------
 

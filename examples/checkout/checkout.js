@@ -46,6 +46,8 @@ let wallet = null; // the wallet as it was last told
 let takesAll = true; // "as much as there is", until another amount is typed
 let key = crypto.randomUUID(); // one for each intention: kept until it was answered, new when something else is chosen
 let following = 0;
+let looks = 0; // how often the order was looked at
+let seen = 0; // which of these looks `order` and `told` are from
 
 // --- the store ----------------------------------------------------------------------------------------------------
 
@@ -214,15 +216,25 @@ function refuse(message = "") {
 
 // --- what happens -------------------------------------------------------------------------------------------------
 
-/** Read the order again, from the store and from Coffer. */
+/** Read the order again, from the store and from Coffer. An answer that a later look has overtaken is older: it is let go. */
 async function load() {
+  const look = ++looks;
   const [fresh, answer] = await Promise.all([
     store(`/orders/${order.id}`),
     coffer.ask(ORDER, { order: { source: order.source, externalId: order.id } }),
   ]);
-  order = fresh;
-  told = answer.order;
+  if (look > seen) {
+    seen = look;
+    order = fresh;
+    told = answer.order;
+  }
   return answer.viewer;
+}
+
+/** Have the store change the order: what was looked at before is older than its answer. */
+async function change(what, body) {
+  order = await store(`/orders/${order.id}/${what}`, body);
+  seen = ++looks;
 }
 
 function go(step, how = "pushState") {
@@ -300,7 +312,7 @@ get("place").addEventListener("click", () =>
   once(get("place"), async () => {
     const card = document.querySelector("[name=card]:checked").value;
     try {
-      order = await store(`/orders/${order.id}/place`, { paymentId: held()?.id ?? null, card });
+      await change("place", { paymentId: held()?.id ?? null, card });
     } catch (error) {
       if (!(error instanceof CofferError) || error.code === "UNANSWERED") {
         await load();
@@ -322,7 +334,7 @@ get("place").addEventListener("click", () =>
 
 get("cancel").addEventListener("click", () =>
   once(get("cancel"), async () => {
-    order = await store(`/orders/${order.id}/cancel`, {});
+    await change("cancel", {});
     await follow();
   }),
 );

@@ -1,6 +1,6 @@
 // A customer's own wallet in a storefront: the balance live, the history, what is held for orders, which renewals are
 // coming up, and the request to be paid out.
-import { connect, day, element, isZero, money, signed } from "../coffer.js";
+import { connect, day, eachClick, element, isZero, money, signed } from "../coffer.js";
 import { signIn } from "../sign-in.js";
 
 const PAGE = 10;
@@ -48,6 +48,7 @@ const coffer = connect(await signIn("customer"));
 
 let shown = null; // the wallet as it was last told
 let endCursor = null;
+let looks = 0; // how often it was looked at what is pending
 let newest = 0; // the sequence number of the newest transaction on the page
 
 // --- what is shown ------------------------------------------------------------------------------------------------
@@ -121,19 +122,21 @@ function renewalOf({ subscription, description, dueAt, amount, short }) {
 }
 
 async function loadPage() {
+  const look = ++looks;
   const { viewer } = await coffer.ask(MY_WALLET, { first: PAGE, after: endCursor });
   const { nodes, pageInfo } = viewer.wallet.transactions;
   newest = Math.max(newest, nodes[0]?.sequence ?? 0);
   endCursor = pageInfo.endCursor;
   get("history").append(...nodes.map((transaction) => rowOf(transaction)));
   get("more").hidden = !pageInfo.hasNextPage;
-  showPending(viewer.wallet);
+  if (look === looks) showPending(viewer.wallet);
   return viewer;
 }
 
 async function loadPending() {
+  const look = ++looks;
   const { viewer } = await coffer.ask(MY_WALLET, { first: 1 });
-  showPending(viewer.wallet);
+  if (look === looks) showPending(viewer.wallet); // else something changed again, and a newer answer is on its way
 }
 
 function showPending({ withdrawals, payments, upcomingRenewals }) {
@@ -178,7 +181,7 @@ get("withdraw").addEventListener("click", () => {
   dialog.showModal();
 });
 get("withdrawal-cancel").addEventListener("click", () => dialog.close());
-get("more").addEventListener("click", loadPage);
+eachClick(get("more"), loadPage);
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();

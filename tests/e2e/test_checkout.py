@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
+from playwright.async_api import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.main import create_app
@@ -408,6 +409,40 @@ async def test_a_cancelled_order_gives_all_back(node: str, database_url: str) ->
         assert (order["status"], order["problem"]) == ("CANCELLED", None)
         assert await checkout.buckets() == {"CASH": "40.00", "GIFT_CARD": "5.50"}
         await checkout.picture("cancelled-dark")
+        checkout.assert_quiet()
+
+
+async def test_an_answer_that_was_overtaken_is_let_go(node: str, database_url: str) -> None:
+    held, let_go, arrived = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        """Keep back what Coffer says of the order at that moment."""
+        if "paymentState" not in (route.request.post_data or "") or held.is_set():
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        held.set()
+        await let_go.wait()
+        await route.fulfill(response=answer)
+        arrived.set()
+
+    async with open_checkout(node, database_url) as checkout:
+        await checkout.open()
+        await checkout.choose("33.90")
+        await checkout.says("#title", "Review your order")
+        page = checkout.visit.page
+        await page.route("**/graphql", hold)
+        await checkout.give("1.00")  # a live update, for which the page looks at its order
+        await asyncio.wait_for(held.wait(), 15)
+        await checkout.place()
+        await checkout.says("#state", "Paid")
+        await checkout.until(status="PAID", paymentState="PAID")
+        await page.wait_for_timeout(1_000)  # until no other look is on its way that would mend it
+        let_go.set()
+        await asyncio.wait_for(arrived.wait(), 15)
+        await page.wait_for_timeout(300)
+        assert await page.locator("#done").is_visible()
+        assert await page.locator("#review").is_hidden()
         checkout.assert_quiet()
 
 
