@@ -1,6 +1,7 @@
 """Readers that wait: for a connection that is not free, and for a statement that takes too long."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -54,6 +55,25 @@ async def test_no_connection_is_free(database: TortoiseContext) -> None:
     assert await asyncio.gather(*holders) == [1] * size
     await ping()
     assert connections_in_use()[READER][0] == 0
+
+
+async def test_who_asked_first_has_a_connection_first(database: TortoiseContext) -> None:
+    """Nobody is passed by those who come while a connection changes hands."""
+    be_patient()
+    tickets = itertools.count()
+    served: list[int] = []
+
+    async def caller() -> None:
+        for _ in range(10):
+            ticket = next(tickets)
+            async with get_connection(READER).acquire_connection():
+                served.append(ticket)
+                # Not all take equally long, or nobody would come in the moment when somebody else is being woken.
+                for _ in range(ticket % 4):
+                    await asyncio.sleep(0)
+
+    await asyncio.gather(*(caller() for _ in range(20)))
+    assert served == sorted(served)
 
 
 async def test_whom_nobody_waits_for_stands_in_line(database: TortoiseContext) -> None:

@@ -4,6 +4,7 @@ Tortoise's own transaction context takes a connection from the pool and loses it
 while BEGIN is on its way: a few closed sockets and the pool is empty. And it waits for a connection for ever.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -103,7 +104,35 @@ class SafeAsyncpgClient(AsyncpgDBClient):
         """Open the pool; address and password come from the DSN alone."""
         for name in ("host", "port", "user", "password", "database"):
             options.pop(name)
-        return await asyncpg.create_pool(self._dsn, init=_notice_silence, **options)
+        pool = await asyncpg.create_pool(self._dsn, init=_notice_silence, **options)
+        self._turns = asyncio.Semaphore(pool.get_max_size())
+        return pool
+
+    async def take(self) -> Any:
+        """Take a connection; who asked first has one first.
+
+        The pool alone lets those pass who ask in the moment when somebody who waited is being woken, and has that one wait
+        anew behind all others: with many callers a few waited for seconds, while most didn't wait at all.
+        """
+        pool: Any = self._pool
+        try:
+            async with asyncio.timeout(acquire_timeout_s(self.acquire_timeout_s)):
+                await self._turns.acquire()
+                try:
+                    return await pool.acquire()
+                except BaseException:
+                    self._turns.release()
+                    raise
+        except TimeoutError as error:
+            raise DatabaseBusy("no connection was free") from error
+
+    async def give_back(self, connection: Any) -> None:
+        """Give back what `take` returned."""
+        try:
+            if self._pool is not None:
+                await self._pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
+        finally:
+            self._turns.release()
 
     def acquire_connection(self) -> PoolConnectionWrapper[asyncpg.Connection]:
         """Take a connection for one statement."""
@@ -146,10 +175,9 @@ class _Patient(PoolConnectionWrapper[asyncpg.Connection]):
 
 @asynccontextmanager
 async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
-    pool = client._pool
     try:
         async with time_is_up():
-            connection = await _taken(pool, client.acquire_timeout_s)
+            connection = await client.take()
             try:
                 yield connection
             except BaseException:
@@ -158,18 +186,11 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
                     _interrupted.add(connection._con)
                 raise
             finally:
-                await pool.release(connection, timeout=_RELEASE_TIMEOUT_S)
+                await client.give_back(connection)
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
         raise DatabaseSlow(repr(error)) from error
     except _AWAY as error:
         raise DatabaseBusy(repr(error)) from error
-
-
-async def _taken(pool: Any, timeout_s: float | None) -> Any:
-    try:
-        return await pool.acquire(timeout=acquire_timeout_s(timeout_s))
-    except TimeoutError as error:
-        raise DatabaseBusy("no connection was free") from error
 
 
 class _SafeTransactionContext(TransactionContextPooled):
@@ -180,7 +201,7 @@ class _SafeTransactionContext(TransactionContextPooled):
     async def __aenter__(self) -> TransactionalDBClient:
         await self.ensure_connection()
         client: Any = self.client._parent
-        self.client._connection = await _taken(client._pool, client.acquire_timeout_s)
+        self.client._connection = await client.take()
         try:
             await self.client.begin()
         except BaseException:
@@ -208,9 +229,8 @@ class _SafeTransactionContext(TransactionContextPooled):
             await self._release()
 
     async def _release(self) -> None:
-        pool = self.client._parent._pool
-        if pool is not None:
-            await pool.release(self.client._connection, timeout=_RELEASE_TIMEOUT_S)
+        client: Any = self.client._parent
+        await client.give_back(self.client._connection)
 
 
 client_class = SafeAsyncpgClient
