@@ -148,6 +148,12 @@ async def corrects_another_wallets(store: Store, scene: Scene) -> None:
     scene.input["corrects"] = (await store.funded())["transaction"]["id"]
 
 
+async def opens_a_wallet_to_correct_anothers(store: Store, scene: Scene) -> None:
+    """The transaction to correct is a stranger's, and the wallet isn't there yet."""
+    await corrects_another_wallets(store, scene)
+    scene.input["wallet"] = {"storeCustomerId": fresh("new")}
+
+
 async def wants_promo(store: Store, scene: Scene) -> None:
     """Most of what is there can't be paid out."""
     await store.adjust(scene.customer, "50.00", bucket="PROMO")
@@ -1566,6 +1572,12 @@ MUTATIONS = (
                 "corrects nothing", "NOT_FOUND", "corrects", sends(corrects=encode_id("Transaction", NOBODY))
             ),
             refused("corrects a stranger's", "CORRECTION_NOT_POSSIBLE", "corrects", corrects_another_wallets),
+            refused(
+                "opens one to correct a stranger's",
+                "CORRECTION_NOT_POSSIBLE",
+                "corrects",
+                opens_a_wallet_to_correct_anothers,
+            ),
         ),
     ),
     Mutation(
