@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.domain.access import Actor, ActorKind
 from app.jobs import work_off
 from app.schema.types.node import encode_id
+from app.services.gift_card import IssueRequest, issue
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
@@ -771,6 +773,17 @@ async def enables(store: Store, card_id: str) -> None:
     await store.done("enableGiftCard", input_)
 
 
+async def redeems_euros(store: Store, scene: Scene) -> None:
+    """The code is that of a card from when the store had another currency."""
+    runtime = store.app.state.runtime
+    wanted = IssueRequest("25.00", "EUR", 1, None, None, "", WHY, True, False, None)
+    actor = Actor(ActorKind.STAFF, "mira")
+    issued = await issue(runtime.writer, runtime.gift_card_keys, actor, wanted)
+    assert issued.codes
+    scene.input["code"] = issued.codes[0]
+    del scene.input["amount"]
+
+
 def redeems_another(**card: Any) -> Change:
     """The code is that of another card."""
 
@@ -1428,6 +1441,7 @@ def rule_refusals(part: str) -> tuple[Refusal, ...]:
     nth = {"kind": "MILESTONE", "milestone": "NTH_ORDER"}
     return (
         wrong("no name", "name", name=" "),
+        wrong("another currency", "currency", "CURRENCY_MISMATCH", currency="EUR"),
         wrong("long name", "name", name="n" * 101),
         wrong("name with a bell", "name", "TEXT_NOT_ALLOWED", name="Spring\u0007"),
         wrong("long description", "description", description="d" * 2001),
@@ -2341,9 +2355,15 @@ MUTATIONS = (
         frozenset({"shop_manager", "administrator", "service"}),
         {"count": 4},
         (
-            *(case for case in AMOUNTS if case.name != "another currency"),
+            *AMOUNTS,
             *KEYS,
             *GIFT_CARD_NOTES,
+            refused(
+                "list in another currency",
+                "CURRENCY_MISMATCH",
+                "currency",
+                sends(amount=None, count=None, csv="amount\n5.00", currency="EUR"),
+            ),
             refused("no amount", "FIELD_INVALID", "amount", sends(amount=None)),
             refused("no card", "FIELD_INVALID", "count", sends(count=0)),
             refused("too many", "FIELD_INVALID", "count", sends(count=1001)),
@@ -2421,7 +2441,7 @@ MUTATIONS = (
                 "in another currency",
                 "CURRENCY_MISMATCH",
                 "code",
-                redeems_another(currency="EUR"),
+                redeems_euros,
             ),
             refused("more than is on it", "INSUFFICIENT_FUNDS", "amount", sends_amount("25.01")),
             refused("a part", "GIFT_CARD_NOT_PARTIAL", "amount", sends_amount("24.99")),
