@@ -2172,7 +2172,29 @@ MUTATIONS = (
             refused(
                 "many categories", "FIELD_INVALID", "lines.categories", sends_line(categories=["c"] * 51)
             ),
-            refused("many lines", "FIELD_INVALID", "lines", sends(lines=[LINES[0]] * 501)),
+            refused("negative quantity", "FIELD_INVALID", "lines.quantity", sends_line(quantity="-1")),
+            refused("too many of it", "FIELD_INVALID", "lines.quantity", sends_line(quantity="1" + 13 * "0")),
+            refused("one line twice", "FIELD_INVALID", "lines.lineId", sends(lines=[LINES[0]] * 2)),
+            refused(
+                "negative quantity of a refund",
+                "FIELD_INVALID",
+                "refunds.lines.quantity",
+                sends(
+                    refunds=[
+                        {
+                            "storeRefundId": "1",
+                            "amount": "1.00",
+                            "lines": [{"lineId": "1", "quantity": "-1"}],
+                        }
+                    ]
+                ),
+            ),
+            refused(
+                "many lines",
+                "FIELD_INVALID",
+                "lines",
+                sends(lines=[LINES[0] | {"lineId": str(n)} for n in range(501)]),
+            ),
             refused("many coupons", "FIELD_INVALID", "coupons", sends(coupons=[{"code": "TEN"}] * 101)),
             refused(
                 "negative coupon",
