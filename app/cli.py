@@ -27,7 +27,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, ParamSpec
 from urllib.parse import unquote
-from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -727,17 +726,14 @@ def _day(time: datetime | None, otherwise: str) -> str:
 @_in_one_sentence
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    wallet: Annotated[str | None, typer.Option(help="Verify this wallet only, by its id.")] = None,
+    wallet: Annotated[
+        str | None,
+        typer.Option(help="Verify this wallet only: its id, its customer's, or the store's own customer id."),
+    ] = None,
 ) -> None:
     """Re-derive every balance, sequence, allocation and hash; exit with 1 when something is wrong."""
     settings = load_settings()
-    try:
-        wallet_id = None if wallet is None else UUID(wallet)
-    except ValueError:
-        raise CannotDo(f"{wallet!r} is no wallet id; one looks like {UUID(int=0)}.") from None
-    report = asyncio.run(_verify_open(settings, wallet_id))
-    if wallet_id is not None and not report.wallets:
-        raise CannotDo(f"There is no wallet {wallet_id}.")
+    report = asyncio.run(_verify_open(settings, wallet))
     if as_json:
         import orjson
 
@@ -748,9 +744,9 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
+async def _verify_open(settings: Settings, wallet: str | None) -> "Report":
     from app.db import open_database, require_migrated
-    from app.services import verification
+    from app.services import verification, wallet as wallets
 
     names = {
         verification.Phase.WALLETS: "Balances, lots and hashes",
@@ -767,6 +763,11 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
     }
     async with open_database(settings):
         await require_migrated()
+        wallet_id = None if wallet is None else await wallets.named(wallet)
+        if wallet is not None and wallet_id is None:
+            raise CannotDo(
+                f"There is no wallet {wallet!r}. Give its id, its customer's id, or the store's own id of the customer."
+            )
         with _progress() as bar:
             tasks = {phase: bar.add_task(name, total=None, visible=False) for phase, name in names.items()}
 

@@ -348,7 +348,7 @@ class Worker:
 
     async def _work(self) -> int:
         """Work step by step, as long as there is anything to do and the lease is ours."""
-        count, before, leased_at = 0, frozenset[UUID](), monotonic()
+        count, before, leased_at = 0, dict[UUID, datetime](), monotonic()
         while True:
             began, now = monotonic(), self._runtime.clock()
             async with self._turns:
@@ -367,21 +367,23 @@ class Worker:
                     return count
                 leased_at = monotonic()
 
-    async def _step(self, waiting: Sequence[Due[Any]], before: frozenset[UUID]) -> frozenset[UUID]:
-        """Do some things at once, and return which were done. One that fails stops no other.
+    async def _step(
+        self, waiting: Sequence[Due[Any]], before: Mapping[UUID, datetime]
+    ) -> dict[UUID, datetime]:
+        """Do some things at once, and return which were done, and since when each had waited. One that fails stops no other.
 
-        What was done a moment ago and waits all the same would come for ever: it is taken as failed. Where the ledger
-        takes nothing at all, that is raised.
+        What was done a moment ago and waits all the same would come for ever: it is taken as failed, unless it waits since
+        later, as a wallet does of which more has fallen due meanwhile. Where the ledger takes nothing at all, that is raised.
         """
         results = await asyncio.gather(
             *(self.job.do(self._runtime, due.what) for due in waiting), return_exceptions=True
         )
-        now, done = self._runtime.clock(), set[UUID]()
+        now, done = self._runtime.clock(), dict[UUID, datetime]()
         if all(isinstance(result, _PASSING) for result in results):
             raise next(result for result in results if isinstance(result, _PASSING))
         for due, result in zip(waiting, results, strict=True):
-            if result is None and due.id not in before:
-                done.add(due.id)
+            if result is None and (due.id not in before or due.due_at > before[due.id]):
+                done[due.id] = due.due_at
                 self.state.skipped.pop(due.id, None)
                 continue
             if isinstance(result, BaseException) and not isinstance(result, Exception):
@@ -390,7 +392,7 @@ class Worker:
             self.state.failed += 1
             self._tell(due, result)
         self.state.done += len(done)
-        return frozenset(done)
+        return done
 
     def _tell(self, due: Due[Any], error: BaseException | None) -> None:
         told = {"job": self.job.name, "id": str(due.id)}

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 import httpx
 import jwt
@@ -28,13 +29,15 @@ from typer.testing import CliRunner
 
 from app.cli import _uvicorn_config, cli, settings_table
 from app.domain.gift_card import normal_form
+from app.domain.global_id import global_id
 from app.execution.limits import Limits
+from app.services import wallet as wallets
 from app.services.ledger.mint import RandomMint
 from app.services.ledger.writer import Writer
 from app.settings import Settings, environment_variable
 from tests.databases import settings_for
 from tests.fork_server import Forked, fork_server
-from tests.ledger import Clock
+from tests.ledger import Clock, credit
 from tests.payouts.till import IBANS, Till, stands
 from tests.services.tampering import build, tamper, writer
 
@@ -247,11 +250,29 @@ async def test_verify(run: Run, cold: Run, database: object, database_url: str) 
 
     other = run("verify", "--wallet", str(ledger.overdrawn), database_url=database_url)
     assert other.returncode == 0
-    refused(run("verify", "--wallet", "rich", database_url=database_url), "no wallet id")
-    refused(
-        run("verify", "--wallet", "00000000-0000-0000-0000-000000000000", database_url=database_url),
-        "There is no wallet",
-    )
+    for unknown in ("nobody", "00000000-0000-0000-0000-000000000000", global_id("Wallet", UUID(int=0)), ""):
+        refused(run("verify", "--wallet", unknown, database_url=database_url), "There is no wallet")
+
+
+async def test_names_of_a_wallet(database: object) -> None:
+    to = writer()
+    to.start()
+    rich = (await to.submit(credit("rich", 100))).wallet
+    assert rich is not None
+    # A store may call a customer just as another's wallet is called here; the id of a wallet is meant then.
+    await to.submit(credit(str(rich.id), 100))
+    uuids = (await to.submit(credit(str(UUID(int=7)), 100))).wallet
+    await to.stop()
+    assert uuids is not None
+    for text in (
+        "rich",
+        *(str(rich.id), rich.id.hex, global_id("Wallet", rich.id)),
+        *(str(rich.customer_id), global_id("Customer", rich.customer_id)),
+    ):
+        assert await wallets.named(text) == rich.id
+    assert await wallets.named(str(UUID(int=7))) == uuids.id
+    for text in (global_id("Lot", rich.id), global_id("Customer", rich.id), "ric", "RICH", "%"):
+        assert await wallets.named(text) is None
 
 
 # --- withdrawals --------------------------------------------------------------------------------------------

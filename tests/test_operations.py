@@ -28,6 +28,7 @@ from app.main import _address, create_app, now
 from app.observability import SAMPLE_INTERVAL_S, SAMPLE_SIZE, Sampling, configure_logging
 from app.operations.counts import DURATIONS_S
 from app.operations.metrics import Metrics
+from app.services.ledger.writer import LedgerSlow
 from app.settings import Settings, SettingsError
 from tests.databases import settings_for
 
@@ -133,6 +134,22 @@ async def test_a_database_that_is_away(
     assert answer.status_code == 503
     assert set(answer.json()["problems"]) == {"database"}
     assert "db.internal" not in answer.text
+
+
+async def test_a_database_that_is_too_slow_is_there(
+    served: tuple[Starlette, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, caller = served
+
+    async def slow(*_: object) -> None:
+        raise LedgerSlow
+
+    monkeypatch.setattr(app.state.runtime.writer, "submit", slow)
+    answer = await ask(caller, ADJUST)
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "TIMEOUT"
+    assert "same idempotency key" in error["message"]
+    assert (await caller.get("/readyz")).status_code == 200
 
 
 async def test_draining(served: tuple[Starlette, httpx.AsyncClient]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.domain.access import Actor
 from app.domain.bucket import Bucket
-from app.domain.errors import CorrectionNotPossible, ExpiryInPast, ExpiryOnDebit
+from app.domain.errors import CorrectionNotPossible, ExpiryInPast, ExpiryOnDebit, NotFound
 from app.domain.ledger import Draft, Explanation, Transaction, TransactionKind
 from app.domain.money import Currency
 
@@ -72,8 +72,8 @@ def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
     """Post an adjustment.
 
     A debit obeys the store's negative-balance setting; one that is limited to a bucket other than cash never
-    goes below zero. Raises `ExpiryInPast`, `ExpiryOnDebit`, `CorrectionNotPossible`, `InsufficientFunds` or
-    `BalanceTooLarge`.
+    goes below zero. Raises `ExpiryInPast`, `ExpiryOnDebit`, `NotFound`, `CorrectionNotPossible`,
+    `InsufficientFunds` or `BalanceTooLarge`.
     """
     if adjustment.corrects_id is not None:
         _correct(draft, adjustment, adjustment.corrects_id)
@@ -105,13 +105,15 @@ def adjust(draft: Draft, adjustment: Adjustment) -> Transaction:
 
 
 def _correct(draft: Draft, adjustment: Adjustment, corrects_id: UUID) -> None:
-    """Note that a transaction is corrected, or raise `CorrectionNotPossible`.
+    """Note that a transaction is corrected, or raise `NotFound` or `CorrectionNotPossible`.
 
     What takes it back takes no more than what earlier corrections left of it: two people who put the same mistake right
     would make another one.
     """
     standing = draft.correctable.get(corrects_id)
     if standing is None:
+        raise NotFound("transaction", field=("corrects",))
+    if standing.wallet_id != draft.wallet.id:
         raise CorrectionNotPossible(
             "The transaction to correct belongs to another wallet. Adjust the wallet that it belongs to."
         )

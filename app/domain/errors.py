@@ -9,7 +9,8 @@ The whole tree::
     │   ├── AmountTooPrecise
     │   ├── CurrencyMismatch
     │   │   ├── OrderInOtherCurrency
-    │   │   └── GiftCardInOtherCurrency
+    │   │   ├── GiftCardInOtherCurrency
+    │   │   └── NotStoresCurrency
     │   ├── ExpiryInPast
     │   ├── ExpiryOnDebit
     │   ├── FieldInvalid
@@ -249,6 +250,17 @@ class GiftCardInOtherCurrency(CurrencyMismatch):
             self,
             f"This gift card is in {card} and the wallet in {wallet}. Use the card in a shop that takes {card}.",
             field=("code",),
+        )
+
+
+class NotStoresCurrency(CurrencyMismatch):
+    """What is to be set up would be of no use: the wallets are in another currency."""
+
+    def __init__(self, *, given: str, store: str, field: tuple[str, ...]) -> None:
+        InvalidInput.__init__(
+            self,
+            f"The store's wallets are in {store}, so nobody could ever use this in {given}. Use {store}.",
+            field=field,
         )
 
 

@@ -373,8 +373,11 @@ _NO_LOTS: frozenset[UUID] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A transaction that is to be corrected, in minor units: its amount, below zero for a debit, and what its corrections come to."""
+    """A transaction that is to be corrected: whose it is, and in minor units its amount, below zero for a debit, and what its
+    corrections come to.
+    """
 
+    wallet_id: UUID
     amount_minor: int
     corrected_minor: int
 
@@ -393,7 +396,7 @@ class WalletState:
 
     `closed` are the lots with nothing left that a named hold may give value back to. `expired` is what of lots was
     posted as breakage, in minor units, of lots that were asked for; `correctable` how the transactions stand that are to
-    be corrected. `earning` is what cashback is worked out from, for a
+    be corrected, also those of other wallets. `earning` is what cashback is worked out from, for a
     command that may earn some. For a command that withdraws, `topped_up` are the lots that were topped up, and
     `signalled_at` is when something odd was last noticed.
     """
@@ -627,7 +630,7 @@ class Draft(Desk):
         self.reservations: dict[UUID, tuple[Reservation, ...]] = {}
         self.expired: dict[UUID, int] = dict(state.expired)
         self.correctable = state.correctable
-        """How the transactions stand that the command may correct, by id: those of them that are the wallet's."""
+        """How the transactions stand that are to be corrected, by id; some may be of other wallets."""
 
     @property
     def earning(self) -> "Earning | None":

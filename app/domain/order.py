@@ -178,6 +178,11 @@ class OrderSnapshot:
         return order_id(self.source, self.external_id)
 
     @property
+    def line_ids(self) -> frozenset[str]:
+        """The ids of its lines."""
+        return frozenset(line.id for line in self.lines)
+
+    @property
     def refunded_minor(self) -> int:
         """What the store refunded by now, all refunds together."""
         return sum(refund.amount_minor for refund in self.refunds)
@@ -276,6 +281,12 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
                 f"This amount is negative or too large: {currency.display(amount_minor)}. Give a positive one.",
                 field=tuple(name.split(".")),
             )
+    for name, quantity in _quantities(snapshot):
+        if not quantity >= 0 or (quantity and not -6 <= quantity.adjusted() <= 12):
+            raise FieldInvalid(
+                f"An order can't have a quantity of {str(quantity)[:32]}. Give how many there are, perhaps a fraction.",
+                field=tuple(name.split(".")),
+            )
     if snapshot.modified_at.tzinfo is None:
         raise FieldInvalid("The time has no zone. Add one, such as Z.", field=("modifiedAt",))
     customer = snapshot.customer
@@ -357,6 +368,14 @@ def _check_counts(snapshot: OrderSnapshot) -> None:
     ids = [refund.id for refund in snapshot.refunds]
     if len(set(ids)) < len(ids):
         raise FieldInvalid("Two refunds have the same id. Give each its own.", field=("refunds", "id"))
+
+
+def _quantities(snapshot: OrderSnapshot) -> Iterable[tuple[str, Decimal]]:
+    for line in snapshot.lines:
+        yield "lines.quantity", line.quantity
+    for refund in snapshot.refunds:
+        for part in refund.lines:
+            yield "refunds.lines.quantity", part.quantity
 
 
 def _amounts(snapshot: OrderSnapshot) -> Iterable[tuple[str, int]]:

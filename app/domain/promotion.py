@@ -712,9 +712,8 @@ def take_back(
     for redemption in draft.now_of_order(CouponRedemption, order.id):
         if redemption.counts and redemption.wallet_id == draft.wallet.id:
             ended = not is_settled or redemption.code not in wanted
-            _settle(
-                draft, redemption, clawback_target(redemption.award, refunds, order_ended=ended), order, actor
-            )
+            target = clawback_target(redemption.award, refunds, told=order.basis, order_ended=ended)
+            _settle(draft, redemption, target, order, actor)
 
 
 def _settle(draft: Draft, redemption: CouponRedemption, target: int, order: Order, actor: Actor) -> None:

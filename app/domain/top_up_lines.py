@@ -64,7 +64,7 @@ def kept_minor(
     """Return what the store kept of an order's top-ups: what was paid for them, less what was refunded of them.
 
     `wallet_part_minor` is what wallets were to pay of the order; what of it would fall on the top-ups is no money.
-    A refund that names no lines is divided by what the lines cost. An order that was called off has kept nothing.
+    A refund that names no lines of the order is divided by what the lines cost. An order that was called off has kept nothing.
     """
     told = order.basis
     if told is None or told.status not in _KEPT or order.is_deleted:
@@ -72,14 +72,14 @@ def kept_minor(
     found = lines_of(told, settings)
     paid = sum(line.total_minor for line in found)
     by_wallet = max(0, wallet_part_minor - payable_minor(told, settings))
-    ids = {line.id for line in found}
+    ids, known = {line.id for line in found}, told.line_ids
     named, other = 0, 0
     for refund in refunds:
         if refund.withdrawn_at is not None:
             continue
         # Of a refund's lines each is (line, quantity, amount, tax).
         named += sum(part[2] for part in refund.lines if part[0] in ids)
-        of_lines = sum(part[2] + part[3] for part in refund.lines)
+        of_lines = sum(part[2] + part[3] for part in refund.lines if part[0] in known)
         other += max(0, refund.amount_minor - of_lines)
     # Rounded up: the store may have given back that much.
     spread = -(-min(other, told.total_minor) * paid // told.total_minor) if told.total_minor else 0

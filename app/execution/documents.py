@@ -35,6 +35,11 @@ from app.execution.requests import encode
 MESSAGE_CHARS_MAX = 500
 """How much is told of what is wrong in one place of a document."""
 
+ERRORS_MAX = 20
+"""How many faults of a document are told, and then that there are more. Some of them quote the whole input that they are in,
+which takes milliseconds each: a hundred, as graphql-core has it, were most of a second.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -127,7 +132,11 @@ class Documents:
         except GraphQLError as error:
             return Document(errors=_formatted([error], ErrorCode.GRAPHQL_PARSE_FAILED))
         errors = oversize(ast, self._limits) or validate(
-            self._schema, ast, self._rules, hide_suggestions=not self._introspection
+            self._schema,
+            ast,
+            self._rules,
+            max_errors=ERRORS_MAX,
+            hide_suggestions=not self._introspection,
         )
         if errors:
             return Document(errors=_formatted(errors, ErrorCode.GRAPHQL_VALIDATION_FAILED))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from app.backends.patience import DatabaseSlow
 from app.context import Runtime
 from app.db import DatabaseError, pending_migrations, ping
 from app.jobs import Jobs
@@ -150,7 +151,7 @@ async def _in_time(work: Callable[[], Awaitable[None]]) -> str | None:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await work()
-    except TimeoutError:
+    except (TimeoutError, DatabaseSlow):
         return "the database does not answer"
     except DatabaseError as error:
         return str(error)

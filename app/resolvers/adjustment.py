@@ -10,7 +10,7 @@ from app.schema.types.node import decode_id
 from app.schema.types.payloads import AdjustBalancePayload
 from app.schema.types.transaction import Transaction
 from app.schema.types.wallet import Wallet
-from app.services import adjustment as adjustments, transaction as transactions
+from app.services import adjustment as adjustments
 from app.services.adjustment import AdjustmentRequest
 
 
@@ -20,9 +20,9 @@ async def adjust_balance(
     input: Annotated[AdjustBalanceInput, INPUT],  # noqa: A002
 ) -> AdjustBalancePayload:
     """Post an adjustment."""
-    corrects = None
+    corrects_id = None
     if input.corrects is not None:
-        corrects = await transactions.known(decode_id(input.corrects, "Transaction", field=("corrects",)))
+        corrects_id = decode_id(input.corrects, "Transaction", field=("corrects",))
     done = await adjustments.adjust(
         info.context.runtime.writer,
         info.context.principal,
@@ -35,8 +35,7 @@ async def adjust_balance(
             note=input.note,
             bucket=input.bucket,
             expires_at=input.expires_at,
-            corrects=corrects,
-            corrects_is_missing=input.corrects is not None and corrects is None,
+            corrects_id=corrects_id,
             idempotency_key=checked_key(input.idempotency_key),
             notify=input.notify_customer,
         ),

@@ -9,7 +9,7 @@ from app.domain.errors import DomainError, FieldInvalid
 from app.domain.note import check_text
 from app.schema.types.error import user_error
 from app.services.ledger.command import OWN_KEY_PREFIX
-from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded
+from app.services.ledger.writer import LedgerSlow, LedgerUnavailable, NotAccepting, Overloaded
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -36,6 +36,10 @@ def answering(payload: Callable[..., A]) -> Callable[[Callable[P, Awaitable[A]]]
             except Overloaded:
                 raise RequestError(
                     "OVERLOADED", _again("The server has all the work that it can take.")
+                ) from None
+            except LedgerSlow:
+                raise RequestError(
+                    "TIMEOUT", _again("The database took too long, and wrote nothing.")
                 ) from None
             except (NotAccepting, LedgerUnavailable):
                 raise RequestError(

@@ -10,7 +10,7 @@ import strawberry
 from app.context import AppInfo, RequestError
 from app.domain.access import Capability
 from app.domain.cashback.rule import CashbackRule as Terms, RuleStatus, check_rule, revised
-from app.domain.errors import DomainError, FieldInvalid, NotFound
+from app.domain.errors import DomainError, FieldInvalid, NotFound, NotStoresCurrency
 from app.domain.page import PageRequest
 from app.resolvers.answering import answering, checked_key, optional_key
 from app.schema.types.cashback import (
@@ -139,6 +139,7 @@ async def create_cashback_rule(
     runtime, key = info.context.runtime, checked_key(input.idempotency_key)
     request = Request(info.context.principal.actor, input.note, content_of(input), key)
     with naming_rule_fields("rule"):
+        _require_stores_currency(info, input.rule.currency)
         done = await rules.create(
             runtime.writer,
             runtime.rule_books.expressions,
@@ -158,6 +159,7 @@ async def update_cashback_rule(
     runtime, key = info.context.runtime, optional_key(input.idempotency_key)
     request = Request(info.context.principal.actor, input.note, content_of(input), key)
     with naming_rule_fields("changes"):
+        _require_stores_currency(info, input.changes.currency)
         done = await rules.update(
             runtime.writer,
             runtime.rule_books.expressions,
@@ -167,6 +169,13 @@ async def update_cashback_rule(
             expression=expression_of(input.changes),
         )
     return UpdateCashbackRulePayload(cashback_rule=rule_of(done.rule), replayed=done.replayed)
+
+
+def _require_stores_currency(info: AppInfo, given: str | None) -> None:
+    """Refuse a currency that no order counts in."""
+    store = info.context.runtime.settings.currency
+    if given not in {None, strawberry.UNSET, store}:
+        raise NotStoresCurrency(given=str(given), store=store, field=("currency",))
 
 
 @answering(ActivateCashbackRulePayload)
@@ -316,7 +325,9 @@ async def _rule_to_simulate(info: AppInfo, given: SimulateCashbackRuleInput) -> 
     if (given.rule is None) == (given.rule_id is None) or (given.rule and given.changes):
         raise FieldInvalid("Give a whole `rule`, or a `ruleId` with or without `changes`.", field=("ruleId",))
     expressions = info.context.runtime.rule_books.expressions
-    await rules.try_expression(expressions, expression_of(given.rule or given.changes))
+    part = given.rule or given.changes
+    await rules.try_expression(expressions, expression_of(part))
+    _require_stores_currency(info, part.currency if part else None)
     if given.rule is not None:
         return check_rule(new_rule(given.rule)(UUID(int=0)))
     row = await rules.find(decode_id(str(given.rule_id), RULE, field=("ruleId",)))

@@ -6,7 +6,7 @@ import strawberry
 
 from app.context import AppInfo, RequestError
 from app.domain.access import PrincipalKind
-from app.domain.errors import FieldInvalid, GiftCardUnknown
+from app.domain.errors import FieldInvalid, GiftCardUnknown, NotStoresCurrency
 from app.domain.page import PageRequest
 from app.resolvers.answering import answering, checked_key
 from app.schema.types.connection import After, Before, Connection, First, Last, Offset, connection
@@ -120,9 +120,13 @@ async def issue_gift_cards(
 def _request(given: IssueGiftCardsInput, currency: str) -> IssueRequest:
     if given.amount is not None and given.currency is not None:
         raise FieldInvalid("The amount has its currency already. Leave this one out.", field=("currency",))
+    chosen = given.amount.currency if given.amount else given.currency or currency
+    if chosen != currency:
+        field = ("amount", "currency") if given.amount else ("currency",)
+        raise NotStoresCurrency(given=chosen, store=currency, field=field)
     return IssueRequest(
         amount=None if given.amount is None else given.amount.amount,
-        currency=given.amount.currency if given.amount else given.currency or currency,
+        currency=currency,
         count=given.count,
         csv=given.csv,
         expires_at=given.expires_at,

@@ -11,7 +11,7 @@ from app.context import AppInfo
 from app.domain.cashback.condition import LineFilter
 from app.domain.cashback.period import zone_of
 from app.domain.cashback.reward import Expiry
-from app.domain.errors import CurrencyMismatch, DomainError
+from app.domain.errors import DomainError, NotStoresCurrency
 from app.domain.money import Currency, currency_of, parse_amount
 from app.domain.page import PageRequest
 from app.domain.promotion import ADVICE, Terms, parse_percent
@@ -286,7 +286,7 @@ def _minor(given: MoneyInput | None, field: str, currency: Currency) -> int | No
     if given is None:
         return None
     if given.currency != currency.code:
-        raise CurrencyMismatch(given=given.currency, wallet=currency.code, field=(field, "currency"))
+        raise NotStoresCurrency(given=given.currency, store=currency.code, field=(field, "currency"))
     return parse_amount(given.amount, currency, field=(field, "amount"))
 
 

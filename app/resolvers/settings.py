@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from app.context import AppInfo
 from app.domain.email_kind import EmailKind, check_language
-from app.domain.errors import CurrencyMismatch, FieldInvalid
+from app.domain.errors import FieldInvalid, NotStoresCurrency
 from app.domain.money import AMOUNT_MAX_MINOR, currency_of, parse_signed
 from app.domain.note import check_reason
 from app.domain.notice_kind import ADDRESSES_MAX, NoticeKind, check_addresses
@@ -174,7 +174,7 @@ def _minor(given: MoneyInput | None, currency: str, *path: str) -> int | None:
     if given is None:
         return None
     if given.currency != currency:
-        raise CurrencyMismatch(given=given.currency, wallet=currency, field=(*path, "currency"))
+        raise NotStoresCurrency(given=given.currency, store=currency, field=(*path, "currency"))
     known = currency_of(currency)
     amount_minor = parse_signed(given.amount, known, field=(*path, "amount"))
     if not 0 <= amount_minor <= AMOUNT_MAX_MINOR:

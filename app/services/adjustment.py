@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from app.domain import adjustment as rules
 from app.domain.access import Principal
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction
 from app.domain.bucket import Bucket
 from app.domain.email_kind import EmailKind, absence
-from app.domain.errors import CurrencyMismatch, NotFound, OwnWallet
+from app.domain.errors import CurrencyMismatch, OwnWallet
 from app.domain.ledger import Draft, Row, Transaction
 from app.domain.mailing import adjustment_email
 from app.domain.money import currency_of, parse_amount
@@ -25,7 +26,7 @@ from app.services.ledger.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentRequest:
-    """What staff asked for, as it came in; `corrects` is the transaction that it puts right."""
+    """What staff asked for, as it came in; `corrects_id` names the transaction that it puts right."""
 
     wallet: WalletRef
     direction: Direction
@@ -35,8 +36,7 @@ class AdjustmentRequest:
     note: str
     bucket: Bucket | None
     expires_at: datetime | None
-    corrects: TransactionModel | None
-    corrects_is_missing: bool
+    corrects_id: UUID | None
     idempotency_key: str
     notify: bool = False
     """Whether the customer shall be told by e-mail."""
@@ -67,8 +67,6 @@ async def adjust(
     """
     actor = principal.actor
     amount_minor = parse_amount(request.amount, currency_of(request.currency), field=("amount", "amount"))
-    if request.corrects_is_missing:
-        raise NotFound("transaction", field=("corrects",))
     adjustment = Adjustment(
         direction=request.direction,
         amount_minor=amount_minor,
@@ -77,7 +75,7 @@ async def adjust(
         actor=actor,
         bucket=request.bucket,
         expires_at=request.expires_at,
-        corrects_id=request.corrects.id if request.corrects else None,
+        corrects_id=request.corrects_id,
     )
 
     def decide(draft: Draft) -> Row:

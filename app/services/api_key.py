@@ -9,7 +9,7 @@ from uuid import UUID
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from app.auth.api_key import new_api_key
+from app.auth.api_key import NewKey, new_api_key
 from app.domain import api_key as rules
 from app.domain.access import Actor, Capability, Principal
 from app.domain.api_key import ApiKey, KeyRequest
@@ -80,7 +80,7 @@ async def create(
         "expires_at": None if wanted.expires_at is None else wanted.expires_at.isoformat(),
         "note": note,
     }
-    return await _submit(writer, by, "createApiKey", decide, content, idempotency_key, new.text)
+    return await _submit(writer, by, "createApiKey", decide, content, idempotency_key, new)
 
 
 async def rotate(
@@ -109,7 +109,7 @@ async def rotate(
         "expires_at": None if expires_at is None else expires_at.isoformat(),
         "note": note,
     }
-    return await _submit(writer, by, "rotateApiKey", decide, content, idempotency_key, new.text)
+    return await _submit(writer, by, "rotateApiKey", decide, content, idempotency_key, new)
 
 
 async def revoke(
@@ -147,12 +147,16 @@ async def _submit(  # noqa: PLR0917 — the public functions name everything
     decide: Callable[[Desk], ApiKey],
     content: dict[str, Any],
     idempotency_key: str | None,
-    text: str | None,
+    new: NewKey | None,
 ) -> Kept:
     actor, claim = _actor(by), None
     if idempotency_key is not None:
         claim = IdempotencyClaim.of(actor, idempotency_key, command, content)
     outcome = await writer.submit(DeskCommand(command, actor, decide, claim, tables=(Role, ApiKey)))
     if isinstance(outcome.answer, ApiKey):
-        return Kept(api_key_of(outcome.answer), text, replayed=False)
-    return Kept(await ApiKeyModel.get(id=outcome.result["ApiKey"]), None, replayed=True)
+        return Kept(api_key_of(outcome.answer), new.text if new else None, replayed=False)
+    key = await ApiKeyModel.get(id=outcome.result["ApiKey"])
+    if new is None or key.hash != new.secret.hash:
+        return Kept(key, None, replayed=True)
+    # Made just now, whatever the writer says: when a commit's answer is lost, it finds its own key at the second try.
+    return Kept(key, new.text, replayed=False)

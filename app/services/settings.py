@@ -30,14 +30,16 @@ async def in_force() -> SettingsInForce:
 async def update(
     writer: Writer, actor: Actor, changes: dict[str, Any], *, note: str, idempotency_key: str | None
 ) -> SettingsInForce:
-    """Write a new version with the changes; fields that aren't named stay. Raises `FieldInvalid`."""
+    """Write a new version with the changes, if there are any; fields that aren't named stay. Raises `FieldInvalid`."""
 
-    def decide(desk: Desk) -> Row:
+    def decide(desk: Desk) -> Row | None:
         whole = dict(changes)
         if "withdrawals" in whole:
             # The terms are a part of their own: what isn't named of them stays too.
             whole["withdrawals"] = replace(desk.settings.withdrawals, **whole["withdrawals"])
         settings = replace(desk.settings, **whole)
+        if settings == desk.settings:
+            return None
         if settings.refund_destination is not desk.settings.refund_destination:
             settings = replace(settings, refund_destination_since=desk.now)
         change = SettingsChange(desk.mint.id(), settings, actor, note, desk.now)

@@ -306,8 +306,3 @@ async def find(
     if principal.may(Capability.WALLETS_READ) or principal.owns(transaction.wallet.customer.external_id):
         return transaction
     return None
-
-
-async def known(transaction_id: UUID) -> Transaction | None:
-    """Return a transaction whoever asks; for those who may correct any."""
-    return await Transaction.get_or_none(id=transaction_id)

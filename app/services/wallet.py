@@ -1,11 +1,13 @@
 """Wallets: found, listed, frozen."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
@@ -15,6 +17,7 @@ from app.db import READER
 from app.domain import wallet as rules
 from app.domain.access import Actor, Capability, Principal
 from app.domain.errors import OwnWallet
+from app.domain.global_id import global_id, row_id
 from app.domain.ledger import Draft, WalletStatus
 from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
@@ -147,6 +150,31 @@ async def find(ref: WalletRef, principal: Principal) -> Wallet | None:
     if wallet is None or not may_see(principal, wallet):
         return None
     return wallet
+
+
+async def named(text: str) -> UUID | None:
+    """Return the id of the wallet that is named by its id, by its customer's, or by the store's own id of the customer.
+
+    Ids are taken as the API gives them and as the database has them. For those who work on the database itself.
+    """
+    for meaning in _meanings(text):
+        found: Any = await Wallet.filter(**meaning).values_list("id", flat=True)
+        if found:
+            return read_uuid(found[0])
+    return None
+
+
+def _meanings(text: str) -> Iterator[dict[str, Any]]:
+    with suppress(ValueError):
+        yield {"id": UUID(text)}
+        yield {"customer_id": UUID(text)}
+    with suppress(ValueError):
+        given = row_id(text)
+        for type_name, column in (("Wallet", "id"), ("Customer", "customer_id")):
+            if global_id(type_name, given) == text.rstrip("="):
+                yield {column: given}
+    # A store's ids may look like any of these.
+    yield {"customer__external_id": text}
 
 
 async def first_currency() -> str | None:

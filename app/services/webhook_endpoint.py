@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_bytes
 from typing import Any
@@ -55,6 +55,14 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret that was just made: as it is shown once, and as it is kept."""
+
+    text: str = field(repr=False)
+    sealed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Who asks for a change, why, and the key of the request."""
 
@@ -72,14 +80,14 @@ async def create(
     """Set an endpoint up. Raises `FieldInvalid`, `LimitReached`, `RightsExceeded` or `NotConfigured`."""
     wanted, note = _checked(wanted, private=private), check_reason(asked.note)
     # Made here, not in the decision: that is pure, and may be run again.
-    endpoint_id, secret = RandomMint().id(), _new_secret()
-    sealed = _require_sealer(sealer).seal(secret, str(endpoint_id))
+    endpoint_id = RandomMint().id()
+    new = _new_secret(sealer, endpoint_id)
 
     def decide(desk: Desk) -> WebhookEndpoint:
         return rules.create(
             desk,
             wanted,
-            sealed,
+            new.sealed,
             asked.by.capabilities,
             endpoint_id=endpoint_id,
             note=note,
@@ -87,7 +95,7 @@ async def create(
         )
 
     content = {**_content(wanted), "note": note}
-    return await _submit(writer, asked, "createWebhookEndpoint", decide, content, secret)
+    return await _submit(writer, asked, "createWebhookEndpoint", decide, content, new)
 
 
 async def update(
@@ -111,15 +119,15 @@ async def rotate(
 
     Raises `FieldInvalid`, `NotFound` or `NotConfigured`.
     """
-    note, secret = check_reason(asked.note), _new_secret()
+    note = check_reason(asked.note)
     rules.check_overlap(overlap_h)
-    sealed = _require_sealer(sealer).seal(secret, str(endpoint_id))
+    new = _new_secret(sealer, endpoint_id)
 
     def decide(desk: Desk) -> WebhookEndpoint:
-        return rules.rotate(desk, endpoint_id, sealed, overlap_h, note=note, actor=asked.by.actor)
+        return rules.rotate(desk, endpoint_id, new.sealed, overlap_h, note=note, actor=asked.by.actor)
 
     content = {"endpoint": str(endpoint_id), "overlap_h": overlap_h, "note": note}
-    return await _submit(writer, asked, "rotateWebhookSecret", decide, content, secret)
+    return await _submit(writer, asked, "rotateWebhookSecret", decide, content, new)
 
 
 async def enable(writer: Writer, endpoint_id: UUID, asked: Asked) -> Kept:
@@ -144,14 +152,11 @@ async def disable(writer: Writer, endpoint_id: UUID, asked: Asked) -> Kept:
     return await _submit(writer, asked, "disableWebhookEndpoint", decide, content)
 
 
-def _require_sealer(sealer: Sealer | None) -> Sealer:
+def _new_secret(sealer: Sealer | None, endpoint_id: UUID) -> NewSecret:
     if sealer is None:
         raise NotConfigured(environment_variable("secrets_key"))
-    return sealer
-
-
-def _new_secret() -> str:
-    return SECRET_PREFIX + b64encode(token_bytes(SECRET_SIZE_BYTES)).decode()
+    text = SECRET_PREFIX + b64encode(token_bytes(SECRET_SIZE_BYTES)).decode()
+    return NewSecret(text, sealer.seal(text, str(endpoint_id)))
 
 
 def _checked(wanted: EndpointRequest, *, private: bool) -> EndpointRequest:
@@ -175,15 +180,18 @@ async def _submit(  # noqa: PLR0917 — the public functions name everything
     command: str,
     decide: Callable[[Desk], WebhookEndpoint],
     content: Mapping[str, Any],
-    secret: str | None = None,
+    new: NewSecret | None = None,
 ) -> Kept:
     actor = asked.by.actor
     claim = IdempotencyClaim.of(actor, asked.idempotency_key, command, content)
     outcome = await writer.submit(DeskCommand(command, actor, decide, claim, tables=(WebhookEndpoint,)))
     if isinstance(outcome.answer, WebhookEndpoint):
-        return Kept(webhook_endpoint_of(outcome.answer), secret, replayed=False)
+        return Kept(webhook_endpoint_of(outcome.answer), new.text if new else None, replayed=False)
     row = await WebhookEndpointModel.get(id=outcome.result["WebhookEndpoint"])
-    return Kept(row, None, replayed=True)
+    if new is None or all(kept["sealed"] != new.sealed for kept in row.secrets):
+        return Kept(row, None, replayed=True)
+    # Made just now, whatever the writer says: when a commit's answer is lost, it finds its own key at the second try.
+    return Kept(row, new.text, replayed=False)
 
 
 # --- told ---------------------------------------------------------------------------------------------------

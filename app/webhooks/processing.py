@@ -16,14 +16,14 @@ from uuid import UUID
 
 import structlog
 
-from app.backends.patience import DatabaseBusy, be_patient
+from app.backends.patience import DatabaseBusy, DatabaseSlow, be_patient
 from app.domain.access import Actor, ActorKind
 from app.domain.delivery import Delivery, Door
 from app.domain.errors import DomainError, InvalidInput
 from app.domain.order import order_id
 from app.services.delivery import Backlog, Inbox, backlog, body_of, door_actor, due, settle, take
 from app.services.ledger.failure import Failure, failure_of
-from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
+from app.services.ledger.writer import LedgerSlow, LedgerUnavailable, NotAccepting, Overloaded, Writer
 from app.webhooks.errors import Untranslatable
 from app.webhooks.events import Event, Ignored, OrderDeleted, OrderSeen, RefundSeen
 
@@ -222,7 +222,10 @@ class Processor:
         return lambda found, now: found.done(summary, now, order_id=order, ignored=ignored)
 
 
+_TOO_SLOW = "The database took too long."
+
 _PASSING: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((LedgerSlow, DatabaseSlow), _TOO_SLOW),
     ((Overloaded, NotAccepting, LedgerUnavailable), "The ledger could not be reached."),
     ((TimeoutError,), f"It took longer than {WORK_TIMEOUT_S:g} s."),
     ((DatabaseBusy,), "The database could not be reached."),
@@ -241,8 +244,9 @@ def _explained(taken: Delivery, error: Exception) -> str:
     for kinds, sentence in _PASSING:
         if isinstance(error, kinds):
             return sentence
-    if failure_of(error) is Failure.UNREACHABLE:
-        return "The database could not be reached."
+    failure = failure_of(error)
+    if failure in {Failure.UNREACHABLE, Failure.SLOW}:
+        return _TOO_SLOW if failure is Failure.SLOW else "The database could not be reached."
     log.error("a webhook could not be worked on", door=taken.door, topic=taken.topic, **_where(error))
     return f"A defect of Coffer's ({type(error).__name__}) got in the way. The server's log says where."
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.domain.access import Actor, ActorKind
 from app.jobs import work_off
 from app.schema.types.node import encode_id
+from app.services.gift_card import IssueRequest, issue
 from tests.api.store import (
     ADMINISTRATOR,
     NOTE,
@@ -146,6 +148,12 @@ async def fills_the_wallet(store: Store, scene: Scene) -> None:
 async def corrects_another_wallets(store: Store, scene: Scene) -> None:
     """The transaction to correct is a stranger's."""
     scene.input["corrects"] = (await store.funded())["transaction"]["id"]
+
+
+async def opens_a_wallet_to_correct_anothers(store: Store, scene: Scene) -> None:
+    """The transaction to correct is a stranger's, and the wallet isn't there yet."""
+    await corrects_another_wallets(store, scene)
+    scene.input["wallet"] = {"storeCustomerId": fresh("new")}
 
 
 async def wants_promo(store: Store, scene: Scene) -> None:
@@ -763,6 +771,17 @@ async def disables(store: Store, card_id: str) -> None:
 async def enables(store: Store, card_id: str) -> None:
     input_ = {"giftCardId": card_id, "note": "Found again behind the till", "idempotencyKey": fresh("key")}
     await store.done("enableGiftCard", input_)
+
+
+async def redeems_euros(store: Store, scene: Scene) -> None:
+    """The code is that of a card from when the store had another currency."""
+    runtime = store.app.state.runtime
+    wanted = IssueRequest("25.00", "EUR", 1, None, None, "", WHY, True, False, None)
+    actor = Actor(ActorKind.STAFF, "mira")
+    issued = await issue(runtime.writer, runtime.gift_card_keys, actor, wanted)
+    assert issued.codes
+    scene.input["code"] = issued.codes[0]
+    del scene.input["amount"]
 
 
 def redeems_another(**card: Any) -> Change:
@@ -1422,6 +1441,7 @@ def rule_refusals(part: str) -> tuple[Refusal, ...]:
     nth = {"kind": "MILESTONE", "milestone": "NTH_ORDER"}
     return (
         wrong("no name", "name", name=" "),
+        wrong("another currency", "currency", "CURRENCY_MISMATCH", currency="EUR"),
         wrong("long name", "name", name="n" * 101),
         wrong("name with a bell", "name", "TEXT_NOT_ALLOWED", name="Spring\u0007"),
         wrong("long description", "description", description="d" * 2001),
@@ -1566,6 +1586,12 @@ MUTATIONS = (
                 "corrects nothing", "NOT_FOUND", "corrects", sends(corrects=encode_id("Transaction", NOBODY))
             ),
             refused("corrects a stranger's", "CORRECTION_NOT_POSSIBLE", "corrects", corrects_another_wallets),
+            refused(
+                "opens one to correct a stranger's",
+                "CORRECTION_NOT_POSSIBLE",
+                "corrects",
+                opens_a_wallet_to_correct_anothers,
+            ),
         ),
     ),
     Mutation(
@@ -2146,7 +2172,29 @@ MUTATIONS = (
             refused(
                 "many categories", "FIELD_INVALID", "lines.categories", sends_line(categories=["c"] * 51)
             ),
-            refused("many lines", "FIELD_INVALID", "lines", sends(lines=[LINES[0]] * 501)),
+            refused("negative quantity", "FIELD_INVALID", "lines.quantity", sends_line(quantity="-1")),
+            refused("too many of it", "FIELD_INVALID", "lines.quantity", sends_line(quantity="1" + 13 * "0")),
+            refused("one line twice", "FIELD_INVALID", "lines.lineId", sends(lines=[LINES[0]] * 2)),
+            refused(
+                "negative quantity of a refund",
+                "FIELD_INVALID",
+                "refunds.lines.quantity",
+                sends(
+                    refunds=[
+                        {
+                            "storeRefundId": "1",
+                            "amount": "1.00",
+                            "lines": [{"lineId": "1", "quantity": "-1"}],
+                        }
+                    ]
+                ),
+            ),
+            refused(
+                "many lines",
+                "FIELD_INVALID",
+                "lines",
+                sends(lines=[LINES[0] | {"lineId": str(n)} for n in range(501)]),
+            ),
             refused("many coupons", "FIELD_INVALID", "coupons", sends(coupons=[{"code": "TEN"}] * 101)),
             refused(
                 "negative coupon",
@@ -2329,9 +2377,15 @@ MUTATIONS = (
         frozenset({"shop_manager", "administrator", "service"}),
         {"count": 4},
         (
-            *(case for case in AMOUNTS if case.name != "another currency"),
+            *AMOUNTS,
             *KEYS,
             *GIFT_CARD_NOTES,
+            refused(
+                "list in another currency",
+                "CURRENCY_MISMATCH",
+                "currency",
+                sends(amount=None, count=None, csv="amount\n5.00", currency="EUR"),
+            ),
             refused("no amount", "FIELD_INVALID", "amount", sends(amount=None)),
             refused("no card", "FIELD_INVALID", "count", sends(count=0)),
             refused("too many", "FIELD_INVALID", "count", sends(count=1001)),
@@ -2409,7 +2463,7 @@ MUTATIONS = (
                 "in another currency",
                 "CURRENCY_MISMATCH",
                 "code",
-                redeems_another(currency="EUR"),
+                redeems_euros,
             ),
             refused("more than is on it", "INSUFFICIENT_FUNDS", "amount", sends_amount("25.01")),
             refused("a part", "GIFT_CARD_NOT_PARTIAL", "amount", sends_amount("24.99")),

@@ -122,6 +122,27 @@ async def test_a_change_of_nothing_leaves_no_entry(api: Store) -> None:
     assert role["name"] not in [entry["subject"] for entry in answer.data["auditEntries"]["nodes"]]
 
 
+async def test_settings_that_stay_as_they_are_are_no_new_version(api: Store) -> None:
+    given = {
+        "negativeBalanceLimit": api.money("17.50"),
+        "topUpSuggested": [api.money("10.00")],
+        "emailKinds": ["ADJUSTMENT"],
+        "orderStatuses": [{"storeStatus": "picked", "means": "PAID"}],
+        "withdrawals": {"minimum": api.money("3.00"), "methods": ["MANUAL"]},
+        "refundDestination": "WALLET",
+        "timeZone": "Europe/Berlin",
+    }
+    first = await api.done("updateSettings", {**given, "note": WHY})
+    before = await api.digest()
+    assert await api.done("updateSettings", {**given, "note": "Said once more"}) == first
+    assert await api.done("updateSettings", {"note": "Nothing at all"}) == first
+    assert await api.digest() == before
+    key = {**given, "note": WHY, "idempotencyKey": fresh("key")}
+    assert await api.done("updateSettings", key) == await api.done("updateSettings", key) == first
+    other = await api.mutate("updateSettings", {**key, "timeZone": "UTC"})
+    assert [error["code"] for error in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
+
+
 # --- escalation ---------------------------------------------------------------------------------------------
 
 

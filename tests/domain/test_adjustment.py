@@ -7,7 +7,14 @@ import pytest
 
 from app.domain.adjustment import Adjustment, AdjustmentReason, Direction, adjust
 from app.domain.bucket import Bucket
-from app.domain.errors import CorrectionNotPossible, ErrorCode, ExpiryInPast, ExpiryOnDebit, InsufficientFunds
+from app.domain.errors import (
+    CorrectionNotPossible,
+    ErrorCode,
+    ExpiryInPast,
+    ExpiryOnDebit,
+    InsufficientFunds,
+    NotFound,
+)
 from app.domain.ledger import CounterAccount, Standing, Transaction, TransactionKind
 from app.domain.wallet import freeze
 from tests.domain.book import STAFF, START, Book, taken, with_limit
@@ -85,7 +92,7 @@ def test_a_limit_that_is_switched_off_does_not_count() -> None:
 def correct(book: Book, wrong: Transaction, change: int) -> Transaction:
     """Correct a transaction by so much, as the writer has it decided."""
     corrections = [t.amount_minor for t in book.history if t.corrects_id == wrong.id]
-    book.state.correctable = {wrong.id: Standing(wrong.amount_minor, sum(corrections))}
+    book.state.correctable = {wrong.id: Standing(wrong.wallet_id, wrong.amount_minor, sum(corrections))}
     asked = replace(
         CREDIT if change > 0 else DEBIT,
         amount_minor=abs(change),
@@ -98,7 +105,11 @@ def correct(book: Book, wrong: Transaction, change: int) -> Transaction:
 def test_a_correction_names_a_transaction_of_the_same_wallet() -> None:
     book = Book()
     wrong = book.credit(100)
-    right = replace(DEBIT, reason=AdjustmentReason.CORRECTION, corrects_id=book.mint.id())
+    named = book.mint.id()
+    right = replace(DEBIT, reason=AdjustmentReason.CORRECTION, corrects_id=named)
+    with pytest.raises(NotFound, match="no such transaction"):
+        book.do(lambda draft: adjust(draft, right))
+    book.state.correctable = {named: Standing(book.mint.id(), 100, 0)}
     with pytest.raises(CorrectionNotPossible, match="another wallet"):
         book.do(lambda draft: adjust(draft, right))
     posted = correct(book, wrong, -100)

@@ -135,6 +135,8 @@ def test_what_the_wallet_was_to_pay_of_a_top_up_is_not_kept(part: int) -> None:
         (11_210, (), 0),
         (1, (), 7_999),
         (1_121, (), 7_200),
+        # A line that the order hasn't got is as good as none.
+        (1_121, (("9", "1", 1_121, 0),), 7_200),
         # A refund of a line and something more.
         (4_121, (("1", "0", 3_000, 0),), 4_200),
         (20_000, (), 0),

@@ -138,6 +138,21 @@ async def test_lines_are_taken_back_line_by_line(writer: Writer) -> None:
     assert await balance_of("ada") == (150, 0)
 
 
+async def test_a_refund_of_a_line_that_the_order_hasnt_got_counts_on_all_of_it(writer: Writer) -> None:
+    await rule(writer, vesting=AT_ONCE)
+    line = OrderLine("1", subtotal_minor=10_000, total_minor=10_000)
+    told = snapshot(1, COMPLETED, 10_000, lines=(line,))
+    await tell(writer, told)
+    assert await balance_of("ada") == (500, 0)
+    wrong = StoreRefund("1", 4_000, lines=(RefundedLine("SKU-1", amount_minor=4_000),), created_at=at(2))
+    await tell(writer, replace(told, modified_at=at(2), refunds=(wrong,)))
+    assert await balance_of("ada") == (300, 0)
+    # One that is told of with the order counts as much.
+    early = replace(told, external_id="1043", refunds=(wrong,))
+    await tell(writer, early)
+    assert await balance_of("ada") == (600, 0)
+
+
 @pytest.mark.parametrize(
     ("policy", "left", "debt"),
     [

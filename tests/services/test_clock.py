@@ -25,7 +25,7 @@ from app.models.reminder import ExpiryReminder
 from app.models.sync import SyncCursor
 from app.models.transaction import Transaction
 from app.models.wallet import Wallet
-from app.services import customer as customers, sync
+from app.services import customer as customers, expiry, sync
 from app.services.fraud import BalanceReads
 from app.services.ledger.batch import Batch
 from app.services.ledger.writer import LedgerUnavailable, Writer
@@ -182,6 +182,23 @@ async def test_what_never_ends_is_left_out(runtime: Runtime, clock: Clock) -> No
         assert await worker.round() == 1
     assert len(done) == 2
     assert [line["event"] for line in logs] == ["a job did something that waits all the same"]
+
+
+async def test_more_of_a_wallet_falls_due_while_it_is_worked_on(runtime: Runtime, clock: Clock) -> None:
+    for seconds in (60, 61, 62):
+        expires_at = clock.now + timedelta(seconds=seconds)
+        await runtime.writer.submit(credit("ada", 100, expires_at=expires_at))
+
+    async def do(runtime: Runtime, wallet_id: UUID) -> None:
+        await expiry.expire(runtime.writer, wallet_id)
+        clock.move(seconds=1)
+
+    worker = Worker(replace(job("expire-lots"), do=do), runtime)
+    clock.move(seconds=60)
+    with capture_logs() as logs:
+        assert await worker.round() == 3
+    assert (logs, worker.state.failed, worker.state.skipped) == ([], 0, {})
+    assert await Transaction.filter(kind="EXPIRY").count() == 3
 
 
 async def test_a_ledger_that_is_away_is_waited_for(runtime: Runtime, clock: Clock) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 from tortoise.backends.asyncpg.client import TransactionWrapper
+from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
 from tortoise.transactions import in_transaction
 
 from app.backends.asyncpg import _SafeTransactionContext
 from app.backends.sqlite import SafeSqliteTransaction
+from app.db import WRITER
 from app.domain.adjustment import Direction
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.bucket import Bucket
@@ -25,7 +27,7 @@ from app.domain.withdrawal import Withdrawal, WithdrawalStatus
 from app.services.ledger import batch as batch_module, writer as writer_module
 from app.services.ledger.batch import FaultyWallet
 from app.services.ledger.command import Command, DeskCommand, Outcome
-from app.services.ledger.writer import LedgerUnavailable, NotAccepting, Overloaded, Writer
+from app.services.ledger.writer import LedgerSlow, LedgerUnavailable, NotAccepting, Overloaded, Writer
 from app.settings import Settings
 from tests.auditor import audit, digest, read_tables
 from tests.ledger import (
@@ -699,6 +701,32 @@ async def test_a_lost_answer_of_a_commit_is_found_by_the_key(
     answers = await submit_all(writer, [credit("ada", 5, key="k"), credit("ada", 5), debit("ada", 11)])
     assert [code(answer) for answer in answers] == ["REPLAYED", "REPLAYED", "INSUFFICIENT_FUNDS"]
     assert await posted() == {"ada": 10}
+
+
+@only_postgres
+async def test_what_takes_longer_than_the_database_allows_is_told_as_that(
+    writer: Writer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator gave the role a `statement_timeout`: the database is there, and what it stopped was not written."""
+    await writer.submit(credit("ada", 1))
+    db = get_connection(WRITER)
+
+    async def session() -> Any:
+        return (await db.execute_query_dict("SELECT pg_backend_pid() AS pid"))[0]["pid"]
+
+    before = await session()
+    await db.execute_query("SET statement_timeout = 50")
+    monkeypatch.setattr(writer_module, "RETRY_DELAY_S", 0.001)
+    other = await asyncpg.connect(database_url)
+    async with other.transaction():
+        await other.execute("SELECT * FROM wallets FOR UPDATE")
+        answers = await submit_all(writer, [credit("ada", 1, key="k"), credit("ada", 1)])
+    await other.close()
+    assert [type(answer) for answer in answers] == [LedgerSlow] * 2
+    assert not writer._known.is_commit_doubtful
+    assert await session() == before, "a connection was given up"
+    assert code(await writer.submit(credit("ada", 1, key="k"))) == "ACCEPTED"
+    assert await posted() == {"ada": 2}
 
 
 @only_postgres

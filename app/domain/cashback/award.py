@@ -5,7 +5,7 @@ refunds may come twice and in any order. Where it is taken from is settled step 
 written down in the award, so that whatever is given back goes the same way back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ from app.domain.cashback.rule import TriggerKind
 from app.domain.cashback.sentence import explained
 from app.domain.cashback.share import Rounding, rounded
 from app.domain.money import currency_of
-from app.domain.order import RefundedLine, StoreRefund
+from app.domain.order import OrderSnapshot, RefundedLine, StoreRefund
 from app.domain.refund import Refund
 
 NOBODYS = UUID(int=0)
@@ -201,24 +201,29 @@ class _Returned(NamedTuple):
 
 
 def clawback_target(
-    award: Award, refunds: Iterable[Refund | StoreRefund], *, order_ended: bool = False
+    award: Award,
+    refunds: Iterable[Refund | StoreRefund],
+    *,
+    told: OrderSnapshot | None = None,
+    order_ended: bool = False,
 ) -> int:
     """Return how much of an award all refunds of its order take back, in minor units: from 0 to all of it.
 
     Line by line, the part of the line's price that was refunded; a refund that names no line counts on all lines
-    alike. Only the refunds play a part, not their order and not what was taken before. An order that was called off
+    alike, and so does one that names a line which the order, as it was `told`, hasn't got. Only the refunds play a part, not their order and not what was taken before. An order that was called off
     (`order_ended`) takes all of it back, and so do refunds of all that the order cost.
     """
     if order_ended:
         return award.amount_minor
-    returned = _returned(refunds)
+    lines = told.line_ids | {line.line_id for line in award.lines} if told and told.lines else None
+    returned = _returned(refunds, lines)
     if not returned.total_minor or award.order_id is None:
         return 0
     if returned.total_minor >= award.order_total_minor:
         return award.amount_minor
-    told = returned.total_minor - returned.rest_minor
+    named = returned.total_minor - returned.rest_minor
     # What is left of the order bears what was refunded of it as a whole.
-    everywhere = _part(returned.rest_minor, award.order_total_minor - told)
+    everywhere = _part(returned.rest_minor, award.order_total_minor - named)
     target = 0
     for line in award.lines:
         own = _part(_of_line(line, award, returned), line.worth_minor)
@@ -242,7 +247,7 @@ def _part(amount: int, whole: int) -> Fraction:
     return Fraction(1) if amount >= whole else Fraction(amount, whole)
 
 
-def _returned(refunds: Iterable[Refund | StoreRefund]) -> _Returned:
+def _returned(refunds: Iterable[Refund | StoreRefund], known: Collection[str | None] | None) -> _Returned:
     lines: dict[str, int] = {}
     total = shipping = rest = 0
     for refund in refunds:
@@ -250,6 +255,8 @@ def _returned(refunds: Iterable[Refund | StoreRefund]) -> _Returned:
             continue
         by_line, tax = 0, refund.tax_minor
         for line_id, without_tax, line_tax in _lines_of(refund):
+            if known is not None and line_id not in known:
+                continue
             lines[line_id] = lines.get(line_id, 0) + without_tax + line_tax
             by_line += without_tax + line_tax
             tax -= line_tax

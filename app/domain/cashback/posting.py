@@ -208,8 +208,10 @@ def earn_order(
         occasion = Occasion.of_order(
             told, trigger=trigger, wallet_paid_minor=wallet_paid_minor, grants=grants
         )
+        # The order may be handed over without its top-ups, which its refunds may name.
+        whole = draft.found(Order, order.id) or order
         for award in earn(draft, occasion, actor=actor):
-            target = clawback_target(award, draft.now_of_order(Refund, order.id))
+            target = clawback_target(award, draft.now_of_order(Refund, order.id), told=whole.basis)
             settle_award(draft, award, target, actor)
 
 
@@ -224,7 +226,7 @@ def settle_order(draft: Draft, order: Order, refunds: Sequence[Refund], *, actor
     for award in draft.now_of_order(Award, order.id):
         if award.wallet_id == draft.wallet.id:
             over = not stands or told.status not in _STANDS[award.trigger]
-            settle_award(draft, award, clawback_target(award, refunds, order_ended=over), actor)
+            settle_award(draft, award, clawback_target(award, refunds, told=told, order_ended=over), actor)
 
 
 def settle_amount(draft: Draft, occasion: Occasion, *, actor: Actor) -> None:

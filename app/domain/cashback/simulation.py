@@ -211,7 +211,7 @@ class Simulation:
             zone=self._book.zone,
             return_period_days=self._settings.return_period_days,
         )
-        return clawback_target(award, past.refunds, order_ended=ended)
+        return clawback_target(award, past.refunds, told=past.order, order_ended=ended)
 
 
 def _returned(refunds: Iterable[Refund | StoreRefund]) -> list[tuple[datetime, int]]:

@@ -7,7 +7,7 @@ from decimal import Decimal as Number
 
 import strawberry
 
-from app.domain.errors import DomainError
+from app.domain.errors import DomainError, FieldInvalid
 from app.domain.money import Currency, currency_of, rounded_minor
 from app.domain.order import (
     Coupon,
@@ -238,7 +238,7 @@ def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:
         if customer is None
         else StoreCustomer(customer.store_customer_id, customer.name, customer.email),
         guest_email=given.guest_email,
-        lines=tuple(read.line(line) for line in given.lines or ()),
+        lines=_unlike(tuple(read.line(line) for line in given.lines or ())),
         coupons=tuple(
             Coupon(coupon.code, read.minor(coupon.discount, "coupons.discount"))
             for coupon in given.coupons or ()
@@ -250,6 +250,13 @@ def snapshot_of(given: RecordOrderInput) -> OrderSnapshot:
         placed_at=given.placed_at,
         top_up=given.top_up,
     )
+
+
+def _unlike(lines: tuple[OrderLine, ...]) -> tuple[OrderLine, ...]:
+    """Return the lines; a refund of two that have one id would be taken for a refund of each."""
+    if len({line.id for line in lines}) < len(lines):
+        raise FieldInvalid("Two lines have the same id. Give each its own.", field=("lines", "lineId"))
+    return lines
 
 
 _FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -100,7 +100,12 @@ class Known:
         """Wallets that a statement may still be on its way to, whose connection was lost: it was to change them if they had
         the versions that were known."""
         self.is_commit_doubtful = False
-        """Whether a COMMIT may still be on its way, whose connection was lost."""
+        """Whether a COMMIT may still be on its way, whose connection was lost.
+
+        Only a batch under the locks that waited for it (`Session.outlive`) knows that it is not. A statement without locks that
+        succeeds says nothing of it: it works on wallets that are there, the COMMIT may have opened others, and one that
+        changed others is locked by nobody. That costs the next batch under the locks one round trip.
+        """
 
     def state(self, wallet_id: UUID, version: int, updated_at: datetime) -> WalletState | None:
         """Return the state of a wallet, if what is known has the version that was just read under its lock.
@@ -203,6 +208,7 @@ class Batch:
         self._loaded = LoadedRows()
         self._stored: set[UUID] = set()
         self._claims: dict[tuple[str, str], Stored] = {}
+        self._correctable: dict[UUID, Standing] = {}
         self._settings = StoreSettings()
         self._settings_version = 0
         self._book: RuleBook | None = None
@@ -486,13 +492,16 @@ class Batch:
             await withdrawals.mark_signalled(self._session, asking)
 
     async def _load_corrections(self, commands: Sequence[Command]) -> None:
-        """Read how transactions stand that are to be corrected, under the locks of their wallets."""
-        wanted = {command.corrects for command in commands if command.corrects}
-        for row in await self._session.select(_CORRECTABLE, wanted) if wanted else ():
-            state = self._states.get(records.read_uuid(row["wallet_id"]))
-            if state is not None:
-                standing = Standing(row["amount_minor"], int(row["corrected_minor"]))
-                state.correctable = {**state.correctable, records.read_uuid(row["id"]): standing}
+        """Read how transactions stand that are to be corrected, under the locks of their wallets, and whose they are."""
+        correcting = [command for command in commands if command.corrects]
+        if not correcting:
+            return
+        for row in await self._session.select(_CORRECTABLE, {command.corrects for command in correcting}):
+            self._correctable[records.read_uuid(row["id"])] = Standing(
+                records.read_uuid(row["wallet_id"]), row["amount_minor"], int(row["corrected_minor"])
+            )
+        for state in filter(None, map(self._known_state, correcting)):
+            state.correctable = self._correctable
 
     # --- decide ---------------------------------------------------------------------------------------------
 
@@ -568,6 +577,7 @@ class Batch:
                 raise NotFound("customer", field=("wallet",))
             customer = Customer(self._mint.id(), ref.external_id, "", "", self._now, self._now)
         opened = WalletState.opened(self._mint.id(), customer, self._currency, self._now)
+        opened.correctable = self._correctable
         if self._book is not None:
             opened.earning = Earning(self._book, history=CustomerHistory(), given={})
         return opened

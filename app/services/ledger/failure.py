@@ -12,6 +12,9 @@ class Failure(Enum):
 
     UNREACHABLE = auto()
     """The database is away or too busy: no command is to blame, and all of them are worth another try."""
+    SLOW = auto()
+    """The database stopped a statement that took longer than its operators allow (`statement_timeout` of the role): nothing
+    was written, and the next try may be quicker."""
     RACE = auto()
     """Another process was quicker (a new row, a lock): the next try sees what it did."""
     DEFECT = auto()
@@ -44,6 +47,9 @@ def failure_of(error: Exception) -> Failure:
     """Tell what a batch's error means."""
     # Tortoise wraps the driver's error, and lumps a text that is too long together with a full disk.
     driver = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    if isinstance(driver, asyncpg.QueryCanceledError):
+        # Nobody's connection is lost, and no statement is on its way any more: PostgreSQL itself says that it ended this one.
+        return Failure.SLOW
     if isinstance(driver, _RACES):
         return Failure.RACE
     if isinstance(driver, sqlite3.IntegrityError) and driver.sqlite_errorname in _RACES_SQLITE:

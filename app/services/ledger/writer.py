@@ -50,6 +50,9 @@ WHOLE_BATCH_MAX = 16
 TRIES_MAX = 6
 """How often a batch is tried while the database is away."""
 
+SLOW_TRIES_MAX = 2
+"""How often a batch is tried that took longer than the database allows: whoever waits behind it waits as long each time."""
+
 RACES_MAX = 3
 """How often a single command is tried when others were quicker."""
 
@@ -73,6 +76,10 @@ class NotAccepting(Exception):
 
 class LedgerUnavailable(Exception):
     """The database kept failing; the same request may be sent again with its key."""
+
+
+class LedgerSlow(LedgerUnavailable):
+    """The database stopped what took longer than its operators allow; the same request may be sent again with its key."""
 
 
 class _Pending:
@@ -190,7 +197,8 @@ class Writer:
         """Have a command decided and committed.
 
         Raises the command's `DomainError` when it is refused, `Overloaded` when too many wait,
-        `NotAccepting` when the server is stopping, `LedgerUnavailable` when the database keeps failing.
+        `NotAccepting` when the server is stopping, `LedgerUnavailable` when the database keeps failing, and its kind
+        `LedgerSlow` when that takes longer than the database allows.
         """
         if not self.is_running:
             raise NotAccepting
@@ -260,13 +268,21 @@ class Writer:
     async def _recover(self, batch: list[_Pending], attempt: int, error: Exception) -> None:
         failure, single = failure_of(error), len(batch) == 1
         # Only what a command can explain is worth taking the batch to pieces; a lost connection is not.
-        tries = {Failure.UNREACHABLE: TRIES_MAX, Failure.RACE: RACES_MAX if single else 2, Failure.DEFECT: 1}
+        tries = {
+            Failure.UNREACHABLE: TRIES_MAX,
+            Failure.SLOW: SLOW_TRIES_MAX,
+            Failure.RACE: RACES_MAX if single else 2,
+            Failure.DEFECT: 1,
+        }
         if attempt < tries[failure]:
             await self._pause(attempt, error)
             await self._work(batch, attempt + 1)
         elif failure is Failure.UNREACHABLE:
             log.error("ledger unavailable", size=len(batch), error=repr(error))
             _reply_to_all(batch, LedgerUnavailable)
+        elif failure is Failure.SLOW:
+            log.error("the database stopped a batch that took too long", size=len(batch), error=repr(error))
+            _reply_to_all(batch, LedgerSlow)
         elif not single:
             middle = len(batch) // 2
             await self._work(batch[:middle])

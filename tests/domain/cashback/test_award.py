@@ -30,7 +30,7 @@ from app.domain.cashback.evaluation import Outcome
 from app.domain.cashback.occasion import Occasion
 from app.domain.cashback.reward import Expiry, Vesting, VestingKind
 from app.domain.cashback.rule import CashbackRule
-from app.domain.order import OrderSnapshot, RefundedLine, StoreRefund
+from app.domain.order import OrderLine, OrderSnapshot, RefundedLine, StoreRefund
 from app.domain.refund import RefundDestination, from_store
 from app.services.ledger.records import read_award
 from app.services.ledger.tables import BESIDE
@@ -150,6 +150,19 @@ def test_expiry_is_the_end_of_a_day_there(expiry: Expiry, awarded: str, expires:
 )
 def test_refunds_take_back_their_part(refunds: list[StoreRefund], target: int) -> None:
     assert clawback_target(given_for(), refunds) == target
+
+
+def test_a_refund_of_a_line_that_the_order_hasnt_got_counts_on_all_lines_alike() -> None:
+    award, wrong, right = given_for(), of_lines("a", ("9", 1239, 0)), of_lines("b", ("1", 3000, 570))
+    assert clawback_target(award, [wrong], told=ORDER) == 60
+    assert clawback_target(award, [right], told=ORDER) == 179
+    # The order has it, though it earned nothing.
+    gift = replace(ORDER, lines=(*ORDER.lines, OrderLine("9")))
+    assert clawback_target(award, [wrong], told=gift) == 0
+    # Nor has an edit of the order taken anything from what was given for its lines.
+    edited = replace(ORDER, lines=ORDER.lines[1:])
+    assert clawback_target(award, [right], told=edited) == 179
+    assert clawback_target(given_for(order(total=9999)), [wrong], told=order(total=9999)) == 62
 
 
 def test_a_full_refund_line_by_line_is_the_whole_award() -> None:
