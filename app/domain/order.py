@@ -282,7 +282,7 @@ def check_snapshot(snapshot: OrderSnapshot) -> OrderSnapshot:
                 field=tuple(name.split(".")),
             )
     for name, quantity in _quantities(snapshot):
-        if not quantity >= 0 or (quantity and not -6 <= quantity.adjusted() <= 12):
+        if not quantity.is_finite() or quantity < 0 or (quantity and not -6 <= quantity.adjusted() <= 12):
             raise FieldInvalid(
                 f"An order can't have a quantity of {str(quantity)[:32]}. Give how many there are, perhaps a fraction.",
                 field=tuple(name.split(".")),
