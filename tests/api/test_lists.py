@@ -355,7 +355,7 @@ async def test_many_are_found_as_few_are(
     api: Store, people: list[JsonObject], field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = await walked(api, Listing(field), 7, forwards=True, search="shop.example page")
-    monkeypatch.setattr(search, "FEW_MAX", 5)
+    monkeypatch.setattr(paging, "FEW_MAX", 5)
     many = await walked(api, Listing(field), 7, forwards=True, search="shop.example page")
     assert many == few
     assert len(few) == ROWS

@@ -58,7 +58,7 @@ BOUNDED = re.compile(
 )
 """Indexes whose rows of one value, or of one stretch of time, may be sorted: they don't grow with the store."""
 
-BETWEEN = re.compile(r"USING|VIRTUAL|CONSTANT|json_each|\(subquery|SCAN (counted|chosen|found|listed|f)$")
+BETWEEN = re.compile(r"USING|VIRTUAL|CONSTANT|json_each|\(subquery|SCAN (counted|chosen|found|listed|f|walked)$")
 """What is read through and may be: an index in its order, and what a statement has found itself: a page, or few customers."""
 
 SAMPLES: dict[str, Any] = {
