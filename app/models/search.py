@@ -134,7 +134,7 @@ async def few(words: Sequence[str], listed: str = "customers") -> Few | Many | N
     telling = _telling(words, grams, newest)
     most = few_of(newest.customers)
     # Where no index knows a word, the names are read.
-    many = Many(_ids(dialect, words, telling), newest.customers // most, dialect) if grams else None
+    many = Many(_ids(dialect, words, telling), max(1, newest.customers // most), dialect) if grams else None
     if newest.found and most > _WORTH_IT:
         more = await _newest(_SECOND_SAMPLE, words, ())
         # A sample errs, but where it can, both ways take as long; what takes twice as long is to try one and then go the other.
