@@ -227,8 +227,7 @@ async def fetch_found(found: Found[M], sort: Sort, request: PageRequest, read: R
     What is wanted may stand together far down the list, and a walk to there would pass by the whole store.
     """
     walk = found.walk
-    # What lies in a range stands together in the order of the same column.
-    if walk is not None and sort.column not in walk.columns and walk.steps(request) <= WALKED_MAX:
+    if walk is not None and walk.steps(request) <= WALKED_MAX:
         rows = await read(*walk.page(sort, request))
         if len(rows) > request.size:
             return page_of_rows(rows, sort, request)
@@ -242,16 +241,17 @@ def _statement(query: Any) -> tuple[str, list[Any]]:
     return sql, values
 
 
-async def ranged(query: QuerySet[M], bounds: Mapping[str, Any]) -> Found[M]:
-    """Narrow a list to what lies within bounds of columns that have indexes.
+async def ranged(query: QuerySet[M], bounds: Mapping[str, Any], sort: Sort) -> Found[M]:
+    """Narrow a list, which comes in some order, to what lies within bounds of columns that have indexes.
 
     PostgreSQL knows about how many rows lie between two bounds. SQLite takes them for few, and sorts them all: so they are
-    counted, and where they are more than a few, the list is walked.
+    counted, and where they are more than a few, the list is walked. What lies in a range of the order itself is together.
     """
     found = Found(query.filter(**bounds))
     client = get_connection("default")
     columns = {bound.partition("__")[0] for bound in bounds}
-    if (len(bounds), len(columns)) != (2, 1) or client.capabilities.dialect != "sqlite":
+    is_sorted = client.capabilities.dialect == "sqlite" and (len(bounds), len(columns)) == (2, 1)
+    if not is_sorted or sort.column in columns:
         return found
     sql, values = _statement(query.model.filter(**bounds).values("id"))
     condition, table = sql.partition(" WHERE ")[2], query.model._meta.db_table

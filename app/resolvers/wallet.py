@@ -52,7 +52,8 @@ async def list_wallets(
 ) -> Connection[Wallet]:
     """List wallets."""
     order = sort or WalletSort(field=WalletSortField.CREATED_AT, direction=SortDirection.DESC)
-    found = await wallets.wallets(wallet_filter(filter, search, info.context.runtime.settings.currency))
+    wanted = wallet_filter(filter, search, info.context.runtime.settings.currency)
+    found = await wallets.wallets(wanted, order.field.value)
     page = await wallets.page_of(
         found,
         order.field.value,

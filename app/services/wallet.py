@@ -71,15 +71,15 @@ _BOUNDS = {
 }
 
 
-async def wallets(wanted: WalletFilter) -> Found[Wallet]:
-    """Return what a list of wallets finds. Raises a refusal of the search."""
+async def wallets(wanted: WalletFilter, sort: str = "CREATED_AT") -> Found[Wallet]:
+    """Return what a list of wallets finds, which comes in some order. Raises a refusal of the search."""
     query = Wallet.all()
     if wanted.statuses is not None and not set(wanted.statuses) >= set(WalletStatus):
         query = query.filter(status__in=wanted.statuses)
     asked = {condition: getattr(wanted, name) for name, condition in _BOUNDS.items()}
     bounds = {condition: bound for condition, bound in asked.items() if bound is not None}
     if not wanted.search:
-        return await ranged(query, bounds)
+        return await ranged(query, bounds, SORTS[sort])
     query = query.filter(**bounds)
     return await narrowed(query, wanted.search, ids="customer_id", column="customer__search_text")
 
