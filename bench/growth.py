@@ -102,6 +102,8 @@ QUESTIONS: dict[str, str] = {
         f'{{ wallets(search: "anna", sort: {{field: BALANCE, direction: DESC}}) {_WALLETS} }}'
     ),
     "customers searched by two words": '{ customers(search: "anna son") { nodes { id name } } }',
+    "customers searched by what many have": '{ customers(search: "anna") { nodes { id name } } }',
+    "customers searched by what many have, counted": '{ customers(search: "anna") { totalCount } }',
     "transactions newest": f"{{ transactions {_TRANSACTIONS} }}",
     "transactions oldest": f"{{ transactions(direction: ASC) {_TRANSACTIONS} }}",
     "transactions counted": "{ transactions { totalCount } }",

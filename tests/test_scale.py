@@ -55,7 +55,7 @@ async def test_it_is_honest_to_the_ledger(database: TortoiseContext) -> None:
         assert await number(f"SELECT COUNT(*) FROM {table}") > 0, table
     assert await number("SELECT COUNT(*) FROM transactions WHERE created_at >= '2026-06-01'") == 0
     assert await number("SELECT COUNT(DISTINCT name) FROM customers") > WALLETS / 2
-    assert await (await wallets(WalletFilter(search="s00000129"))).count() == 1
+    assert await (await wallets(WalletFilter(search="s00000129"))).query.count() == 1
 
 
 async def test_again_it_changes_nothing(database: TortoiseContext) -> None:

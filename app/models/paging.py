@@ -7,12 +7,13 @@ by counting. Offsets are there for table components only; inside, nothing pages 
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from math import isqrt
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import orjson
@@ -117,6 +118,11 @@ def _bounded(query: QuerySet[M], sort: Sort, request: PageRequest) -> QuerySet[M
     return query
 
 
+def _ordered(query: QuerySet[M], sort: Sort, request: PageRequest) -> QuerySet[M]:
+    sign = "-" if sort.descending != request.backwards else ""
+    return _bounded(query, sort, request).order_by(f"{sign}{sort.column}", f"{sign}{sort.tie}")
+
+
 def page_of_rows(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
     """Make a page of rows that were read in the direction of the request, one more than wanted if there is one."""
     more = len(rows) > request.size
@@ -132,8 +138,72 @@ def page_of_rows(rows: list[M], sort: Sort, request: PageRequest) -> Page[M]:
     )
 
 
+WALKED_MAX = 20_000
+"""Steps of a walk at most: in their time some thousand rows are looked up and sorted."""
+
+
+FEW_MAX = 5_000
+"""So many rows are looked up and sorted at most, in the largest store, where a walk may do."""
+
+_FEW_MIN = 500
+"""So many always are."""
+
+
+def few_of(rows: int) -> int:
+    """Return how many of so many rows are few.
+
+    A list that is walked to the page's end takes rows x 20 / found steps, each as long as to look one of the found up:
+    where both are as many, both ways take as long.
+    """
+    return min(FEW_MAX, max(_FEW_MIN, isqrt(20 * rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class Walk(Generic[M]):
+    """A list in its own order, of which the rows are wanted that satisfy one more condition: about one in `every`.
+
+    `query` finds the rows without it; `columns` are what the condition names, with their Tortoise paths, and `condition` is SQL.
+    """
+
+    query: QuerySet[M]
+    columns: Mapping[str, str]
+    condition: str
+    every: int
+    values: Sequence[Any] = ()
+
+    def steps(self, request: PageRequest) -> int:
+        """Return how many steps it may take: twice as many as are likely."""
+        return 2 * self.every * ((request.offset or 0) + request.size + 1)
+
+    def page(self, sort: Sort, request: PageRequest) -> tuple[str, list[Any]]:
+        """Return what finds the ids of a page in so many steps, and its values."""
+        rows: Any = _ordered(self.query, sort, request).limit(self.steps(request))
+        sql, values = _statement(rows.values(id="id", **self.columns))
+        # The planner goes by the outer limit: it takes the way that has the first rows soon.
+        limit = f"LIMIT {request.size + 1} OFFSET {request.offset or 0}"
+        return f"SELECT id FROM ({sql}) walked WHERE {self.condition} {limit}", [*values, *self.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[M]):
+    """What a list finds: the query of all of it; and, where one is likely to be quicker, the walk to be tried before."""
+
+    query: QuerySet[M]
+    walk: Walk[M] | None = None
+
+    def filtered(self, **conditions: Any) -> "Found[M]":
+        """Return the same with one more condition."""
+        walk = self.walk and replace(self.walk, query=self.walk.query.filter(**conditions))
+        return Found(self.query.filter(**conditions), walk)
+
+
 Read = Callable[[str, list[Any]], Awaitable[list[M]]]
 """Reads the rows whose ids a statement finds, in its order."""
+
+
+def placed(ids: str) -> str:
+    """Return a table of the ids that a statement finds, with the place of each, called `chosen`."""
+    return f"(SELECT found.id, row_number() OVER () AS place FROM ({ids}) found) chosen"
 
 
 async def fetch_page(
@@ -144,16 +214,24 @@ async def fetch_page(
     With `read`, the page is chosen by its ids, and whole rows are read for them alone: of what is sorted or passed over,
     only the columns that say so.
     """
-    sign = "-" if sort.descending != request.backwards else ""
-    query = (
-        _bounded(query, sort, request)
-        .order_by(f"{sign}{sort.column}", f"{sign}{sort.tie}")
-        .limit(request.size + 1)
-    )
+    query = _ordered(query, sort, request).limit(request.size + 1)
     if request.offset:
         query = query.offset(request.offset)
     rows = list(await query) if read is None else await read(*_statement(query.values("id")))
     return page_of_rows(rows, sort, request)
+
+
+async def fetch_found(found: Found[M], sort: Sort, request: PageRequest, read: Read[M]) -> Page[M]:
+    """Read one page of what was found: by the walk if that fills the page, or else by the query.
+
+    What is wanted may stand together far down the list, and a walk to there would pass by the whole store.
+    """
+    walk = found.walk
+    if walk is not None and walk.steps(request) <= WALKED_MAX:
+        rows = await read(*walk.page(sort, request))
+        if len(rows) > request.size:
+            return page_of_rows(rows, sort, request)
+    return await fetch_page(found.query, sort, request, read)
 
 
 def _statement(query: Any) -> tuple[str, list[Any]]:
@@ -161,6 +239,33 @@ def _statement(query: Any) -> tuple[str, list[Any]]:
     query._make_query()
     sql, values = query.query.get_parameterized_sql()
     return sql, values
+
+
+async def ranged(query: QuerySet[M], bounds: Mapping[str, Any], sort: Sort) -> Found[M]:
+    """Narrow a list, which comes in some order, to what lies within bounds of columns that have indexes.
+
+    PostgreSQL knows about how many rows lie between two bounds. SQLite takes them for few, and sorts them all: so they are
+    counted, and where they are more than a few, the list is walked. What lies in a range of the order itself is together.
+    """
+    found = Found(query.filter(**bounds))
+    client = get_connection("default")
+    columns = {bound.partition("__")[0] for bound in bounds}
+    is_sorted = client.capabilities.dialect == "sqlite" and (len(bounds), len(columns)) == (2, 1)
+    if not is_sorted or sort.column in columns:
+        return found
+    sql, values = _statement(query.model.filter(**bounds).values("id"))
+    condition, table = sql.partition(" WHERE ")[2], query.model._meta.db_table
+    within = f"SELECT 1 FROM {table} WHERE {condition} LIMIT {FEW_MAX}"
+    counted = (
+        f"SELECT (SELECT COUNT(*) FROM ({within}) AS counted) AS found, MAX(rowid) AS known FROM {table}"
+    )
+    (row,) = await client.execute_query_dict(counted, values)
+    # A step takes a quarter of the time of a row that is looked up: rows come as they lie in the table, or nearly.
+    most = few_of(row["known"] or 0) // 2
+    if row["found"] <= most:
+        return found
+    every = row["known"] // row["found"]
+    return replace(found, walk=Walk(query, {name: name for name in columns}, condition, every, values))
 
 
 async def count_of(query: QuerySet[Any]) -> int:

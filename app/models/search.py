@@ -1,33 +1,29 @@
 """Customers are found by parts of their name, e-mail or store id: the same way, by an index, on both databases.
 
 A word's grams (docs/adr/0026-growth.md) lead to few customers or to many. Few are named by their ids, whatever else the list asks for.
-Of many, there are some in every stretch of the list: it is walked in its own order until the page is full.
+Of many, there are some in every stretch of the list, most likely: it is walked in its own order until the page is full. They may stand
+together somewhere else, as all who have a first name do in the order of names; so after some steps the index is asked for all of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isqrt
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tortoise.connection import get_connection
 from tortoise.expressions import Q, RawSQL
+from tortoise.queryset import QuerySet
 
 from app.db import READER
 from app.domain.customer import fold
 from app.domain.errors import FieldInvalid
 from app.domain.note import check_text
+from app.models.paging import Found, M, Walk, few_of
 
 SEARCH_MAX = 100
 """Characters of a search at most."""
 
 WORD_MIN = 3
 """Characters that one of a search's words must have."""
-
-FEW_MAX = 5_000
-"""Customers that are named by their ids at most, in the largest store."""
-
-_FEW_MIN = 500
-"""So many are always named."""
 
 _SAMPLE, _COMMON, _DULL = 200, 10, 20
 """Of so many of the newest customers, so many have a word that is common, and so many a gram that leads to too many."""
@@ -42,7 +38,7 @@ _IDEOGRAPHS_FROM = "\u2e80"
 """Where the writing of China, Japan and Korea begins: two of its characters are a name already."""
 
 _FOUND = (
-    "WITH found AS MATERIALIZED (SELECT c.id FROM {source} WHERE {indexed} AND {exact} LIMIT {most} + 1), "
+    "WITH found AS MATERIALIZED ({found} LIMIT {most} + 1), "
     "listed AS MATERIALIZED (SELECT {onward} LIMIT {most} + 1) "
     "SELECT CASE WHEN (SELECT COUNT(*) FROM found) <= {most} AND (SELECT COUNT(*) FROM listed) <= {most} "
     "THEN (SELECT {ids} FROM listed) END AS ids"
@@ -79,6 +75,27 @@ class Few:
         return Q(**{f"{column}__in": named})
 
 
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Too many customers to name, and too few to be met everywhere: a statement finds their ids by the index.
+
+    About one in `every` customers is among them.
+    """
+
+    ids: str
+    every: int
+    dialect: str
+
+    def among(self, column: str) -> Q:
+        """Return the condition that a column, named by its Tortoise path, holds one of the ids."""
+        named: Any
+        if self.dialect == "postgres":
+            named = RawSQL(f"ANY(ARRAY({self.ids}))")
+            return Q(**{column: named})
+        named = RawSQL(f"({self.ids})")
+        return Q(**{f"{column}__in": named})
+
+
 def words_of(text: str, *, field: str = "search") -> list[str]:
     """Return the folded words of a search; none for a blank one.
 
@@ -101,8 +118,9 @@ def _is_ideographic(word: str) -> bool:
     return len(word) == WORD_MIN - 1 and min(word) >= _IDEOGRAPHS_FROM
 
 
-async def few(words: Sequence[str], listed: str = "customers") -> Few | None:
-    """Return what is listed of the customers that hold all words, or `None` when these are more than a few.
+async def few(words: Sequence[str], listed: str = "customers") -> Few | Many | None:
+    """Return what is listed of the customers that hold all words, or who they are when these are more than a few; `None`
+    when they are met everywhere.
 
     `listed` is a table: the customers themselves, or what they have.
     """
@@ -113,24 +131,17 @@ async def few(words: Sequence[str], listed: str = "customers") -> Few | None:
     if newest.rows == _SAMPLE and newest.found >= _COMMON:
         # The index would find half of the store.
         return None
-    most = _few_of(newest.customers)
+    telling = _telling(words, grams, newest)
+    most = few_of(newest.customers)
+    # Where no index knows a word, the names are read.
+    many = Many(_ids(dialect, words, telling), max(1, newest.customers // most), dialect) if grams else None
     if newest.found and most > _WORTH_IT:
         more = await _newest(_SECOND_SAMPLE, words, ())
         # A sample errs, but where it can, both ways take as long; what takes twice as long is to try one and then go the other.
         if more.found * more.customers > most * more.rows:
-            return None
-    sql = _search(dialect, words, _telling(words, grams, newest), most, listed)
-    (row,) = await connection.execute_query_dict(sql)
-    return None if row["ids"] is None else Few(row["ids"], dialect)
-
-
-def _few_of(customers: int) -> int:
-    """Return how many of so many customers are few.
-
-    A list that is walked to the page's end takes customers x 20 / found steps, each as long as to look one of the found up:
-    where both are as many, both ways take as long.
-    """
-    return min(FEW_MAX, max(_FEW_MIN, isqrt(20 * customers)))
+            return many and replace(many, every=more.rows // more.found)
+    (row,) = await connection.execute_query_dict(_search(dialect, words, telling, most, listed))
+    return many if row["ids"] is None else Few(row["ids"], dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,25 +207,22 @@ def _telling(words: Sequence[str], grams: Sequence[str], newest: _Newest) -> lis
 def _search(dialect: str, words: Sequence[str], grams: Sequence[str], most: int, listed: str) -> str:
     # Everything stands in the statement, so that its plan is made for it: how many customers have a gram is what the
     # statistics know.
+    ids = {"postgres": "coalesce(array_agg(listed.id), '{}')::text", "sqlite": "json_group_array(listed.id)"}
+    return _FOUND.format(
+        found=_ids(dialect, words, grams), most=most, ids=ids[dialect], onward=_ONWARD[listed]
+    )
+
+
+def _ids(dialect: str, words: Sequence[str], grams: Sequence[str]) -> str:
+    """Return the statement that finds the ids of the customers that hold all words, by the index."""
     source, indexed = "customers c", "TRUE"
     if dialect == "postgres":
-        ids = "coalesce(array_agg(listed.id), '{}')::text"
-        indexed = (
-            f"coffer_grams(c.search_text) @> ARRAY[{', '.join(_literal(dialect, gram) for gram in grams)}]"
-        )
-    else:
-        ids = "json_group_array(listed.id)"
-        if grams:
-            source, indexed = _SQLITE_SOURCE, f"customer_search MATCH {_literal(dialect, _matching(grams))}"
-        # Else two ideographs are no gram here: the names are read until there are enough.
-    return _FOUND.format(
-        source=source,
-        indexed=indexed,
-        exact=_holds(dialect, words),
-        most=most,
-        ids=ids,
-        onward=_ONWARD[listed],
-    )
+        listed = ", ".join(_literal(dialect, gram) for gram in grams)
+        indexed = f"coffer_grams(c.search_text) @> ARRAY[{listed}]"
+    elif grams:
+        source, indexed = _SQLITE_SOURCE, f"customer_search MATCH {_literal(dialect, _matching(grams))}"
+    # Else two ideographs are no gram here: the names are read until there are enough.
+    return f"SELECT c.id FROM {source} WHERE {indexed} AND {_holds(dialect, words)}"  # noqa: S608 - quoted by _literal
 
 
 _SQLITE_SOURCE = (
@@ -227,10 +235,10 @@ def _matching(grams: Sequence[str]) -> str:
     return " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in grams)
 
 
-def _holds(dialect: str, parts: Sequence[str]) -> str:
+def _holds(dialect: str, parts: Sequence[str], text: str = "c.search_text") -> str:
     """Return the condition that a customer's searched text holds all parts."""
     position = "strpos" if dialect == "postgres" else "instr"
-    return " AND ".join(f"{position}(c.search_text, {_literal(dialect, part)}) > 0" for part in parts)
+    return " AND ".join(f"{position}({text}, {_literal(dialect, part)}) > 0" for part in parts)
 
 
 def _literal(dialect: str, text: str) -> str:
@@ -249,13 +257,22 @@ def walking(words: Sequence[str], column: str) -> Q:
     return condition
 
 
-async def narrowed(text: str | None, *, ids: str, column: str, field: str = "search") -> Q | None:
-    """Return what narrows a list to the customers that a text finds; `None` for a blank text.
+async def narrowed(
+    query: QuerySet[M], text: str | None, *, ids: str, column: str, field: str = "search"
+) -> Found[M]:
+    """Narrow a list to the customers that a text finds; a blank text finds all.
 
     `ids` and `column` are the Tortoise paths to the customer's id and to its searched text.
     """
     words = words_of(text, field=field) if text else []
     if not words:
-        return None
+        return Found(query)
     found = await few(words)
-    return walking(words, column) if found is None else found.among(ids)
+    if found is None:
+        return Found(query.filter(walking(words, column)))
+    narrow = query.filter(found.among(ids))
+    if isinstance(found, Few):
+        return Found(narrow)
+    return Found(
+        narrow, Walk(query, {"text": column}, _holds(found.dialect, words, "walked.text"), found.every)
+    )

@@ -55,14 +55,14 @@ async def list_customers(
 ) -> Connection[Customer]:
     """List customers."""
     order = sort or CustomerSort(field=CustomerSortField.NAME)
-    query = await customers.customers(search)
+    found = await customers.customers(search)
     page = await customers.page_of(
-        query,
+        found,
         order.field.value,
         PageRequest(first, after, last, before, offset),
         descending=order.direction is SortDirection.DESC,
     )
-    return connection(page, lambda row: Customer(model=row), query)
+    return connection(page, lambda row: Customer(model=row), found.query)
 
 
 @answering(RegisterCustomerPayload)

@@ -52,14 +52,15 @@ async def list_wallets(
 ) -> Connection[Wallet]:
     """List wallets."""
     order = sort or WalletSort(field=WalletSortField.CREATED_AT, direction=SortDirection.DESC)
-    query = await wallets.wallets(wallet_filter(filter, search, info.context.runtime.settings.currency))
+    wanted = wallet_filter(filter, search, info.context.runtime.settings.currency)
+    found = await wallets.wallets(wanted, order.field.value)
     page = await wallets.page_of(
-        query,
+        found,
         order.field.value,
         PageRequest(first, after, last, before, offset),
         descending=order.direction is SortDirection.DESC,
     )
-    return connection_of(Wallet, page, query)
+    return connection_of(Wallet, page, found.query)
 
 
 @answering(FreezeWalletPayload)

@@ -1,10 +1,15 @@
 """Customers: told by the store, found by staff."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
+from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
-from tortoise.queryset import QuerySet
+from tortoise.connection import get_connection
 
+from app.db import READER
 from app.domain.access import Actor, Principal
 from app.domain.cashback.rule import TriggerKind
 from app.domain.celebration import SIGN_UP_KEY, Celebration, celebration_id, sign_up
@@ -15,7 +20,8 @@ from app.domain.ledger import Draft, Row
 from app.domain.note import check_text
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
-from app.models.paging import Sort, fetch_page, text_value, time_value
+from app.models.paging import Found, Sort, fetch_found, placed, text_value, time_value
+from app.models.reading import Rows
 from app.models.search import narrowed
 from app.models.wallet import Wallet
 from app.services.ledger.command import Command, IdempotencyClaim, Outcome, WalletRef
@@ -44,19 +50,35 @@ class Registered:
     wallet: Wallet
 
 
-async def customers(search_text: str | None) -> QuerySet[Customer]:
-    """Return the query of a list of customers: those whose name, e-mail or store id holds every word of a search,
+async def customers(search_text: str | None) -> Found[Customer]:
+    """Return what a list of customers finds: those whose name, e-mail or store id holds every word of a search,
     without regard to case. Raises a refusal of the search.
     """
-    found = await narrowed(search_text, ids="id", column="search_text")
-    return Customer.all() if found is None else Customer.filter(found)
+    return await narrowed(Customer.all(), search_text, ids="id", column="search_text")
 
 
 async def page_of(
-    query: QuerySet[Customer], sort: str, request: PageRequest, *, descending: bool
+    found: Found[Customer], sort: str, request: PageRequest, *, descending: bool
 ) -> Page[Customer]:
     """Read one page of a list of customers."""
-    return await fetch_page(query, replace(SORTS[sort], descending=descending), request)
+    return await fetch_found(found, replace(SORTS[sort], descending=descending), request, _chosen)
+
+
+_ROWS = Rows(Customer)
+
+
+async def _chosen(ids: str, values: list[Any]) -> list[Customer]:
+    """Read the customers whose ids a statement finds, in its order."""
+    client = get_connection(READER)
+    columns, tables = _ROWS.columns("c"), f"{placed(ids)} JOIN customers c ON c.id = chosen.id"
+    sql = f"SELECT chosen.place, {columns} FROM {tables}"  # noqa: S608 - our own names
+    _, rows = await client.execute_query(sql, values)
+    return list(map(_reader(client.capabilities.dialect), sorted(rows, key=itemgetter(0))))
+
+
+@cache
+def _reader(dialect: str) -> Callable[[Iterable[Any]], Customer]:
+    return _ROWS.reader(dialect, 1)
 
 
 async def find(*, customer_id: UUID | None = None, external_id: str | None = None) -> Customer | None:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
-from tortoise.queryset import QuerySet
 
 from app.db import READER
 from app.domain import wallet as rules
@@ -22,7 +21,7 @@ from app.domain.ledger import Draft, WalletStatus
 from app.domain.note import check_note
 from app.domain.page import Page, PageRequest
 from app.models.customer import Customer
-from app.models.paging import Sort, fetch_page, integer_value, text_value, time_value
+from app.models.paging import Found, Sort, fetch_found, integer_value, placed, ranged, text_value, time_value
 from app.models.reading import Lookup, Rows, select
 from app.models.search import narrowed
 from app.models.wallet import Wallet
@@ -72,29 +71,28 @@ _BOUNDS = {
     "last_activity_from": "last_activity_at__gte",
     "last_activity_to": "last_activity_at__lte",
     "last_activity_before": "last_activity_at__lt",
-    "statuses": "status__in",
 }
 
 
-async def wallets(wanted: WalletFilter) -> QuerySet[Wallet]:
-    """Return the query of a list of wallets. Raises a refusal of the search."""
+async def wallets(wanted: WalletFilter, sort: str = "CREATED_AT") -> Found[Wallet]:
+    """Return what a list of wallets finds, which comes in some order. Raises a refusal of the search."""
     query = Wallet.all()
-    for name, condition in _BOUNDS.items():
-        bound = getattr(wanted, name)
-        if bound is not None and not (name == "statuses" and set(bound) >= set(WalletStatus)):
-            query = query.filter(**{condition: bound})
-    found = await narrowed(wanted.search, ids="customer_id", column="customer__search_text")
-    return query if found is None else query.filter(found)
+    if wanted.statuses is not None and not set(wanted.statuses) >= set(WalletStatus):
+        query = query.filter(status__in=wanted.statuses)
+    asked = {condition: getattr(wanted, name) for name, condition in _BOUNDS.items()}
+    bounds = {condition: bound for condition, bound in asked.items() if bound is not None}
+    if not wanted.search:
+        return await ranged(query, bounds, SORTS[sort])
+    query = query.filter(**bounds)
+    return await narrowed(query, wanted.search, ids="customer_id", column="customer__search_text")
 
 
-async def page_of(
-    query: QuerySet[Wallet], sort: str, request: PageRequest, *, descending: bool
-) -> Page[Wallet]:
+async def page_of(found: Found[Wallet], sort: str, request: PageRequest, *, descending: bool) -> Page[Wallet]:
     """Read one page of a list of wallets, each with its customer."""
     if sort == "CUSTOMER_NAME":
         # It holds for every wallet, and says that each has a customer: so the database may begin with these, in order.
-        query = query.filter(customer__name__gte="")
-    return await fetch_page(query, replace(SORTS[sort], descending=descending), request, _chosen)
+        found = found.filtered(customer__name__gte="")
+    return await fetch_found(found, replace(SORTS[sort], descending=descending), request, _chosen)
 
 
 _WALLETS, _CUSTOMERS = Rows(Wallet), Rows(Customer)
@@ -117,8 +115,7 @@ def _columns() -> str:
 async def _chosen(ids: str, values: list[Any]) -> list[Wallet]:
     """Read the wallets whose ids a statement finds, in its order."""
     client = get_connection(READER)
-    placed = f"(SELECT found.id, row_number() OVER () AS place FROM ({ids}) found) chosen"  # noqa: S608 - Tortoise's own
-    tables = f"{placed} JOIN wallets w ON w.id = chosen.id JOIN customers c ON c.id = w.customer_id"
+    tables = f"{placed(ids)} JOIN wallets w ON w.id = chosen.id JOIN customers c ON c.id = w.customer_id"
     _, rows = await client.execute_query(f"SELECT chosen.place, {_columns()} FROM {tables}", values)  # noqa: S608
     return list(map(_reader(client.capabilities.dialect), sorted(rows, key=itemgetter(0))))
 

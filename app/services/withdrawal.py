@@ -21,9 +21,9 @@ from app.domain.outbox import Channel, message
 from app.domain.page import Page, PageRequest
 from app.domain.payout_method import PayoutMethod, require_usable
 from app.domain.withdrawal import PayoutOutcome, Withdrawal, WithdrawalStatus
-from app.models.paging import CountLoader, PageLoader, Sort, fetch_page, integer_value, time_value
+from app.models.paging import FEW_MAX, CountLoader, PageLoader, Sort, fetch_page, integer_value, time_value
 from app.models.presence import has_text
-from app.models.search import FEW_MAX, SEARCH_MAX, few, walking, words_of
+from app.models.search import SEARCH_MAX, Few, few, walking, words_of
 from app.models.wallet import Wallet
 from app.models.withdrawal import Withdrawal as WithdrawalModel
 from app.services.ledger.command import Command, DeskCommand, IdempotencyClaim, Outcome, WalletRef
@@ -133,7 +133,7 @@ async def _search(text: str) -> Q:
         return Q(id__in=ids)
     words = words_of(text)
     found = await few(words, "withdrawals")
-    return walking(words, "wallet__customer__search_text") if found is None else found.among("id")
+    return found.among("id") if isinstance(found, Few) else walking(words, "wallet__customer__search_text")
 
 
 async def page_of(

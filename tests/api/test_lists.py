@@ -355,7 +355,7 @@ async def test_many_are_found_as_few_are(
     api: Store, people: list[JsonObject], field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = await walked(api, Listing(field), 7, forwards=True, search="shop.example page")
-    monkeypatch.setattr(search, "FEW_MAX", 5)
+    monkeypatch.setattr(paging, "FEW_MAX", 5)
     many = await walked(api, Listing(field), 7, forwards=True, search="shop.example page")
     assert many == few
     assert len(few) == ROWS
@@ -363,6 +363,51 @@ async def test_many_are_found_as_few_are(
     monkeypatch.setattr(search, "_WORTH_IT", 0)
     monkeypatch.setattr(search, "_COMMON", 10_000)
     assert await walked(api, Listing(field), 7, forwards=True, search="shop.example page") == few
+
+
+SEARCHED = [each for each in WALK if each.values[0] in {"wallets", "customers"}]
+"""Of the lists that are paged through, those that a search is made in, which finds all of this module's customers."""
+
+
+def walk_so_far(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Have lists walk for so many steps, whatever they look for, before they ask an index for all of it."""
+    monkeypatch.setattr(paging, "FEW_MAX", 2)
+    monkeypatch.setattr(paging, "WALKED_MAX", steps)
+    monkeypatch.setattr(paging.Walk, "steps", lambda walk, request: steps)
+
+
+@pytest.mark.parametrize(("field", "variables"), SEARCHED)
+@pytest.mark.parametrize("steps", [1, 9, 100_000])
+async def test_a_walk_finds_what_the_index_finds(
+    api: Store,
+    people: list[JsonObject],
+    field: str,
+    variables: JsonObject,
+    steps: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [
+        await walked(api, Listing(field), 7, forwards=forwards, **variables) for forwards in (True, False)
+    ]
+    walk_so_far(monkeypatch, steps)
+    for forwards in (True, False):
+        assert await walked(api, Listing(field), 7, forwards=forwards, **variables) == found[not forwards]
+    counted = await page(api, Listing(field), "totalCount", **variables)
+    assert counted["totalCount"] == len(found[0])
+
+
+@pytest.mark.parametrize("steps", [1, 9, 100_000])
+@pytest.mark.parametrize("name", WALLET_SORTS)
+async def test_a_range_is_walked_to_the_same_wallets(
+    api: Store, people: list[JsonObject], name: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: JsonObject = {"filter": {"balance": {"min": "1.50", "max": "2.50"}}, "sort": {"field": name}}
+    found = await walked(api, Listing("wallets"), 4, forwards=True, **wanted)
+    offset = await page(api, Listing("wallets"), first=4, offset=3, **wanted)
+    assert len(found) >= ROWS // 2
+    walk_so_far(monkeypatch, steps)
+    assert await walked(api, Listing("wallets"), 4, forwards=True, **wanted) == found
+    assert await page(api, Listing("wallets"), first=4, offset=3, **wanted) == offset
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ BOUNDED = re.compile(
 )
 """Indexes whose rows of one value, or of one stretch of time, may be sorted: they don't grow with the store."""
 
-BETWEEN = re.compile(r"USING|VIRTUAL|CONSTANT|json_each|\(subquery|SCAN (counted|chosen|found|listed|f)$")
+BETWEEN = re.compile(
+    r"USING|VIRTUAL|CONSTANT|json_each|\(subquery|SCAN (counted|chosen|found|listed|f|walked)$"
+)
 """What is read through and may be: an index in its order, and what a statement has found itself: a page, or few customers."""
 
 SAMPLES: dict[str, Any] = {
@@ -319,6 +321,73 @@ async def test_a_walk_is_not_planned_by_a_guess_at_the_word(
     # Left to itself, and not forced to an index: three rows are soon found.
     assert "wallets_by_posted" in plan
     assert '"Sort"' not in plan
+
+
+BY_INDEX = re.compile(
+    r"ARRAY\(SELECT c\.id FROM customers c WHERE coffer_grams|IN \(SELECT c\.id FROM customer_search "
+)
+"""How a statement of a list finds customers that are too many to be named in it."""
+
+
+async def test_a_walk_ends_where_the_page_should_be_full(
+    grown: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first hundred customers have it: newest first, they stand behind all others.
+    monkeypatch.setattr(paging, "FEW_MAX", 20)
+    asked_for = (
+        '{ wallets(search: "s000000", first: 3) { nodes { customer { storeCustomerId } } totalCount } }'
+    )
+    with counted() as found:
+        answer = await grown.execute(asked_for, {}, ADMINISTRATOR)
+    wallets = answer.data["wallets"]
+    assert [node["customer"]["storeCustomerId"] for node in wallets["nodes"]] == [
+        "s00000099",
+        "s00000098",
+        "s00000097",
+    ]
+    assert wallets["totalCount"] == 100
+    (walk, values), (index, _), (count, _) = [
+        pair for pair in selects(found) if "walked" in pair[0] or BY_INDEX.search(pair[0])
+    ]
+    # One in twenty has it, to go by what is named at most: four are likely within eighty steps.
+    assert "walked" in walk
+    assert 2 * WALLETS // 20 * 4 in values
+    assert BY_INDEX.search(index)
+    assert BY_INDEX.search(count)
+    assert count.startswith("SELECT COUNT(")
+
+
+async def test_no_walk_is_begun_that_would_be_long(grown: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "FEW_MAX", 20)
+    monkeypatch.setattr(paging, "WALKED_MAX", 100)
+    sql = await asked(grown, '{ wallets(search: "s000000", first: 3) { nodes { id } } }')
+    assert "walked" not in sql
+    assert BY_INDEX.search(sql)
+
+
+@pytest.mark.parametrize("field", ["wallets", "customers"])
+async def test_what_many_have_is_found_along_indexes(
+    grown: Store, dialect: str, module_database_url: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "FEW_MAX", 20)
+    for given in sorts_of(lists()[field]):
+        arguments = {**given, "search": "s000000"}
+        sent = await statements(grown, document(field, arguments), arguments)
+        assert any("walked" in sql for sql, _ in sent)
+        assert any(BY_INDEX.search(sql) for sql, _ in sent)
+        assert await faults(dialect, sent, module_database_url) == []
+
+
+async def test_a_long_range_is_walked_on_sqlite(
+    grown: Store, dialect: str, module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Left to itself, it would sort all that lies in the range; PostgreSQL knows how much that is.
+    monkeypatch.setattr(paging, "FEW_MAX", 20)
+    for sort, walks in (("CREATED_AT", True), ("CUSTOMER_NAME", True), ("BALANCE", False)):
+        wanted = {"filter": {"balance": {"min": "1.00", "max": "900.00"}}, "sort": {"field": sort}}
+        sent = await statements(grown, document("wallets", wanted), wanted)
+        assert any("walked" in sql for sql, _ in sent) == (walks and dialect == "sqlite")
+        assert await faults(dialect, sent, module_database_url) == []
 
 
 async def test_a_bucket_is_looked_up_for_each_transaction(
