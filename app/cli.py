@@ -178,7 +178,7 @@ def _warn_of_unknown_variables() -> None:
 def _require_usable(settings: Settings) -> None:
     """Find out now what a server would otherwise only say in a stack, in the middle of its start."""
     from app.auth.settings import auth_config
-    from app.db import dialect, open_database, require_migrated
+    from app.db import dialect, open_database, ping, require_migrated
 
     if settings.workers > 1 and dialect(settings.database_url) == "sqlite":
         raise CannotDo(
@@ -192,6 +192,7 @@ def _require_usable(settings: Settings) -> None:
         from app.services.wallet import first_currency
 
         async with open_database(settings):
+            await ping()
             await require_migrated()
             return await first_currency()
 
@@ -765,7 +766,7 @@ async def _verify_open(settings: Settings, wallet_id: UUID | None) -> "Report":
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",
     }
-    async with open_database(settings):
+    async with open_database(settings, may_be_standby=True):
         await require_migrated()
         with _progress() as bar:
             tasks = {phase: bar.add_task(name, total=None, visible=False) for phase, name in names.items()}

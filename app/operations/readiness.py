@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from app.backends.sessions import UnfitSession
 from app.context import Runtime
 from app.db import DatabaseError, pending_migrations, ping
 from app.jobs import Jobs
@@ -155,6 +156,8 @@ async def _in_time(work: Callable[[], Awaitable[None]]) -> str | None:
     except DatabaseError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, this process can't serve
+        if isinstance(error.__cause__, UnfitSession):
+            return f"the database can't be used: {error.__cause__}"
         # The kind only: the message may name hosts, and this is shown to whoever asks.
         return f"the database can't be reached ({type(error).__name__})"
     return None

@@ -585,10 +585,11 @@ class Batch:
         self._write_beside(state, draft.rows)
         self._first_sequence.setdefault(wallet.id, state.wallet.sequence)
         changed = wallet.version != state.wallet.version or state.is_new
+        follows = state.wallet.head_hash
         state.fold(draft)
         self._enter(state)
         if changed:
-            self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
+            self.changes.append(WalletChange(wallet, tuple(draft.transactions), follows))
         if changed or draft.rows or not (command.claim and command.claim.is_own):
             self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)
