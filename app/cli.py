@@ -178,7 +178,7 @@ def _warn_of_unknown_variables() -> None:
 def _require_usable(settings: Settings) -> None:
     """Find out now what a server would otherwise only say in a stack, in the middle of its start."""
     from app.auth.settings import auth_config
-    from app.db import dialect, open_database, ping, require_migrated
+    from app.db import dialect, open_database, require_migrated, require_writable
 
     if settings.workers > 1 and dialect(settings.database_url) == "sqlite":
         raise CannotDo(
@@ -192,8 +192,8 @@ def _require_usable(settings: Settings) -> None:
         from app.services.wallet import first_currency
 
         async with open_database(settings):
-            await ping()
             await require_migrated()
+            await require_writable()
             return await first_currency()
 
     kept_in = asyncio.run(check())

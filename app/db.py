@@ -337,6 +337,23 @@ async def ping() -> None:
         )
 
 
+async def require_writable() -> None:
+    """Refuse to go on with an open database that takes no writes. Raises `DatabaseReadOnlyError`."""
+    await ping()
+    if get_connection(WRITER).capabilities.dialect != "sqlite":
+        return
+    try:
+        async with in_transaction(WRITER) as connection:
+            # SQLite begins a transaction on a file that it may only read, and says so at the first statement that writes.
+            await connection.execute_query("DELETE FROM tortoise_migrations WHERE FALSE")
+    except OperationalError as error:
+        if "readonly" not in str(error):
+            raise
+        raise DatabaseReadOnlyError(
+            f"The database's file can't be written to: {error}. Check who may write to it and its folder."
+        ) from error
+
+
 async def _connect(connection: BaseDBAsyncClient) -> None:
     try:
         await connection.create_connection(with_db=True)

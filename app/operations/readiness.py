@@ -91,12 +91,18 @@ class Readiness:
 
     def degraded(self) -> dict[str, str]:
         """Name what does not work although requests are answered as they should, and say what that means."""
-        if self._listener.is_vital or self._listener.is_healthy:
-            return {}
-        lag_s = self._listener.lag_s
-        return {
-            "listener": f"processes could not tell each other for {lag_s:.0f} s; live events are seconds late"
-        }
+        found = {}
+        if not (self._listener.is_vital or self._listener.is_healthy):
+            lag_s = self._listener.lag_s
+            found["listener"] = (
+                f"processes could not tell each other for {lag_s:.0f} s; live events are seconds late"
+            )
+        if failing_s := self._runtime.writer.failing_s:
+            # A full disk is full for all processes, and what reads is answered: no reason to answer nobody.
+            found["writer"] = (
+                f"nothing could be written for {failing_s:.0f} s; changes are refused until it can"
+            )
+        return found
 
     def lags_s(self) -> Mapping[str, float]:
         """Tell for how many seconds the oldest thing of each of the clock's jobs has waited."""
