@@ -3,8 +3,12 @@
 import asyncio
 import gc
 import logging
+import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import lru_cache, partial
+from multiprocessing import parent_process
 from typing import Any, NamedTuple, cast
 
 import uvicorn
@@ -471,6 +475,18 @@ class WorkerProcess(multiprocess.Process):
         if self._server is None:
             self._server = DrainingServer(self.config)
         return self._server
+
+    def target(self, sockets: list[Any] | None = None) -> None:
+        """Serve, until told to stop or until the supervisor is gone: nobody would replace this process, nor free its port."""
+        threading.Thread(target=_stop_with_supervisor, daemon=True).start()
+        super().target(sockets)
+
+
+def _stop_with_supervisor() -> None:
+    supervisor = parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve_in_processes(config: uvicorn.Config, sockets: list[Any]) -> None:

@@ -247,6 +247,27 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         assert sum("Finished server process" in line for line in server.log) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_workers_end_in_good_order_when_their_supervisor_is_killed(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Nobody would replace them, and the next server would find its port taken."""
+    async with served(database_url, tmp_path, workers=2) as server:
+
+        async def are_two() -> bool:
+            return sum("Application startup complete" in line for line in server.log) == 2
+
+        await eventually(are_two)
+        workers = [c for c in psutil.Process(server.process.pid).children() if is_worker(c)]
+        server.process.kill()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, workers, PATIENCE_S)
+        for worker in alive:
+            worker.kill()
+        assert alive == []
+    assert sum("Finished server process" in line for line in server.log) == 2
+
+
 IDLE, RUDE = (int(number) for number in os.environ.get("COFFER_TEST_FLOOD", "300,50").split(","))
 HONEST = 25
 
