@@ -368,7 +368,7 @@ async def _connect(connection: BaseDBAsyncClient) -> None:
         # Of a database that is not there Tortoise says less than PostgreSQL did.
         said = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
         raise DatabaseUnreachableError(
-            f"The database can't be opened: {said}. Check {environment_variable('database_url')}."
+            f"The database can't be opened: {str(said) or 'nothing answered in time'}. Check {environment_variable('database_url')}."
         ) from error
 
 
