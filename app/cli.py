@@ -177,7 +177,7 @@ def _warn_of_unknown_variables() -> None:
 def _require_usable(settings: Settings) -> None:
     """Find out now what a server would otherwise only say in a stack, in the middle of its start."""
     from app.auth.settings import auth_config
-    from app.db import dialect, open_database, require_migrated
+    from app.db import dialect, open_database, require_migrated, require_writable
 
     if settings.workers > 1 and dialect(settings.database_url) == "sqlite":
         raise CannotDo(
@@ -192,6 +192,7 @@ def _require_usable(settings: Settings) -> None:
 
         async with open_database(settings):
             await require_migrated()
+            await require_writable()
             return await first_currency()
 
     kept_in = asyncio.run(check())
@@ -761,7 +762,7 @@ async def _verify_open(settings: Settings, wallet: str | None) -> "Report":
         verification.Phase.REFERENCES: "References",
         verification.Phase.KEYS: "Idempotency keys",
     }
-    async with open_database(settings):
+    async with open_database(settings, may_be_standby=True):
         await require_migrated()
         wallet_id = None if wallet is None else await wallets.named(wallet)
         if wallet is not None and wallet_id is None:

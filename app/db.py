@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -93,6 +93,10 @@ class DatabaseUnreachableError(DatabaseError):
     """Nothing answers at the address, or it refuses us."""
 
 
+class DatabaseReadOnlyError(DatabaseError):
+    """It answers, and takes no writes."""
+
+
 class DatabaseBehindError(DatabaseError):
     """The database has not seen all migrations of this program."""
 
@@ -111,6 +115,7 @@ def tortoise_config(
     pool_size_max: int = 10,
     statement_timeout_s: float = 5.0,
     acquire_timeout_s: float = 2.0,
+    may_be_standby: bool = False,
 ) -> dict[str, Any]:
     """What Tortoise needs to know: both connections and the one app with its models and migrations.
 
@@ -120,11 +125,12 @@ def tortoise_config(
         connections = _sqlite_connections(_sqlite_path(database_url), acquire_timeout_s=acquire_timeout_s)
     else:
         connections = _postgres_connections(
-            _postgres_dsn(database_url),
+            postgres_dsn(database_url, may_be_standby=may_be_standby),
             pool_size_min=pool_size_min,
             pool_size_max=pool_size_max,
             statement_timeout_s=statement_timeout_s,
             acquire_timeout_s=acquire_timeout_s,
+            may_be_standby=may_be_standby,
         )
     return {
         "connections": connections,
@@ -184,6 +190,7 @@ def _postgres_connections(
     pool_size_max: int,
     statement_timeout_s: float,
     acquire_timeout_s: float,
+    may_be_standby: bool,
 ) -> dict[str, Any]:
     engine = "app.backends.asyncpg"
     # Plans of statements this small cost less than compiling them; JIT only adds pauses.
@@ -191,13 +198,11 @@ def _postgres_connections(
     # The writer's statements are few and go by primary and unique keys. Planned once, always along the indexes,
     # they stay fast while the tables grow from nothing, whatever the statistics believe just now.
     writer_settings = common | {
-        "application_name": "coffer writer",
         "plan_cache_mode": "force_generic_plan",
         **dict.fromkeys(_WRITER_AVOIDS, "off"),
         **_LET_GO,
     }
     reader_settings = common | {
-        "application_name": "coffer reader",
         "default_transaction_read_only": "on",
         "statement_timeout": f"{max(1, round(statement_timeout_s * 1000))}",
     }
@@ -209,7 +214,9 @@ def _postgres_connections(
                 "minsize": pool_size_min,
                 "maxsize": pool_size_max,
                 "acquire_timeout_s": acquire_timeout_s,
-                "server_settings": reader_settings,
+                "application_name": "coffer reader",
+                "session_settings": reader_settings,
+                "may_be_standby": may_be_standby,
                 "reset": come_to_rest,
             },
         },
@@ -222,7 +229,9 @@ def _postgres_connections(
                 "maxsize": 2,
                 # A batch with orders has a statement that is longer than asyncpg would keep prepared.
                 "max_cacheable_statement_size": 0,
-                "server_settings": writer_settings,
+                "application_name": "coffer writer",
+                "session_settings": writer_settings,
+                "may_be_standby": may_be_standby,
                 "reset": come_to_rest,
             },
         },
@@ -246,17 +255,24 @@ def _sqlite_path(database_url: str) -> str:
     return unquote(path)
 
 
-def _postgres_dsn(database_url: str) -> str:
+def postgres_dsn(database_url: str, *, may_be_standby: bool = False) -> str:
+    """Return PostgreSQL's address as the driver is given it; of several hosts it takes the one that takes writes."""
     try:
         parts = urlsplit(database_url)
-        port_is_fine = parts.port != 0
+        # Several hosts, each with its port, stand where a URL has one.
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports_are_fine = all(urlsplit(f"//{host}").port != 0 for host in hosts)
     except ValueError as error:
         raise _bad_url(
             f"it can't be read ({error}); percent-encode special characters in the password"
         ) from None
-    if not port_is_fine or not parts.path.strip("/"):
+    if not ports_are_fine or not parts.path.strip("/"):
         raise _bad_url("PostgreSQL needs the database's name too: postgresql://user@host:5432/name")
-    return database_url
+    if len(hosts) == 1 or may_be_standby or "target_session_attrs" in parse_qs(parts.query):
+        return database_url
+    # The driver would take the first that answers.
+    query = f"{parts.query}&" if parts.query else ""
+    return urlunsplit(parts._replace(query=f"{query}target_session_attrs=primary"))
 
 
 def _bad_url(problem: str) -> SettingsError:
@@ -268,12 +284,14 @@ def _bad_url(problem: str) -> SettingsError:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, *, for_all_tasks: bool = False) -> AsyncIterator[TortoiseContext]:
+async def open_database(
+    settings: Settings, *, for_all_tasks: bool = False, may_be_standby: bool = False
+) -> AsyncIterator[TortoiseContext]:
     """Connect both connections, and close them in the end.
 
     Tortoise keeps its state in a context variable: by default only the calling task and those that it starts
     see the database. A server's lifespan runs beside the requests and says `for_all_tasks=True`, which only
-    one open database of a process may.
+    one open database of a process may. With `may_be_standby` a PostgreSQL that only follows another is good enough.
     """
     config = tortoise_config(
         settings.database_url,
@@ -281,6 +299,7 @@ async def open_database(settings: Settings, *, for_all_tasks: bool = False) -> A
         pool_size_max=settings.database_pool_size_max,
         statement_timeout_s=settings.database_statement_timeout_s,
         acquire_timeout_s=settings.database_acquire_timeout_s,
+        may_be_standby=may_be_standby,
     )
     if dialect(settings.database_url) == "sqlite":
         _require_directory(_sqlite_path(settings.database_url))
@@ -303,18 +322,53 @@ def connections_in_use() -> dict[str, tuple[int, int]]:
 
 
 async def ping() -> None:
-    """Ask the database for nothing, over a reading connection."""
-    await get_connection(READER).execute_query("SELECT 1")
+    """Ask the database over a reading connection whether it takes writes. Raises `DatabaseReadOnlyError`."""
+    connection = get_connection(READER)
+    if connection.capabilities.dialect == "sqlite":
+        await connection.execute_query("SELECT 1")
+        return
+    # What is in force for this connection is our own.
+    told = await connection.execute_query_dict(
+        "SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_read_only'"
+    )
+    if told[0]["reset_val"] == "on":
+        raise DatabaseReadOnlyError(
+            "The database takes no writes: default_transaction_read_only is on for the server, the database or the user."
+        )
+
+
+async def require_writable() -> None:
+    """Refuse to go on with an open database that takes no writes. Raises `DatabaseReadOnlyError`."""
+    await ping()
+    if get_connection(WRITER).capabilities.dialect != "sqlite":
+        return
+    try:
+        async with in_transaction(WRITER) as connection:
+            # SQLite begins a transaction on a file that it may only read, and says so at the first statement that writes.
+            await connection.execute_query("DELETE FROM tortoise_migrations WHERE FALSE")
+    except OperationalError as error:
+        if "readonly" not in str(error):
+            raise
+        raise DatabaseReadOnlyError(
+            f"The database's file can't be written to: {error}. Check who may write to it and its folder."
+        ) from error
 
 
 async def _connect(connection: BaseDBAsyncClient) -> None:
     try:
         await connection.create_connection(with_db=True)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException, sqlite3.Error) as error:
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        BaseORMException,
+        sqlite3.Error,
+    ) as error:
         # Of a database that is not there Tortoise says less than PostgreSQL did.
         said = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
         raise DatabaseUnreachableError(
-            f"The database can't be opened: {said}. Check {environment_variable('database_url')}."
+            f"The database can't be opened: {str(said) or 'nothing answered in time'}. Check {environment_variable('database_url')}."
         ) from error
 
 
@@ -394,6 +448,7 @@ async def migrate(settings: Settings, on_step: Callable[[str], None] | None = No
     """
     done = []
     async with open_database(settings):
+        await ping()
         if dialect(settings.database_url) == "sqlite":
             # A migration may have to make a table anew; nothing may then follow its references. It takes
             # effect outside transactions only, and holds for this connection only.

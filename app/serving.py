@@ -3,8 +3,12 @@
 import asyncio
 import gc
 import logging
+import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import lru_cache, partial
+from multiprocessing import parent_process
 from typing import Any, NamedTuple, cast
 
 import uvicorn
@@ -44,6 +48,10 @@ COLLECT_YOUNG, COLLECT_MIDDLE, COLLECT_OLD = 50_000, 50, 1_000
 UNREAD_TIMEOUT_S = 60.0
 """How long a caller may take nothing at all of what was written."""
 
+LINGER_S = 5.0
+LINGER_BYTES_MAX = 16 * 1_048_576
+"""For how long, and how much, of a body that nobody wants is still taken in once it was refused."""
+
 PIPELINED_MAX = 100
 """How many requests of a connection may wait for their turn."""
 
@@ -76,6 +84,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Until when some of what waits to be read must have been."""
     _body: bytes | None = None
     """What there is of a body that may be answered whole."""
+    _farewell: asyncio.TimerHandle | None = None
+    """Until when a connection stays whose last answer was given before all of the request had come."""
 
     def __init__(
         self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], **options: Any
@@ -97,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Wait no more."""
         self._wait_no_more()
         self._expect_nothing()
+        if self._farewell is not None:
+            self._farewell.cancel()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -106,6 +118,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; what is no body is part of a head, until that is complete."""
+        if self._farewell is not None:
+            self._unread_bytes += len(data)
+            if self._unread_bytes > LINGER_BYTES_MAX:
+                self.transport.close()
+            return
         if self.cycle is not None and self.cycle.response_complete:
             self._is_head = True
         self._unread_bytes += len(data)
@@ -249,7 +266,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Begin what was waiting for the answer's end, or wait for what comes next."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._farewell is not None:
             self._expect_reading()
             return
         if self.pipeline:
@@ -310,7 +327,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        if cycle.more_body:
+            cycle.transport = cast("Any", _UntilRead(self.transport, self, cycle))
         super()._start_asgi_task(cycle, app)
+
+    def say_farewell(self) -> None:
+        """Close the connection in the direction of the caller, and take in for a while what still comes.
+
+        Were it closed at once, the system would answer what comes with a reset, at which callers and proxies throw the answer
+        away that they were just given.
+        """
+        self._wait_no_more()
+        self._unread_bytes = 0
+        self._farewell = self.loop.call_later(LINGER_S, self.transport.close)
+        self.transport.write_eof()
+        self.flow.resume_reading()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to a socket, and leave nothing of the request behind."""
@@ -355,6 +386,34 @@ class _Flow(FlowControl):
         """Read on, unless requests wait for their turn."""
         if not self._pipeline:
             super().resume_reading()
+
+
+class _UntilRead:
+    """A connection as uvicorn closes it after an answer: not before what was sent with the request has come."""
+
+    __slots__ = ("_cycle", "_protocol", "_transport", "is_closing", "write")
+
+    def __init__(
+        self, transport: asyncio.Transport, protocol: BoundedProtocol, cycle: RequestResponseCycle
+    ) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._cycle = cycle
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+
+    def close(self) -> None:
+        """Close it, or begin to."""
+        cycle, transport = self._cycle, self._transport
+        if (
+            cycle.response_complete
+            and cycle.more_body
+            and not cycle.disconnected
+            and transport.can_write_eof()
+        ):
+            self._protocol.say_farewell()
+        else:
+            transport.close()
 
 
 _UNASKED = (nothing, nothing)
@@ -471,6 +530,18 @@ class WorkerProcess(multiprocess.Process):
         if self._server is None:
             self._server = DrainingServer(self.config)
         return self._server
+
+    def target(self, sockets: list[Any] | None = None) -> None:
+        """Serve, until told to stop or until the supervisor is gone: nobody would replace this process, nor free its port."""
+        threading.Thread(target=_stop_with_supervisor, daemon=True).start()
+        super().target(sockets)
+
+
+def _stop_with_supervisor() -> None:
+    supervisor = parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve_in_processes(config: uvicorn.Config, sockets: list[Any]) -> None:

@@ -84,6 +84,7 @@ class PostgresServer:
         self._created: set[str] = set()
         self._watcher: subprocess.Popen[bytes] | None = None
         self._line: _Line | None = None
+        self._started: tuple[Path, Path, _Identity, Sequence[str | Path]]
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,6 +125,31 @@ class PostgresServer:
             self._watcher.communicate()
             self._watcher = None
             self._base_url = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was started here, and may be stopped."""
+        return not self._external
+
+    def restart(self, *, standby: bool) -> None:
+        """Stop it at once, and start it on the same port: as a primary, or as a standby that follows nobody."""
+        programs, root, identity, start = self._started
+        _run(
+            [programs / "pg_ctl", "stop", "--wait", "--mode", "fast", "--pgdata", root / "data"],
+            root,
+            identity,
+        )
+        if standby:
+            signal = root / "data" / "standby.signal"
+            signal.touch()
+            if identity:
+                os.chown(signal, identity["user"], identity["group"])
+        _run(start, root, identity)
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        programs, root, identity, _ = self._started
+        _run([programs / "pg_ctl", "promote", "--wait", "--pgdata", root / "data"], root, identity)
 
     def url(self, database: str = "postgres") -> str:
         """The address of a database, as asyncpg, Tortoise and libpq all read it."""
@@ -197,14 +223,16 @@ class PostgresServer:
                 "--pgdata",
                 root / "data",
             ]
+            start += ["--log", root / "log", "--options", arguments]
             try:
-                _run([*start, "--log", root / "log", "--options", arguments], root, identity)
+                _run(start, root, identity)
             except PostgresUnavailableError as error:
                 if attempt == START_ATTEMPTS_MAX:
                     log = root / "log"
                     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
                     raise PostgresUnavailableError(f"{error}\n{said[-2000:]}") from error
             else:
+                self._started = (programs, root, identity, start)
                 self._base_url = f"postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres"
                 return
 

@@ -24,10 +24,13 @@ from app.backends.transaction import uninterrupted
 from app.db import (
     READER,
     WRITER,
+    DatabaseReadOnlyError,
     DatabaseUnreachableError,
     dialect,
     keep_statistics,
     open_database,
+    postgres_dsn,
+    require_writable,
     tortoise_config,
 )
 from app.models.customer import Customer
@@ -94,6 +97,23 @@ def test_postgres_addresses(url: str) -> None:
     assert {c["credentials"]["dsn"] for c in config["connections"].values()} == {url}
     assert config["connections"]["default"]["credentials"]["maxsize"] == 7
     assert dialect(url) == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [
+        ("postgres://u@h/shop", "postgres://u@h/shop"),
+        ("postgres://u@[::1]:5432/shop", "postgres://u@[::1]:5432/shop"),
+        ("postgres://u@a:1,b:2/shop", "postgres://u@a:1,b:2/shop?target_session_attrs=primary"),
+        (
+            "postgres://u@a,b/shop?sslmode=require",
+            "postgres://u@a,b/shop?sslmode=require&target_session_attrs=primary",
+        ),
+        ("postgres://u@a,b/shop?target_session_attrs=any", "postgres://u@a,b/shop?target_session_attrs=any"),
+    ],
+)
+def test_of_several_hosts_the_primary_is_taken(url: str, given: str) -> None:
+    assert postgres_dsn(url) == given
 
 
 @pytest.mark.parametrize(
@@ -232,6 +252,14 @@ async def test_a_statement_of_the_reader_ends_in_time(database_url: str) -> None
         )
         assert [row["name"] for row in names] == ["coffer reader", "coffer writer"]
         await get_connection(WRITER).execute_query("SELECT pg_sleep(0.2)")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_file_that_may_only_be_read_is_refused(database: TortoiseContext) -> None:
+    await require_writable()
+    await get_connection(WRITER).execute_query("PRAGMA query_only=ON")
+    with pytest.raises(DatabaseReadOnlyError, match="can't be written to"):
+        await require_writable()
 
 
 # --- Processes side by side ---------------------------------------------------------------------------------

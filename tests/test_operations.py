@@ -152,6 +152,37 @@ async def test_a_database_that_is_too_slow_is_there(
     assert (await caller.get("/readyz")).status_code == 200
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_full_disk_is_told_until_something_is_written_again(
+    served: tuple[Starlette, httpx.AsyncClient],
+) -> None:
+    _, caller = served
+    writer = get_connection(WRITER)
+
+    async def room(pages: int) -> None:
+        await writer.execute_query(f"PRAGMA max_page_count={pages}")
+
+    async def pay(key: str) -> httpx.Response:
+        return await ask(caller, ADJUST.replace("KEY", key))
+
+    assert (await pay("first")).json()["data"]["adjustBalance"]["userErrors"] == []
+    _, rows = await writer.execute_query("PRAGMA page_count")
+    await room(rows[0]["page_count"])
+    number = 0
+    while "errors" not in (answer := (await pay(f"more-{number}")).json()) and number < 200:
+        number += 1
+    assert answer["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+    ready = await caller.get("/readyz")
+    # What reads is answered.
+    assert ready.status_code == 200
+    assert "nothing could be written" in ready.json()["degraded"]["writer"]
+    assert "errors" not in (await ask(caller, "{ wallets { totalCount } }")).json()
+
+    await room(1_000_000)
+    assert (await pay(f"more-{number}")).json()["data"]["adjustBalance"]["userErrors"] == []
+    assert "degraded" not in (await caller.get("/readyz")).json()
+
+
 async def test_draining(served: tuple[Starlette, httpx.AsyncClient]) -> None:
     app, caller = served
     await app.state.drain()

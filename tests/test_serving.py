@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -247,6 +248,27 @@ async def test_several_workers(database_url: str, tmp_path: Path) -> None:
         assert sum("Finished server process" in line for line in server.log) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_workers_end_in_good_order_when_their_supervisor_is_killed(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Nobody would replace them, and the next server would find its port taken."""
+    async with served(database_url, tmp_path, workers=2) as server:
+
+        async def are_two() -> bool:
+            return sum("Application startup complete" in line for line in server.log) == 2
+
+        await eventually(are_two)
+        workers = [c for c in psutil.Process(server.process.pid).children() if is_worker(c)]
+        server.process.kill()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, workers, PATIENCE_S)
+        for worker in alive:
+            worker.kill()
+        assert alive == []
+    assert sum("Finished server process" in line for line in server.log) == 2
+
+
 IDLE, RUDE = (int(number) for number in os.environ.get("COFFER_TEST_FLOOD", "300,50").split(","))
 HONEST = 25
 
@@ -339,6 +361,66 @@ async def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> Non
         writer.close()
     finally:
         await server.shutdown()
+
+
+@asynccontextmanager
+async def refusing() -> AsyncIterator[int]:
+    """Serve what refuses each request before it has read the body, and hangs up; yields the port."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"9"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b"too large"})
+
+    config = uvicorn.Config(application, http=BoundedProtocol, log_config=None, lifespan="off", port=0)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        await server.shutdown()
+
+
+async def test_who_is_refused_while_they_send_hears_why() -> None:
+    """A proxy passes on all of a body before it reads an answer: a connection that is closed meanwhile is a 502."""
+
+    def send_all_then_read(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n")
+            for _ in range(30):
+                connection.sendall(b"x" * 100_000)
+            answer = b""
+            while more := connection.recv(65_536):
+                answer += more
+            return answer
+
+    async with refusing() as port:
+        answer = await asyncio.to_thread(send_all_then_read, port)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"too large")
+
+
+@pytest.mark.parametrize("bound", ["LINGER_S", "LINGER_BYTES_MAX"])
+async def test_who_goes_on_sending_what_was_refused_is_cut_off(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.serving.LINGER_S", 0.1 if bound == "LINGER_S" else PATIENCE_S)
+    monkeypatch.setattr("app.serving.LINGER_BYTES_MAX", 1_000_000 if bound != "LINGER_S" else 10**9)
+    async with refusing() as port, asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        assert (await reader.read()).endswith(b"too large")
+
+        async def go_on() -> None:
+            while True:
+                writer.write(b"x" * 10_000)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await go_on()
+        writer.transport.abort()
 
 
 def test_an_application_is_found_below_what_is_wrapped_around_it() -> None:

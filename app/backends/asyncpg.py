@@ -6,7 +6,7 @@ while BEGIN is on its way: a few closed sockets and the pool is empty. And it wa
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakSet
@@ -26,6 +26,7 @@ from tortoise.connection import get_connections
 from tortoise.filters import contains
 
 from app.backends.patience import DatabaseBusy, DatabaseSlow, acquire_timeout_s, time_is_up
+from app.backends.sessions import NOT_OURS, OPEN_TIMEOUT_S, STRANGE, make_ready
 from app.backends.transaction import uninterrupted
 
 # How long a connection may take to come to rest before it is thrown away instead.
@@ -43,6 +44,8 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.TargetServerAttributeNotMatched,
+    *STRANGE,
 )
 
 
@@ -90,21 +93,33 @@ class SafeAsyncpgClient(AsyncpgDBClient):
     """A pool that is opened by a DSN, so that everything libpq's URLs know (sslmode, a socket's host) works.
 
     With `acquire_timeout_s` it is a reader's: who waits longer for a connection gets `DatabaseBusy`, and a
-    statement that takes too long ends in `DatabaseSlow`.
+    statement that takes too long ends in `DatabaseSlow`. `session_settings` are put in force in each new session, and not
+    asked for as it is opened, which poolers refuse.
     """
 
     executor_class = _Executor
 
-    def __init__(self, dsn: str, *, acquire_timeout_s: float | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        acquire_timeout_s: float | None = None,
+        session_settings: Mapping[str, str] | None = None,
+        may_be_standby: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._dsn = dsn
+        self._session_settings = session_settings or {}
+        self._may_be_standby = may_be_standby
+        self._keeps_sessions = False
         self.acquire_timeout_s = acquire_timeout_s
 
     async def create_pool(self, **options: Any) -> "asyncpg.Pool[asyncpg.Record]":
         """Open the pool; address and password come from the DSN alone."""
         for name in ("host", "port", "user", "password", "database"):
             options.pop(name)
-        pool = await asyncpg.create_pool(self._dsn, init=_notice_silence, **options)
+        pool = await asyncpg.create_pool(self._dsn, init=self._make_ready, **options)
         self._turns = asyncio.Semaphore(pool.get_max_size())
         return pool
 
@@ -134,10 +149,30 @@ class SafeAsyncpgClient(AsyncpgDBClient):
         finally:
             self._turns.release()
 
+    async def _make_ready(self, connection: asyncpg.Connection) -> None:
+        await _notice_silence(connection)
+        is_pooled = await make_ready(
+            connection,
+            self._session_settings,
+            beside=None if self._keeps_sessions else self._one_beside,
+            may_be_standby=self._may_be_standby,
+        )
+        # Once is enough: a pooler that changes its mind is found out by what no longer works.
+        self._keeps_sessions = self._keeps_sessions or is_pooled
+
+    async def _one_beside(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._dsn, timeout=OPEN_TIMEOUT_S)
+
+    async def let_go(self, error: BaseException | None) -> None:
+        """Open new connections from here on, if what was said on one shows that they are none of ours."""
+        if isinstance(error, NOT_OURS) and self._pool is not None:
+            self._keeps_sessions = False
+            await self._pool.expire_connections()
+
     def acquire_connection(self) -> PoolConnectionWrapper[asyncpg.Connection]:
         """Take a connection for one statement."""
         if self.acquire_timeout_s is None:
-            return super().acquire_connection()  # type: ignore[return-value]
+            return _Lent(self, self._pool_init_lock)
         return _Patient(self, self._pool_init_lock)
 
     def _in_transaction(self) -> TransactionContext:
@@ -157,6 +192,17 @@ async def records(client: Any, sql: str, values: list[Any], class_: type[asyncpg
         client.log.debug("%s: %s", sql, values)
         found: list[Any] = await connection.fetch(sql, *values, record_class=class_)
         return found
+
+
+class _Lent(PoolConnectionWrapper[asyncpg.Connection]):
+    """The writer's connection for one statement."""
+
+    __slots__ = ()
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        client: Any = self.client
+        await client.let_go(exc_val)
+        await super().__aexit__(exc_type, exc_val, exc_tb)
 
 
 class _Patient(PoolConnectionWrapper[asyncpg.Connection]):
@@ -190,6 +236,7 @@ async def _holding(client: Any) -> AsyncIterator[asyncpg.Connection]:
     except (TimeoutError, asyncpg.QueryCanceledError) as error:
         raise DatabaseSlow(repr(error)) from error
     except _AWAY as error:
+        await client.let_go(error)
         raise DatabaseBusy(repr(error)) from error
 
 
@@ -212,6 +259,8 @@ class _SafeTransactionContext(TransactionContextPooled):
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         get_connections().reset(self.token)
+        client: Any = self.client._parent
+        await client.let_go(_driver_error(exc_val))
         await uninterrupted(self._end(commit=exc_type is None))
 
     async def _end(self, *, commit: bool) -> None:
@@ -231,6 +280,12 @@ class _SafeTransactionContext(TransactionContextPooled):
     async def _release(self) -> None:
         client: Any = self.client._parent
         await client.give_back(self.client._connection)
+
+
+def _driver_error(error: BaseException | None) -> BaseException | None:
+    """Return what the driver said: within a transaction it was wrapped by Tortoise already."""
+    told = error.args[0] if error is not None and error.args else None
+    return told if isinstance(told, BaseException) else error
 
 
 client_class = SafeAsyncpgClient

@@ -264,6 +264,8 @@ class WalletChange:
 
     wallet: Wallet
     transactions: tuple[Transaction, ...] = ()
+    follows: bytes | None = None
+    """The hash of the transaction that it follows on, if known."""
 
 
 # All movements of a batch have one time.

@@ -22,7 +22,7 @@ from app.live.source import (
     WalletUpdate,
 )
 from app.live.store import Seat, StoreRoom
-from app.live.topic import Topic
+from app.live.topic import Topic, is_rewritten
 from app.live.turns import Turns
 
 log = structlog.get_logger("coffer.live")
@@ -45,6 +45,11 @@ CHECK_INTERVAL_S = 30.0
 That happens when a commit's answer is lost with its connection: the writer finds on its second try that all is
 done, and has nothing to tell.
 """
+
+REWRITTEN = (
+    "The database lost changes of the wallet that were told already, as it does when a replica takes over that never had "
+    "them. Subscribe again without a sequence number."
+)
 
 UPDATES_MAX = 256
 """Updates that are remembered to be given to several: who comes late is given one of their own."""
@@ -345,20 +350,27 @@ class Hub:
 
     async def _refresh(self, topics: Iterable[Topic]) -> None:
         by_id = {topic.wallet_id: topic for topic in topics}
+        # As they were before the read: what is heard of during it may be newer than what is read.
+        known = {wallet_id: topic.wallet for wallet_id, topic in by_id.items() if topic.wallet is not None}
         wallets = await self._source.wallets(by_id)
+        # With the last one that is known, to see that it is still the same.
         behind = {
-            wallet.id: known.sequence
+            wallet.id: max(0, before.sequence - 1)
             for wallet in wallets
-            if (known := by_id[wallet.id].wallet) is not None and known.sequence < wallet.sequence
+            if (before := known.get(wallet.id)) is not None and before.sequence < wallet.sequence
         }
         missing: dict[UUID, list[Transaction]] = {}
         if behind:
             for transaction in await self._source.transactions_of(behind, READ_TRANSACTIONS_MAX):
                 missing.setdefault(transaction.wallet_id, []).append(transaction)
         for wallet in wallets:
-            topic = by_id.pop(wallet.id)
+            topic, found = by_id.pop(wallet.id), missing.get(wallet.id, [])
             topic.failures = 0
-            topic.refresh(wallet, missing.get(wallet.id, ()))
+            before = known.get(wallet.id)
+            if before is not None and is_rewritten(before, wallet, _of_sequence(found, before.sequence)):
+                self._give_up(topic, InvalidResume(REWRITTEN))
+            else:
+                topic.refresh(wallet, found)
         for topic in by_id.values():
             self._give_up(topic, UnknownWallet(f"There is no wallet {topic.wallet_id}."))
 
@@ -376,10 +388,19 @@ class Hub:
         wallet_ids = list(islice(self._unchecked, CHECK_WALLETS_MAX))
         if not wallet_ids:
             return
-        versions = await self._source.versions(wallet_ids)
+        known = {
+            wallet_id: (topic.wallet.version, topic.wallet.updated_at)
+            for wallet_id in wallet_ids
+            if (topic := self._topics.get(wallet_id)) is not None and topic.wallet is not None
+        }
+        stored = await self._source.versions(wallet_ids)
         for wallet_id in wallet_ids:
             self._unchecked.pop(wallet_id, None)
             topic = self._topics.get(wallet_id)
-            known = topic.wallet if topic else None
-            if topic and known and known.version < versions.get(wallet_id, 0):
+            # Also where less is stored than is known: that is for the read to tell.
+            if topic is not None and wallet_id in known and known[wallet_id] != stored.get(wallet_id):
                 self._mark(topic)
+
+
+def _of_sequence(transactions: Iterable[Transaction], sequence: int) -> Transaction | None:
+    return next((each for each in transactions if each.sequence == sequence), None)

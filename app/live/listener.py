@@ -63,7 +63,13 @@ class PostgresListener:
 
     async def run(self) -> None:
         """Listen for ever."""
-        errors = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+        errors = (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        )
         await listen_for_ever(self._listen, self._health, errors)
 
     async def _listen(self) -> None:

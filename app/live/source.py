@@ -60,8 +60,8 @@ class Source(Protocol):
     async def wallets(self, wallet_ids: Collection[UUID]) -> Sequence[Wallet]:
         """Return the present state of those of the wallets that exist."""
 
-    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, int]:
-        """Return the versions of those of the wallets that exist."""
+    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, datetime]]:
+        """Return the versions of those of the wallets that exist, each with the time of the change that made it."""
 
     async def transactions(self, wallet_id: UUID, after: int, limit: int) -> Sequence[Transaction]:
         """Return a wallet's first transactions after a sequence number, in order."""

@@ -34,6 +34,19 @@ class Step(NamedTuple):
     """Whether there is nothing after it, as far as is known."""
 
 
+def is_rewritten(known: Wallet, wallet: Wallet, last: Transaction | None) -> bool:
+    """Tell whether a wallet as it is stored can't have come of what was known before it was read.
+
+    A database that lost what it had committed (a replica took over that never had it) gives the same numbers to what comes
+    next. `last` is what is stored under the last sequence number that was known, if that was read.
+    """
+    if wallet.version <= known.version:
+        return (wallet.version, wallet.updated_at) != (known.version, known.updated_at)
+    if wallet.sequence <= known.sequence:
+        return (wallet.sequence, wallet.head_hash) != (known.sequence, known.head_hash)
+    return last is not None and last.hash != known.head_hash
+
+
 class Topic:
     """One wallet: its newest known state, and the transactions that led there, as far as somebody may need them.
 
@@ -124,8 +137,13 @@ class Topic:
         if self.wallet is None:
             # A read is on its way and may have begun before this change was committed.
             return False
-        if change.wallet.version <= self.wallet.version:
+        if change.wallet.version < self.wallet.version:
             return True
+        if change.wallet.version == self.wallet.version:
+            return change.wallet.updated_at == self.wallet.updated_at
+        if change.follows is not None and change.follows != self.wallet.head_hash:
+            # Something lies between, or what is known was lost by the database.
+            return False
         return self._advance(change.wallet, change.transactions)
 
     def refresh(self, wallet: Wallet, transactions: Sequence[Transaction]) -> None:

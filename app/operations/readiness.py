@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from app.backends.patience import DatabaseSlow
+from app.backends.sessions import UnfitSession
 from app.context import Runtime
 from app.db import DatabaseError, pending_migrations, ping
 from app.jobs import Jobs
@@ -91,12 +92,18 @@ class Readiness:
 
     def degraded(self) -> dict[str, str]:
         """Name what does not work although requests are answered as they should, and say what that means."""
-        if self._listener.is_vital or self._listener.is_healthy:
-            return {}
-        lag_s = self._listener.lag_s
-        return {
-            "listener": f"processes could not tell each other for {lag_s:.0f} s; live events are seconds late"
-        }
+        found = {}
+        if not (self._listener.is_vital or self._listener.is_healthy):
+            lag_s = self._listener.lag_s
+            found["listener"] = (
+                f"processes could not tell each other for {lag_s:.0f} s; live events are seconds late"
+            )
+        if failing_s := self._runtime.writer.failing_s:
+            # A full disk is full for all processes, and what reads is answered: no reason to answer nobody.
+            found["writer"] = (
+                f"nothing could be written for {failing_s:.0f} s; changes are refused until it can"
+            )
+        return found
 
     def lags_s(self) -> Mapping[str, float]:
         """Tell for how many seconds the oldest thing of each of the clock's jobs has waited."""
@@ -156,6 +163,8 @@ async def _in_time(work: Callable[[], Awaitable[None]]) -> str | None:
     except DatabaseError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, this process can't serve
+        if isinstance(error.__cause__, UnfitSession):
+            return f"the database can't be used: {error.__cause__}"
         # The kind only: the message may name hosts, and this is shown to whoever asks.
         return f"the database can't be reached ({type(error).__name__})"
     return None

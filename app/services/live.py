@@ -12,7 +12,7 @@ import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 
-from app.db import READER, Dialect, dialect
+from app.db import READER, Dialect, dialect, postgres_dsn
 from app.domain.ledger import Transaction, Wallet
 from app.live import Exchange, Hub, PostgresListener, SqliteWatcher, Tell
 from app.services.ledger import records
@@ -39,10 +39,13 @@ class DatabaseSource:
         """See `Source`."""
         return [records.read_wallet(row) for row in await self._select("wallets", self._encode(wallet_ids))]
 
-    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, int]:
+    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, datetime]]:
         """See `Source`."""
         rows = await self._select("versions", self._encode(wallet_ids))
-        return {records.read_uuid(row["id"]): row["version"] for row in rows}
+        return {
+            records.read_uuid(row["id"]): (row["version"], records.read_time(row["updated_at"]))
+            for row in rows
+        }
 
     async def transactions(self, wallet_id: UUID, after: int, limit: int) -> Sequence[Transaction]:
         """See `Source`."""
@@ -97,8 +100,9 @@ def live_hub(
     if database == "sqlite":
         return hub, SqliteWatcher(hub, source.data_version, interval_s=settings.live_poll_interval_s)
     if settings.live_url is None:
+        dsn = postgres_dsn(settings.database_url)
         return hub, PostgresListener(
-            hub, settings.database_url, process=process, hear_rights=hear_rights, hear_version=hear_version
+            hub, dsn, process=process, hear_rights=hear_rights, hear_version=hear_version
         )
     redis, server = _redis(), redis_server(settings.live_url.get_secret_value())
     listener = redis.RedisListener(
@@ -149,7 +153,7 @@ def _array(values: Collection[Any]) -> list[Any]:
 # to walk the whole index in order and throw nearly all of it away.
 _POSTGRES = {
     "wallets": "SELECT * FROM wallets WHERE id = ANY($1::uuid[])",
-    "versions": "SELECT id, version FROM wallets WHERE id = ANY($1::uuid[])",
+    "versions": "SELECT id, version, updated_at FROM wallets WHERE id = ANY($1::uuid[])",
     "transactions_of": """
         SELECT t.* FROM unnest($1::uuid[], $2::bigint[]) AS p(wallet_id, after)
         CROSS JOIN LATERAL (
@@ -170,7 +174,7 @@ _POSTGRES = {
 
 _SQLITE = {
     "wallets": "SELECT * FROM wallets WHERE id IN (SELECT value FROM json_each(?))",
-    "versions": "SELECT id, version FROM wallets WHERE id IN (SELECT value FROM json_each(?))",
+    "versions": "SELECT id, version, updated_at FROM wallets WHERE id IN (SELECT value FROM json_each(?))",
     # CROSS JOIN is SQLite's way to say: in this order.
     "transactions_of": """
         SELECT t.* FROM json_each(?) w JOIN json_each(?) s ON s.key = w.key

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.connection import get_connection
@@ -52,6 +53,7 @@ from tests.ledger import (
     submit_all,
     void,
 )
+from tests.services.tampering import tamper
 from tests.worker import Worker
 
 only_postgres = pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -329,6 +331,23 @@ async def test_each_command_sees_those_before_it(writer: Writer) -> None:
     ]
     assert await posted() == {"ada": -10}
     assert [row["version"] for row in (await read_tables())["settings_versions"]] == [1, 2]
+
+
+async def test_settings_that_the_database_lost_are_not_believed(writer: Writer, settings: Settings) -> None:
+    """A replica took over that never had them; and the next change of settings has their number."""
+    allowing = StoreSettings(negative_balance_enabled=True, negative_balance_limit_minor=50)
+    forbidding = orjson.dumps(StoreSettings().as_data()).decode()
+    await writer.submit(credit("ada", 10))
+    for statement in (
+        "DELETE FROM settings_versions",
+        f"UPDATE settings_versions SET data = '{forbidding}', created_at = '2030-01-01 00:00:00+00:00'",
+    ):
+        await writer.submit(change_settings(allowing))
+        await writer.submit(debit("ada", 11))
+        await writer.submit(credit("ada", 11))
+        await tamper(settings.database_url, [statement])
+        with pytest.raises(InsufficientFunds):
+            await writer.submit(debit("ada", 11))
 
 
 SOON, LATE = START + timedelta(days=1), START + timedelta(days=9)

@@ -203,7 +203,8 @@ async def test_what_is_told_is_committed(
         source, looks = DatabaseSource("postgres"), list[asyncio.Task[bool]]()
 
         async def is_there(wallet_id: UUID, version: int) -> bool:
-            return (await source.versions([wallet_id])).get(wallet_id, 0) >= version
+            stored = (await source.versions([wallet_id])).get(wallet_id)
+            return stored is not None and stored[0] >= version
 
         def notice(wallet_id: UUID, _before: int, _sequence: int, version: int) -> None:
             looks.append(asyncio.create_task(is_there(wallet_id, version)))

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,7 @@ class Ledger:
         self.gate.set()
         self.stopped = asyncio.Event()
         self.broken = 0
+        self.timeline = 1
 
     def open(self, wallet_id: UUID = WALLET) -> Wallet:
         wallet = Wallet(
@@ -64,6 +65,7 @@ class Ledger:
 
     def post(self, wallet_id: UUID = WALLET, count: int = 1) -> WalletChange:
         wallet, fresh = self.stored[wallet_id], []
+        follows = wallet.head_hash
         for _ in range(count):
             wallet = replace(
                 wallet,
@@ -71,11 +73,19 @@ class Ledger:
                 sequence=wallet.sequence + 1,
                 version=wallet.version + 1,
                 updated_at=self.now,
+                head_hash=b"%d-%d" % (self.timeline, wallet.sequence + 1),
             )
             fresh.append(_transaction(wallet, self.now))
         self.stored[wallet_id] = wallet
         self.posted[wallet_id] += fresh
-        return WalletChange(wallet, tuple(fresh))
+        return WalletChange(wallet, tuple(fresh), follows)
+
+    def lose(self, wallet: Wallet) -> None:
+        """Go back to what a wallet was once: a replica took over that knows no more."""
+        self.stored[wallet.id] = wallet
+        del self.posted[wallet.id][wallet.sequence :]
+        self.timeline += 1
+        self.now += timedelta(seconds=1)
 
     def hold(self, amount_minor: int, wallet_id: UUID = WALLET) -> WalletChange:
         wallet = self.stored[wallet_id]
@@ -99,10 +109,11 @@ class Ledger:
     async def wallets(self, wallet_ids: Collection[UUID]) -> Sequence[Wallet]:
         return await self._answer("wallets", [self.stored[w] for w in wallet_ids if w in self.stored])
 
-    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, int]:
-        return await self._answer(
-            "versions", {w: self.stored[w].version for w in wallet_ids if w in self.stored}
-        )
+    async def versions(self, wallet_ids: Collection[UUID]) -> Mapping[UUID, tuple[int, datetime]]:
+        found = {
+            w: (self.stored[w].version, self.stored[w].updated_at) for w in wallet_ids if w in self.stored
+        }
+        return await self._answer("versions", found)
 
     async def transactions(self, wallet_id: UUID, after: int, limit: int) -> Sequence[Transaction]:
         return await self._answer("transactions", self.posted[wallet_id][after : after + limit])
@@ -138,6 +149,7 @@ def _transaction(wallet: Wallet, now: datetime) -> Transaction:
         hold_id=None,
         created_at=now,
         allocations=(),
+        hash=wallet.head_hash,
     )
 
 
@@ -325,6 +337,66 @@ async def test_publications_out_of_order_with_other_processes(hub: Hub, ledger: 
         hub.publish([ours_again])
         assert told(await take(stream, 3)) == [(TRANSACTION, n) for n in (1, 2, 3)]
         await dismiss(await silent(stream))
+
+
+def _only_lost(hub: Hub, ledger: Ledger) -> None:
+    """Nothing happened since: it is found by comparing."""
+    hub.recheck()
+
+
+def _as_many_again(hub: Hub, ledger: Ledger) -> None:
+    """What came since has the very numbers of what was lost."""
+    ledger.post(count=2)
+    hub.recheck()
+
+
+def _more_by_another_process(hub: Hub, ledger: Ledger) -> None:
+    wallet = ledger.post(count=3).wallet
+    hub.notice(WALLET, 1, wallet.sequence, wallet.version)
+
+
+def _as_many_by_this_process(hub: Hub, ledger: Ledger) -> None:
+    hub.publish([ledger.post(count=2)])
+
+
+def _by_both_processes(hub: Hub, ledger: Ledger) -> None:
+    """This one posts what seems to follow on what it knew, which was lost."""
+    ledger.post(count=2)
+    hub.publish([ledger.post()])
+
+
+def _held_by_this_process(hub: Hub, ledger: Ledger) -> None:
+    ledger.post(count=2)
+    hub.publish([replace(ledger.hold(1), follows=ledger.stored[WALLET].head_hash)])
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _only_lost,
+        _as_many_again,
+        _more_by_another_process,
+        _as_many_by_this_process,
+        _by_both_processes,
+        _held_by_this_process,
+    ],
+)
+async def test_who_was_told_what_the_database_lost_is_told_so(
+    hub: Hub, ledger: Ledger, happens: Callable[[Hub, Ledger], None]
+) -> None:
+    ledger.post()
+    before = ledger.stored[WALLET]
+    async with following(hub) as stream:
+        assert (await take(stream, 1))[0].sequence == 1
+        hub.publish([ledger.post(count=2)])
+        assert [update.sequence for update in await take(stream, 2)] == [2, 3]
+        ledger.lose(before)
+        happens(hub, ledger)
+        with pytest.raises(InvalidResume, match="without a sequence number"):
+            await take(stream, 1)
+    async with following(hub) as stream:
+        (update,) = await take(stream, 1)
+        assert (update.kind, update.wallet) == (SNAPSHOT, ledger.stored[WALLET])
 
 
 async def test_a_slow_subscriber_costs_nothing_and_reads_on_from_its_own_place(

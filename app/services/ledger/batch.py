@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -71,6 +71,10 @@ FROM transactions t WHERE t.id IN {ids}
 Answer = Outcome | Exception
 
 
+def _time(value: Any) -> datetime | None:
+    return None if value is None else records.read_time(value)
+
+
 class FaultyWallet(Exception):
     """What is stored of a wallet contradicts itself; it posts nothing until `verify` was consulted."""
 
@@ -86,6 +90,7 @@ class Known:
         self, wallets_max: int, *, lots_max: int = LOTS_MAX, expressions: Expressions | None = None
     ) -> None:
         self.settings_version = 0
+        self.settings_at: datetime | None = None
         self.settings = StoreSettings()
         self.rules = KnownRules(expressions)
         self._heard: tuple[str | None, frozenset[str]] = (None, frozenset())
@@ -257,9 +262,9 @@ class Batch:
         await self._load_holds({hold_id for command in commands for hold_id in command.holds})
         await self._load_tables()
         # Claims are read after the locks: whoever held a wallet with the same key before us has committed.
-        version, revision = await self._load_claims()
-        await self._load_settings(version)
-        await self._load_cashback(commands, revision)
+        versions = await self._load_claims()
+        await self._load_settings(versions["version"] or 0, _time(versions["set_at"]))
+        await self._load_cashback(commands, (versions["revision"] or 0, _time(versions["revised_at"])))
         await self._load_withdrawals(commands)
         await self._load_corrections(commands)
         self._now = self._clock()
@@ -411,7 +416,7 @@ class Batch:
                 self._tables[kind] = {record.id: record for record in found}
                 self._stored.update(self._tables[kind])
 
-    async def _load_claims(self) -> tuple[int, int]:
+    async def _load_claims(self) -> Mapping[str, Any]:
         """Read what is stored of the batch's keys; return the versions of the settings and of the rules in force."""
         keys = {(command.claim.scope, command.claim.key) for command in self._commands if command.claim}
         rows = await self._session.claims(keys, self._process)
@@ -420,19 +425,24 @@ class Batch:
                 stored = Stored(bytes(row["request_hash"]), records.read_json(row["result"]))
                 self._claims[row["scope"], row["key"]] = stored
         self._heard = self._known.heard(rows[0]["heard"])
-        return rows[0]["version"] or 0, rows[0]["revision"] or 0
+        return rows[0]
 
-    async def _load_settings(self, version: int) -> None:
+    async def _load_settings(self, version: int, at: datetime | None) -> None:
         known = self._known
-        if version != known.settings_version:
+        if (version, at) != (known.settings_version, known.settings_at):
             rows = await self._session.select(
                 "SELECT data FROM settings_versions WHERE version IN {ids}", [version], "bigint"
             )
-            known.settings = StoreSettings.from_data(records.read_json(rows[0]["data"]))
-            known.settings_version = version
+            # There is none where the database lost what was known.
+            known.settings = (
+                StoreSettings.from_data(records.read_json(rows[0]["data"])) if rows else StoreSettings()
+            )
+            known.settings_version, known.settings_at = version, at
         self._settings, self._settings_version = known.settings, version
 
-    async def _load_cashback(self, commands: Sequence[Command], revision: int) -> None:
+    async def _load_cashback(
+        self, commands: Sequence[Command], revision: tuple[int, datetime | None]
+    ) -> None:
         """Read what awards are worked out from and settled with; what rules have given is locked last of all."""
         await self._load_awards()
         earning = [command for command in commands if command.earns]
@@ -595,10 +605,11 @@ class Batch:
         self._write_beside(state, draft.rows)
         self._first_sequence.setdefault(wallet.id, state.wallet.sequence)
         changed = wallet.version != state.wallet.version or state.is_new
+        follows = state.wallet.head_hash
         state.fold(draft)
         self._enter(state)
         if changed:
-            self.changes.append(WalletChange(wallet, tuple(draft.transactions)))
+            self.changes.append(WalletChange(wallet, tuple(draft.transactions), follows))
         if changed or draft.rows or not (command.claim and command.claim.is_own):
             self._claim(command.claim, command.name, result)
         return Outcome(result, wallet=wallet, customer=draft.customer, answer=answer)

@@ -1,7 +1,7 @@
 """What cashback needs beside its wallet: the rules in force, what they have given, and the customer's history."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import structlog
@@ -55,11 +55,11 @@ class KnownRules:
 
     def __init__(self, expressions: Expressions | None = None) -> None:
         self._expressions = expressions
-        self._key: tuple[int, str] | None = None
+        self._key: tuple[tuple[int, datetime | None], str] | None = None
         self._book: RuleBook | None = None
 
-    async def at(self, session: Session, revision: int, time_zone: str) -> RuleBook:
-        """Return the rules in force, by the store's clocks; `revision` is the newest version of any rule."""
+    async def at(self, session: Session, revision: tuple[int, datetime | None], time_zone: str) -> RuleBook:
+        """Return the rules in force, by the store's clocks; `revision` is the newest version of any rule, and when it came."""
         key = (revision, time_zone)
         if self._book is None or key != self._key:
             found = await session.select(_RULES, ["ACTIVE"], "text")

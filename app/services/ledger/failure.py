@@ -6,6 +6,8 @@ from enum import Enum, auto
 import asyncpg
 from tortoise.exceptions import DBConnectionError, OperationalError, TransactionManagementError
 
+from app.backends.sessions import NOT_OURS
+
 
 class Failure(Enum):
     """Why a batch failed."""
@@ -33,7 +35,8 @@ _UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
-    asyncpg.InvalidTransactionStateError,  # read-only after a failover
+    asyncpg.InvalidTransactionStateError,
+    *NOT_OURS,  # read-only after a failover, or a pooler that gave us another session
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     sqlite3.OperationalError,  # busy, disk full

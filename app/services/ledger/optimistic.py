@@ -77,6 +77,7 @@ class OptimisticBatch(Batch):
             [state.wallet for state in states],
             {(command.claim.scope, command.claim.key) for command in commands if command.claim},
             known.settings_version,
+            known.settings_at,
             listened,
         )
         return True

@@ -51,6 +51,8 @@ class Assumed:
     keys: Collection[tuple[str, str]]
     """Keys (scope and key) of which none is stored."""
     settings_version: int
+    settings_at: datetime | None
+    """When that version was written: a database that lost it gives its number to the next."""
     listened: str | None
     """What enabled endpoints listen to, as one JSON text."""
 
@@ -96,10 +98,10 @@ _OUTDATE = "UPDATE wallets SET version = version + 1 WHERE id IN {ids}"
 
 # By scope and key together, because that is the index: by the key alone, every stored key would be looked at.
 _CLAIMS = """
-SELECT s.version AS version, s.revision AS revision, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
+SELECT s.version AS version, s.set_at AS set_at, s.revision AS revision, s.revised_at AS revised_at, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
   k.result AS result{also}
 FROM (
-  SELECT MAX(version) AS version, (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
+  SELECT MAX(version) AS version, {set_at} AS set_at, {revision} AS revision, {revised_at} AS revised_at,
     (SELECT {listened} FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
   FROM settings_versions
 ) s
@@ -107,6 +109,13 @@ LEFT JOIN (
   {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}
 ) ON TRUE
 """
+
+_SET_AT = (
+    "(SELECT created_at FROM settings_versions WHERE version = (SELECT MAX(version) FROM settings_versions))"
+)
+_REVISION = "(SELECT MAX(revision) FROM cashback_rule_versions)"
+_REVISED_AT = f"(SELECT created_at FROM cashback_rule_versions WHERE revision = {_REVISION})"
+_OF_VERSIONS = {"set_at": _SET_AT, "revision": _REVISION, "revised_at": _REVISED_AT}
 
 _LOCK_OF_PROCESS = "hashtextextended('coffer writer ' || {}::text, 0)"
 
@@ -151,7 +160,12 @@ class PostgresSession:
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
         lock = f", pg_advisory_xact_lock_shared({_LOCK_OF_PROCESS.format('$3')})"
         sql = _CLAIMS.format(
-            wanted=wanted, scope="wanted.scope", key="wanted.key", listened=_LISTENED, also=lock
+            **_OF_VERSIONS,
+            wanted=wanted,
+            scope="wanted.scope",
+            key="wanted.key",
+            listened=_LISTENED,
+            also=lock,
         )
         scopes, names = [scope for scope, _ in keys], [key for _, key in keys]
         rows: Found
@@ -190,7 +204,16 @@ class PostgresSession:
         ids = [wallet.id for wallet in assumed.wallets]
         versions = [wallet.version for wallet in assumed.wallets]
         times = [wallet.updated_at for wallet in assumed.wallets]
-        given = [ids, versions, times, scopes, keys, assumed.settings_version, assumed.listened]
+        given = [
+            ids,
+            versions,
+            times,
+            scopes,
+            keys,
+            assumed.settings_version,
+            assumed.listened,
+            assumed.settings_at,
+        ]
         sql = _write_all_if(tuple((write.how, write.table) for write in writes))
         _, rows = await self._db.execute_query(sql, [*given, *_columns(writes), notes])
         unchanged: Collection[UUID] | None = rows[0]["unchanged"]
@@ -235,7 +258,7 @@ class SqliteSession:
         scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
         listened = "json_group_array(json(events))"
         sql = _CLAIMS.format(
-            wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
+            **_OF_VERSIONS, wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
         )
         rows: Found
         _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
@@ -292,7 +315,9 @@ _ASSUMED = f"""locked AS MATERIALIZED (
       SELECT 1 FROM unnest($4::text[], $5::text[]) AS wanted (scope, key)
       JOIN idempotency_keys k ON k.scope = wanted.scope AND k.key = wanted.key
     )
-    AND (SELECT COALESCE(MAX(version), 0) FROM settings_versions) = $6::bigint
+    AND COALESCE((
+      SELECT version = $6::bigint AND created_at = $8::timestamptz FROM settings_versions ORDER BY version DESC LIMIT 1
+    ), $6::bigint = 0)
     AND (SELECT {_LISTENED} FROM webhook_endpoints WHERE status = 'ENABLED') IS NOT DISTINCT FROM $7::text AS holds
 )"""
 
@@ -311,7 +336,7 @@ def _write_all(parts: tuple[tuple[How, Table], ...]) -> str:
 @lru_cache(STATEMENTS_MAX)
 def _write_all_if(parts: tuple[tuple[How, Table], ...]) -> str:
     """The same statement, which first looks whether what was assumed is so, and otherwise writes nothing."""
-    steps, taken = _steps(parts, taken=7, condition="(SELECT holds FROM assumed)")
+    steps, taken = _steps(parts, taken=8, condition="(SELECT holds FROM assumed)")
     return (
         f"WITH {', '.join([_ASSUMED, *steps])} "
         "SELECT holds, CASE WHEN holds THEN NULL ELSE ARRAY(SELECT id FROM locked) END AS unchanged, "

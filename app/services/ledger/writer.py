@@ -149,6 +149,7 @@ class Writer:
         self._callers = 0
         self._is_outright = False
         self._batch_began_s: float | None = None
+        self._failing_since_s: float | None = None
         self._queue: deque[_Pending] = deque()
         self._wake = asyncio.Event()
         self._known = Known(KNOWN_WALLETS_MAX, expressions=expressions)
@@ -174,6 +175,11 @@ class Writer:
         running_s = 0.0 if self._batch_began_s is None else monotonic() - self._batch_began_s
         # In batches, not in commands: a batch of one takes almost as long as one of many.
         return running_s + ceil(len(self._queue) / self._batch_size_max) * self._batch_s
+
+    @property
+    def failing_s(self) -> float:
+        """For how long the database has taken nothing of what it was given (a full disk, say); 0 if it took the last."""
+        return 0.0 if self._failing_since_s is None else monotonic() - self._failing_since_s
 
     @property
     def is_running(self) -> bool:
@@ -260,6 +266,7 @@ class Writer:
         except Exception as error:
             await self._recover(batch, attempt, error)
             return
+        self._failing_since_s = None
         for pending, answer in zip(batch, answers, strict=True):
             pending.reply(answer)
         if changes:
@@ -279,6 +286,7 @@ class Writer:
             await self._work(batch, attempt + 1)
         elif failure is Failure.UNREACHABLE:
             log.error("ledger unavailable", size=len(batch), error=repr(error))
+            self._failing_since_s = self._failing_since_s or monotonic()
             _reply_to_all(batch, LedgerUnavailable)
         elif failure is Failure.SLOW:
             log.error("the database stopped a batch that took too long", size=len(batch), error=repr(error))
