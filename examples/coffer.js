@@ -101,14 +101,27 @@ export function connect({ endpoint, token }) {
    * so no transaction is missed or told twice. Given where to begin (`afterSequence`), the transactions after that
    * come first, then the snapshot.
    */
-  function watchWallet(wallet, { next, afterSequence = null, ...rest }) {
-    return subscribe(WALLET_UPDATED, () => ({ wallet, afterSequence }), {
-      ...rest,
-      next: ({ walletUpdated }) => {
-        afterSequence = walletUpdated.sequence;
-        next(walletUpdated);
-      },
-    });
+  function watchWallet(wallet, { next, error = console.error, afterSequence = null, ...rest }) {
+    let end;
+
+    function begin() {
+      end = subscribe(WALLET_UPDATED, () => ({ wallet, afterSequence }), {
+        ...rest,
+        next: ({ walletUpdated }) => {
+          afterSequence = walletUpdated.sequence;
+          next(walletUpdated);
+        },
+        error: (refused) => {
+          if (refused.code !== "BAD_USER_INPUT" || afterSequence === null) return error(refused);
+          // The wallet never came so far: its database was restored, or a replica took over that lacked the last changes.
+          afterSequence = null;
+          begin();
+        },
+      });
+    }
+
+    begin();
+    return () => end();
   }
 
   return { ask, subscribe, watchWallet };

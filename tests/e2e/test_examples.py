@@ -227,6 +227,23 @@ async def test_storefront_catches_up_after_a_lost_connection(demo_database_url: 
         shop.assert_quiet()
 
 
+async def test_a_wallet_that_went_back_is_followed_from_where_it_is(demo_database_url: str) -> None:
+    async with open_shop(demo_database_url) as shop:
+        await shop.open("storefront", "customer")
+        await shop.says("#status", "Live")
+        update = await shop.visit.page.evaluate(
+            """async ([endpoint, token, afterSequence]) => {
+              const { connect } = await import("/coffer.js");
+              return new Promise((next, error) =>
+                connect({ endpoint, token }).watchWallet({ storeCustomerId: "demo-customer" }, { afterSequence, next, error }));
+            }""",
+            [shop.store.url, shop.store.tokens["customer"], "999999"],
+        )
+        assert update["kind"] == "SNAPSHOT"
+        assert update["wallet"]["available"]["amount"] == (await shop.wallet())["available"]["amount"]
+        assert int(update["sequence"]) < 999999
+
+
 async def test_admin(demo_database_url: str) -> None:
     async with open_shop(demo_database_url) as shop:
         page = shop.visit.page

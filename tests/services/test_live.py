@@ -292,22 +292,22 @@ async def test_a_storm_from_here_and_from_two_other_processes(shop: Shop) -> Non
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
 async def test_a_listener_that_is_killed_in_the_storm(shop: Shop) -> None:
     wallets = await shop.wallets()
-    killed = 0
-    async with (
-        Crowd(shop.hub, wallets).watching(DatabaseSource("postgres")),
-        elsewhere(shop.settings, 1, 800) as other,
-    ):
+    killed = storms = 0
+    async with Crowd(shop.hub, wallets).watching(DatabaseSource("postgres")):
         admin = await asyncpg.connect(shop.settings.database_url)
-        while other.poll() is None:
-            killed += len(
-                await admin.fetch(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE application_name = 'coffer listener' AND datname = current_database()"
-                )
-            )
-            await asyncio.sleep(0.15)
+        while killed < 3:
+            # On a busy machine a storm may be over before the listener has come back twice.
+            storms += 1
+            async with elsewhere(shop.settings, storms, 800) as other:
+                while other.poll() is None:
+                    killed += len(
+                        await admin.fetch(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                            "WHERE application_name = 'coffer listener' AND datname = current_database()"
+                        )
+                    )
+                    await asyncio.sleep(0.15)
         await admin.close()
-    assert killed >= 3
 
 
 @pytest.mark.parametrize("dialect", [pytest.param("postgres", marks=pytest.mark.postgres)])
