@@ -27,7 +27,7 @@ from tortoise.filters import contains
 
 from app.backends.patience import DatabaseBusy, DatabaseSlow, acquire_timeout_s, time_is_up
 from app.backends.sessions import NOT_OURS, OPEN_TIMEOUT_S, STRANGE, make_ready
-from app.backends.transaction import uninterrupted
+from app.backends.transaction import driver_error, uninterrupted
 
 # How long a connection may take to come to rest before it is thrown away instead.
 _RELEASE_TIMEOUT_S = 10.0
@@ -260,7 +260,7 @@ class _SafeTransactionContext(TransactionContextPooled):
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         get_connections().reset(self.token)
         client: Any = self.client._parent
-        await client.let_go(_driver_error(exc_val))
+        await client.let_go(driver_error(exc_val))
         await uninterrupted(self._end(commit=exc_type is None))
 
     async def _end(self, *, commit: bool) -> None:
@@ -280,12 +280,6 @@ class _SafeTransactionContext(TransactionContextPooled):
     async def _release(self) -> None:
         client: Any = self.client._parent
         await client.give_back(self.client._connection)
-
-
-def _driver_error(error: BaseException | None) -> BaseException | None:
-    """Return what the driver said: within a transaction it was wrapped by Tortoise already."""
-    told = error.args[0] if error is not None and error.args else None
-    return told if isinstance(told, BaseException) else error
 
 
 client_class = SafeAsyncpgClient

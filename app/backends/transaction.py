@@ -1,4 +1,4 @@
-"""What both databases need to survive a cancelled task."""
+"""What transactions need on both databases: to survive a cancelled task, and to know what went wrong."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -24,3 +24,9 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     failure = None if task.cancelled() else task.exception()
     raise cancelled from failure
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """Return what the driver said: Tortoise wraps it in an error of its own."""
+    told = error.args[0] if error is not None and error.args else None
+    return told if isinstance(told, Exception) else error

@@ -65,14 +65,11 @@ class Few:
     def among(self, column: str) -> Q:
         """Return the condition that a column, named by its Tortoise path, holds one of the ids."""
         # They are ids that the database wrote itself, so there is no quote among them.
-        named: Any
         if self.dialect == "postgres":
             # Asked for by a subquery, because of a list that it sees the planner makes too much: where a page is full long
             # before all of these are looked up and sorted, it would rather walk, and never knows how far.
-            named = RawSQL(f"ANY((SELECT '{self.ids}'::uuid[])::uuid[])")
-            return Q(**{column: named})
-        named = RawSQL(f"(SELECT value FROM json_each('{self.ids}'))")  # noqa: S608 - ids
-        return Q(**{f"{column}__in": named})
+            return _among(column, f"ANY((SELECT '{self.ids}'::uuid[])::uuid[])", self.dialect)
+        return _among(column, f"(SELECT value FROM json_each('{self.ids}'))", self.dialect)  # noqa: S608 - ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,14 @@ class Many:
 
     def among(self, column: str) -> Q:
         """Return the condition that a column, named by its Tortoise path, holds one of the ids."""
-        named: Any
-        if self.dialect == "postgres":
-            named = RawSQL(f"ANY(ARRAY({self.ids}))")
-            return Q(**{column: named})
-        named = RawSQL(f"({self.ids})")
-        return Q(**{f"{column}__in": named})
+        listed = f"ANY(ARRAY({self.ids}))" if self.dialect == "postgres" else f"({self.ids})"
+        return _among(column, listed, self.dialect)
+
+
+def _among(column: str, listed: str, dialect: str) -> Q:
+    # PostgreSQL compares with any of a list, SQLite looks whether it is in it.
+    named: Any = RawSQL(listed)
+    return Q(**{column if dialect == "postgres" else f"{column}__in": named})
 
 
 def words_of(text: str, *, field: str = "search") -> list[str]:

@@ -7,6 +7,7 @@ import asyncpg
 from tortoise.exceptions import DBConnectionError, OperationalError, TransactionManagementError
 
 from app.backends.sessions import NOT_OURS
+from app.backends.transaction import driver_error
 
 
 class Failure(Enum):
@@ -48,8 +49,8 @@ _UNREACHABLE = (
 
 def failure_of(error: Exception) -> Failure:
     """Tell what a batch's error means."""
-    # Tortoise wraps the driver's error, and lumps a text that is too long together with a full disk.
-    driver = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    # Tortoise's own kinds lump a text that is too long together with a full disk.
+    driver = driver_error(error)
     if isinstance(driver, asyncpg.QueryCanceledError):
         # Nobody's connection is lost, and no statement is on its way any more: PostgreSQL itself says that it ended this one.
         return Failure.SLOW

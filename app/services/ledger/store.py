@@ -101,7 +101,10 @@ _CLAIMS = """
 SELECT s.version AS version, s.set_at AS set_at, s.revision AS revision, s.revised_at AS revised_at, s.heard AS heard, k.scope AS scope, k.key AS key, k.request_hash AS request_hash,
   k.result AS result{also}
 FROM (
-  SELECT MAX(version) AS version, {set_at} AS set_at, {revision} AS revision, {revised_at} AS revised_at,
+  SELECT MAX(version) AS version,
+    (SELECT created_at FROM settings_versions WHERE version = (SELECT MAX(version) FROM settings_versions)) AS set_at,
+    (SELECT MAX(revision) FROM cashback_rule_versions) AS revision,
+    (SELECT created_at FROM cashback_rule_versions WHERE revision = (SELECT MAX(revision) FROM cashback_rule_versions)) AS revised_at,
     (SELECT {listened} FROM webhook_endpoints WHERE status = 'ENABLED') AS heard
   FROM settings_versions
 ) s
@@ -109,13 +112,6 @@ LEFT JOIN (
   {wanted} JOIN idempotency_keys k ON k.scope = {scope} AND k.key = {key}
 ) ON TRUE
 """
-
-_SET_AT = (
-    "(SELECT created_at FROM settings_versions WHERE version = (SELECT MAX(version) FROM settings_versions))"
-)
-_REVISION = "(SELECT MAX(revision) FROM cashback_rule_versions)"
-_REVISED_AT = f"(SELECT created_at FROM cashback_rule_versions WHERE revision = {_REVISION})"
-_OF_VERSIONS = {"set_at": _SET_AT, "revision": _REVISION, "revised_at": _REVISED_AT}
 
 _LOCK_OF_PROCESS = "hashtextextended('coffer writer ' || {}::text, 0)"
 
@@ -160,7 +156,6 @@ class PostgresSession:
         wanted = "unnest($1::text[], $2::text[]) AS wanted (scope, key)"
         lock = f", pg_advisory_xact_lock_shared({_LOCK_OF_PROCESS.format('$3')})"
         sql = _CLAIMS.format(
-            **_OF_VERSIONS,
             wanted=wanted,
             scope="wanted.scope",
             key="wanted.key",
@@ -258,7 +253,7 @@ class SqliteSession:
         scope, key = ("json_extract(wanted.value, '$[0]')", "json_extract(wanted.value, '$[1]')")
         listened = "json_group_array(json(events))"
         sql = _CLAIMS.format(
-            **_OF_VERSIONS, wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
+            wanted="json_each(?) AS wanted", scope=scope, key=key, listened=listened, also=""
         )
         rows: Found
         _, rows = await self._db.execute_query(sql, [orjson.dumps(list(keys)).decode()])
